@@ -1,0 +1,92 @@
+//! Silver → the dimensions: every version of every key, and the calendar.
+
+use polars::prelude::*;
+use rcm_domain::event::{StageInput, StageReport};
+use rcm_domain::gold::{DIMENSIONS, Dimension, FACTS, control, date};
+use rcm_platform::frames::blocking;
+use rcm_platform::gold::{SUBJECT, Tables, Target, parents_of, reference_counts, settle, until_settled};
+use rcm_platform::stage::{self, Failure, Work};
+use rcm_platform::{Context, StageError, lake};
+
+/// Rebuilds the dimensions whose silver tables have changed. A dimension without a silver table
+/// holds the unknown member alone.
+///
+/// # Errors
+/// `ControlCheckFailed` if a dimension would have a key twice; the others are committed.
+pub async fn handle(context: Context, input: StageInput) -> Result<StageReport, StageError> {
+    let work = until_settled(|| rebuild(&context, &input.run_id));
+    stage::report(&context, "gold-dimensions", &input.run_id, SUBJECT, work).await
+}
+
+async fn rebuild(context: &Context, run_id: &str) -> Result<Work, Failure> {
+    let tables = DIMENSIONS.iter().map(|dimension| dimension.table).chain([date::TABLE]);
+    let gold = Tables::open(&context.lake, tables.map(lake::gold)).await?;
+    let entities = DIMENSIONS.iter().map(|dimension| dimension.entity).chain(FACTS.iter().map(|fact| fact.entity));
+    let silver = Tables::open(&context.lake, entities.map(|entity| lake::silver(entity.name))).await?;
+    let mut done = Vec::new();
+    for dimension in DIMENSIONS {
+        done.push(rebuild_dimension(context, run_id, dimension, &gold, &silver).await);
+    }
+    done.push(rebuild_dates(context, run_id, &gold, &silver).await);
+    settle(done)
+}
+
+async fn rebuild_dimension(
+    context: &Context,
+    run_id: &str,
+    dimension: &'static Dimension,
+    gold: &Tables,
+    silver: &Tables,
+) -> Result<Work, StageError> {
+    let entity = dimension.entity;
+    let source = lake::silver(entity.name);
+    let made_from = std::iter::once(source.clone()).chain(parents_of(context, entity));
+    let made_from = made_from.map(|path| silver.made_from(&path)).collect();
+    let target = Target::new(context, run_id, gold, lake::gold(dimension.table), made_from);
+    if !target.is_due().await? {
+        return Ok(Work::default());
+    }
+    let versions = silver.scan(&source).await?;
+    let versions = versions.unwrap_or_else(|| DataFrame::empty_with_schema(&entity.silver_schema()).lazy());
+    let path = target.path().to_owned();
+    let (rows, checks) = blocking(move || {
+        let rows = dimension.build(versions)?;
+        let current = rows.clone().lazy().filter(col("is_current")).select([col(entity.key)]).collect()?;
+        let versions = control::duplicates(&rows, &[entity.surrogate])?;
+        let members = control::duplicates(&current, &[entity.key])?;
+        let checks = vec![
+            control::no_duplicates(&path, &[entity.surrogate], versions),
+            control::no_duplicates(&path, &[entity.key, "is_current"], members),
+        ];
+        Ok((rows, checks))
+    })
+    .await?;
+    let mut work = Work { checks, rules: reference_counts(context, entity, silver).await?, ..Work::default() };
+    if control::failures(&work.checks).is_none() {
+        let new = target.write(&rows, &[]).await?.into_iter().collect();
+        work.commits.push(target.overwrite(&dimension.schema(), new).await?);
+    }
+    Ok(work)
+}
+
+async fn rebuild_dates(context: &Context, run_id: &str, gold: &Tables, silver: &Tables) -> Result<Work, StageError> {
+    let made_from = FACTS.iter().map(|fact| silver.made_from(&lake::silver(fact.entity.name))).collect();
+    let target = Target::new(context, run_id, gold, lake::gold(date::TABLE), made_from);
+    if !target.is_due().await? {
+        return Ok(Work::default());
+    }
+    let mut span = None;
+    for fact in &FACTS {
+        let Some(rows) = silver.scan_current(&lake::silver(fact.entity.name)).await? else { continue };
+        span = date::joined(span, blocking(move || Ok(date::span(rows, fact.entity)?)).await?);
+    }
+    let rows = date::build(span)?;
+    let duplicates = control::duplicates(&rows, &["date_sk"])?;
+    let mut work =
+        Work { checks: vec![control::no_duplicates(target.path(), &["date_sk"], duplicates)], ..Work::default() };
+    if control::failures(&work.checks).is_none() {
+        let new = target.write(&rows, &[]).await?.into_iter().collect();
+        work.commits.push(target.overwrite(&date::schema(), new).await?);
+    }
+    Ok(work)
+}

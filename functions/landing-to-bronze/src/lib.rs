@@ -1,0 +1,179 @@
+//! One landed file → one bronze load.
+
+mod landed;
+#[cfg(test)]
+mod tests;
+
+use object_store::ObjectMeta;
+use rcm_domain::event::{LandedFileInput, Outcome, StageReport};
+use rcm_platform::bronze::{LoadLog, Manifest, Refusal, Source};
+use rcm_platform::config::LoadKind;
+use rcm_platform::csv_stream::{self, Csv, Wanted};
+use rcm_platform::load::{self, Rows, Subject};
+use rcm_platform::stage::{self, Failure, Work};
+use rcm_platform::{Context, StageError};
+
+use crate::landed::Landed;
+
+/// Makes a landed file the next load of its feed's stream. Content that the stream has already
+/// makes none, and neither does a file that is still being written or is gone.
+///
+/// # Errors
+/// `BrokenContract` if no mapping claims the file or it is not what its mapping says: the file is
+/// refused whole, and the refusal noted, so that it is not tried again before something changes.
+/// `BadConfig` if nothing is configured to land in its folder, `ThresholdExceeded` if a snapshot
+/// lost too many keys.
+pub async fn handle(context: Context, input: LandedFileInput) -> Result<StageReport, StageError> {
+    let subject = load::printable(&input.key);
+    stage::report(&context, "landing-to-bronze", &input.run_id, &subject, take(&context, &input)).await
+}
+
+async fn take(context: &Context, input: &LandedFileInput) -> Result<Work, Failure> {
+    let landed = Landed::find(&context.settings, &input.key)?;
+    let Some(before) = context.lake.head(&input.key).await? else { return Ok(gone(&landed)) };
+    let started_at = context.now();
+    let read = read(context, &landed, &before).await;
+    let after = context.lake.head(&input.key).await?;
+    if after.as_ref() != Some(&before) {
+        if let Ok(Reading::Rows(rows)) = read {
+            load::discard(context, &rows).await?;
+        }
+        return Ok(if after.is_some() { still_written(&landed) } else { gone(&landed) });
+    }
+    match read {
+        Ok(Reading::Known(load)) => Ok(same_content(&landed, &load)),
+        Ok(Reading::Rows(rows)) => {
+            let subject = Subject {
+                run_id: &input.run_id,
+                stream: &landed.feed.entity,
+                entity: &landed.feed.entity,
+                datasource: &landed.mapping(&context.settings)?.datasource,
+                kind: landed.feed.load,
+                started_at,
+            };
+            Ok(make_load(context, &landed, &subject, &rows).await?)
+        }
+        Err(StageError::BrokenContract(reason)) => {
+            refuse(context, input, &landed, &before, &reason).await?;
+            Err(StageError::BrokenContract(reason).into())
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// What reading a file came to.
+enum Reading {
+    /// The stream has this content already, in this load.
+    Known(Box<Manifest>),
+    Rows(Box<Rows>),
+}
+
+async fn read(context: &Context, landed: &Landed<'_>, meta: &ObjectMeta) -> Result<Reading, StageError> {
+    let mapping = landed.mapping(&context.settings)?;
+    let stream = &landed.feed.entity;
+    let csv = csv(context, landed);
+    let loads = LoadLog::new(&context.lake, stream).after(0).await?;
+    let source = source(landed, meta);
+    if loads.iter().any(|load| load.source.size == source.size) {
+        let content_hash = csv_stream::content_hash(&csv).await?;
+        if let Some(load) = same_load(&loads, &mapping.datasource, landed.feed.load, &source, &content_hash) {
+            return Ok(Reading::Known(Box::new(load.clone())));
+        }
+    }
+    let (load_id, data_key) = load::new_file(context, stream);
+    let wanted = Wanted { columns: mapping.source_columns(stream).map(str::to_owned).collect(), newer: None };
+    let found = csv_stream::to_parquet(&csv, wanted, &context.lake, &data_key).await?;
+    Ok(Reading::Rows(Box::new(Rows {
+        load_id,
+        data_key,
+        source,
+        content_hash: found.content_hash,
+        rows: found.rows,
+        malformed: found.malformed,
+        watermark: None,
+        unmapped_columns: load::unmapped(&found.columns, mapping.source_columns(stream)),
+    })))
+}
+
+/// Makes the rows a load. What they say does not depend on the loads before them, so another run's
+/// load that came first costs only another try.
+async fn make_load(
+    context: &Context,
+    landed: &Landed<'_>,
+    subject: &Subject<'_>,
+    rows: &Rows,
+) -> Result<Work, StageError> {
+    for _ in 0..load::TRIES {
+        let loads = LoadLog::new(&context.lake, subject.stream).after(0).await?;
+        if let Some(load) = same_load(&loads, subject.datasource, subject.kind, &rows.source, &rows.content_hash) {
+            load::discard(context, rows).await?;
+            return Ok(same_content(landed, load));
+        }
+        let last = loads.last();
+        load::check_lost_keys(context, subject, last, rows).await?;
+        if let Some(made) = load::commit(context, subject, last, rows).await? {
+            return Ok(load::work(&made, last));
+        }
+    }
+    load::discard(context, rows).await?;
+    Err(load::conflict(subject.stream))
+}
+
+async fn refuse(
+    context: &Context,
+    input: &LandedFileInput,
+    landed: &Landed<'_>,
+    meta: &ObjectMeta,
+    reason: &str,
+) -> Result<(), StageError> {
+    let refusal = Refusal {
+        run_id: input.run_id.clone(),
+        source: source(landed, meta),
+        content_hash: csv_stream::content_hash(&csv(context, landed)).await?,
+        mappings_hash: context.settings.mappings_hash.clone(),
+        reason: reason.to_owned(),
+        refused_at: context.now(),
+    };
+    LoadLog::new(&context.lake, &landed.feed.entity).refuse(&refusal).await?;
+    Ok(())
+}
+
+fn csv(context: &Context, landed: &Landed<'_>) -> Csv {
+    Csv::in_lake(&context.lake, landed.path.clone(), landed.printable.clone())
+}
+
+fn source(landed: &Landed<'_>, meta: &ObjectMeta) -> Source {
+    Source { name: landed.path.to_string(), size: Some(meta.size), last_modified: Some(meta.last_modified) }
+}
+
+/// The load that has a file's content already. For snapshots an older one does not count, since
+/// what it held may be gone from the lake, unless it was made from this very file.
+fn same_load<'a>(
+    loads: &'a [Manifest],
+    datasource: &str,
+    kind: LoadKind,
+    source: &Source,
+    content_hash: &str,
+) -> Option<&'a Manifest> {
+    let last = loads.last()?.sequence;
+    loads.iter().find(|load| {
+        let counts = kind == LoadKind::Upsert || load.sequence == last || load.source == *source;
+        counts && load.datasource == datasource && load.content_hash == content_hash
+    })
+}
+
+fn same_content(landed: &Landed<'_>, load: &Manifest) -> Work {
+    load::nothing_new(format!(
+        "`{}` has the same content as load {} of `{}`",
+        landed.printable, load.sequence, load.stream
+    ))
+}
+
+fn gone(landed: &Landed<'_>) -> Work {
+    load::nothing_new(format!("`{}` is no longer there", landed.printable))
+}
+
+fn still_written(landed: &Landed<'_>) -> Work {
+    let note = format!("`{}` is still being written: the next run takes it", landed.printable);
+    Work { outcome: Some(Outcome::LeftForNextRun), notes: vec![note], ..Work::default() }
+}

@@ -1,0 +1,244 @@
+use std::time::Duration;
+
+use rcm_platform::bronze::LoadLog;
+use rcm_platform::testing::TestLake;
+use rstest::rstest;
+
+use super::*;
+
+const COLUMNS: &str = "ClaimID,TransactionID,PatientID,EncounterID,ProviderID,DeptID,ServiceDate,ClaimDate,PayorID,\
+    ClaimAmount,PaidAmount,ClaimStatus,PayorType,Deductible,Coinsurance,Copay,InsertDate,ModifiedDate";
+const FILE: &str = "landing/claims/hospital1_claims.csv";
+
+/// A file of made-up claims with these ids.
+fn claims(ids: &[&str]) -> String {
+    let line = |id: &&str| {
+        format!("{id},T1,P1,E1,PR1,D1,2024-10-01,2024-10-02,Payer,10,5,Paid,Medicare,1,1,1,2024-10-02,2024-10-02\n")
+    };
+    let lines: Vec<String> = ids.iter().map(line).collect();
+    format!("{COLUMNS}\n{}", lines.concat())
+}
+
+fn codes(count: usize) -> String {
+    let lines: Vec<String> = (0..count).map(|code| format!("X,{code:05},made up,No Change\n")).collect();
+    format!("Procedure Code Category,CPT Codes,Procedure Code Descriptions,Code Status\n{}", lines.concat())
+}
+
+async fn run(lake: &TestLake, key: &str) -> Result<StageReport, StageError> {
+    handle(lake.context().await, LandedFileInput { run_id: "run-1".to_owned(), key: key.to_owned() }).await
+}
+
+async fn refusals(lake: &TestLake) -> Vec<Refusal> {
+    LoadLog::new(&lake.lake(), "claims").refusals().await.unwrap()
+}
+
+#[tokio::test]
+async fn a_landed_file_becomes_a_load_of_its_feeds_stream() {
+    let lake = TestLake::new();
+    lake.write(FILE, claims(&["C1", "C2"]));
+    let report = run(&lake, FILE).await.unwrap();
+    assert_eq!((report.outcome, report.loads[0].read), (Outcome::Done, 2));
+    let loads = lake.loads("claims").await;
+    assert_eq!((loads[0].datasource.as_str(), loads[0].kind, loads[0].rows), ("hos-a", LoadKind::Upsert, 2));
+    assert_eq!(loads[0].source.name, FILE);
+    assert_eq!(loads[0].source.size, Some(lake.read(FILE).len() as u64));
+    assert_eq!(lake.files("bronze/claims/data"), loads[0].data_files);
+}
+
+#[rstest]
+#[case::the_same_file(FILE)]
+#[case::another_name("landing/claims/hospital1_again.csv")]
+#[tokio::test]
+async fn the_same_content_is_loaded_once(#[case] second: &str) {
+    let lake = TestLake::new();
+    lake.write(FILE, claims(&["C1"]));
+    run(&lake, FILE).await.unwrap();
+    lake.write(second, claims(&["C1"]));
+    let bronze = lake.files("bronze");
+    let report = run(&lake, second).await.unwrap();
+    assert_eq!(report.outcome, Outcome::NothingNew);
+    assert_eq!(report.notes, [format!("`{second}` has the same content as load 1 of `claims`")]);
+    assert_eq!(lake.files("bronze"), bronze);
+}
+
+#[tokio::test]
+async fn the_same_content_from_another_hospital_is_another_load() {
+    let lake = TestLake::new();
+    for key in [FILE, "landing/claims/hospital2_claims.csv"] {
+        lake.write(key, claims(&["C1"]));
+        assert_eq!(run(&lake, key).await.unwrap().outcome, Outcome::Done);
+    }
+    let datasources: Vec<String> = lake.loads("claims").await.into_iter().map(|load| load.datasource).collect();
+    assert_eq!(datasources, ["hos-a", "hos-b"]);
+}
+
+#[rstest]
+#[case::longer("C22")]
+#[case::of_the_same_size("C2")]
+#[tokio::test]
+async fn the_same_name_with_new_content_is_a_new_load(#[case] id: &str) {
+    let lake = TestLake::new();
+    lake.write(FILE, claims(&["C1"]));
+    run(&lake, FILE).await.unwrap();
+    lake.write(FILE, claims(&[id]));
+    assert_eq!(run(&lake, FILE).await.unwrap().loads[0].sequence, 2);
+    let loads = lake.loads("claims").await;
+    assert!(loads[1].extracted_at > loads[0].extracted_at);
+}
+
+#[rstest]
+#[case::unknown_hospital("hospital9_claims.csv", claims(&["C1"]).into_bytes(), "no mapping in configs/cdm claims")]
+#[case::utf16("hospital1_claims.csv", b"\xFF\xFEC\0l\0".to_vec(), "is UTF-16: save it as UTF-8")]
+#[case::empty("hospital1_claims.csv", Vec::new(), "is empty")]
+#[case::missing_column("hospital1_claims.csv", claims(&["C1"]).replace("ClaimStatus", "Status").into_bytes(), "lacks the column `ClaimStatus`")]
+#[tokio::test]
+async fn a_file_that_is_not_what_it_should_be_is_refused_whole(
+    #[case] name: &str,
+    #[case] content: Vec<u8>,
+    #[case] expected: &str,
+) {
+    let lake = TestLake::new();
+    let key = format!("landing/claims/{name}");
+    lake.write(&key, content);
+    let error = run(&lake, &key).await.unwrap_err();
+    assert_eq!(error.name(), "BrokenContract");
+    assert!(error.to_string().contains(expected), "{error}");
+    let refusals = refusals(&lake).await;
+    assert_eq!((refusals.len(), refusals[0].source.name.as_str()), (1, key.as_str()));
+    assert!(refusals[0].reason.contains(expected), "{}", refusals[0].reason);
+    assert_eq!(lake.loads("claims").await, []);
+    assert_eq!(lake.files("bronze/claims/data"), [""; 0]);
+}
+
+#[tokio::test]
+async fn a_file_that_two_mappings_claim_is_refused() {
+    let lake = TestLake::new();
+    lake.edit("configs/cdm/hos-b.toml", "hospital2_*", "hospital*");
+    lake.write(FILE, claims(&["C1"]));
+    let error = run(&lake, FILE).await.unwrap_err();
+    assert!(error.to_string().contains("hos-a, hos-b all claim"), "{error}");
+    assert_eq!(refusals(&lake).await.len(), 1);
+}
+
+#[tokio::test]
+async fn a_refused_file_is_loaded_once_a_mapping_claims_it() {
+    let lake = TestLake::new();
+    let key = "landing/claims/hospital9_claims.csv";
+    lake.write(key, claims(&["C1"]));
+    run(&lake, key).await.unwrap_err();
+    lake.edit("configs/cdm/hos-a.toml", "hospital1_*", "hospital9_*");
+    assert_eq!(run(&lake, key).await.unwrap().outcome, Outcome::Done);
+}
+
+#[tokio::test]
+async fn a_file_that_was_cut_off_is_loaded_with_a_malformed_record() {
+    let lake = TestLake::new();
+    let whole = claims(&["C1", "C2"]);
+    lake.write(FILE, &whole[..whole.len() - 15]);
+    let report = run(&lake, FILE).await.unwrap();
+    assert_eq!(lake.loads("claims").await[0].malformed, 1);
+    assert!(report.notes.contains(&"1 rows do not fit the header and will be quarantined".to_owned()));
+}
+
+#[tokio::test]
+async fn a_file_that_grows_while_it_is_read_is_left_for_the_next_run() {
+    let lake = TestLake::new();
+    let ids: Vec<String> = (0..20_000).map(|id| format!("C{id}")).collect();
+    let content = claims(&ids.iter().map(String::as_str).collect::<Vec<_>>());
+    lake.write(FILE, &content);
+    let path = lake.path(FILE);
+    let writer = std::thread::spawn(move || {
+        for length in 1..400 {
+            std::fs::write(&path, &content.as_bytes()[..content.len() - length]).unwrap();
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    });
+    let report = run(&lake, FILE).await.unwrap();
+    writer.join().unwrap();
+    assert_eq!(report.outcome, Outcome::LeftForNextRun);
+    assert_eq!(lake.files("bronze"), [""; 0]);
+}
+
+#[tokio::test]
+async fn a_file_that_is_gone_is_nothing_new() {
+    let report = run(&TestLake::new(), FILE).await.unwrap();
+    assert_eq!(report.outcome, Outcome::NothingNew);
+    assert_eq!(report.notes, [format!("`{FILE}` is no longer there")]);
+}
+
+#[rstest]
+#[case("landing/elsewhere/x.csv")]
+#[case("landing/claims")]
+#[case("landing/claims/deep/x.csv")]
+#[case("landing/../configs/sources.toml")]
+#[case("landing/claims/../../configs/sources.toml")]
+#[case("configs/claims/x.csv")]
+#[case("/etc/passwd")]
+#[case("landing/claims/bell\u{7}.csv")]
+#[case("")]
+#[tokio::test]
+async fn a_key_that_no_feed_has_is_bad_configuration(#[case] key: &str) {
+    let lake = TestLake::new();
+    let error = run(&lake, key).await.unwrap_err();
+    assert_eq!(error.name(), "BadConfig");
+    assert!(!error.to_string().chars().any(char::is_control));
+}
+
+#[rstest]
+#[case("landing/claims/hospital1_100% [final] #a~b.csv".to_owned())]
+#[case("landing/claims/hospital1_grüße 病院.csv".to_owned())]
+#[case(format!("landing/claims/hospital1_{}.csv", "n".repeat(240)))]
+#[tokio::test]
+async fn an_odd_file_name_is_as_good_as_any(#[case] key: String) {
+    let lake = TestLake::new();
+    lake.write(&key, claims(&["C1"]));
+    assert_eq!(run(&lake, &key).await.unwrap().outcome, Outcome::Done);
+    assert_eq!(lake.loads("claims").await[0].source.name, key);
+    assert_eq!(lake.files("audit/_reports/run-1").len(), 1);
+}
+
+fn as_snapshots(lake: &TestLake) {
+    let upsert = "entity = \"cpt_codes\"\nload = \"upsert\"";
+    lake.edit("configs/sources.toml", upsert, &upsert.replace("upsert", "snapshot"));
+}
+
+#[tokio::test]
+async fn a_snapshot_that_comes_back_is_a_new_load_but_a_repeated_event_is_not() {
+    let lake = TestLake::new();
+    as_snapshots(&lake);
+    let (january, february, march) = ("landing/cptcodes/1.csv", "landing/cptcodes/2.csv", "landing/cptcodes/3.csv");
+    for (key, count) in [(january, 10), (february, 11), (march, 10)] {
+        lake.write(key, codes(count));
+        assert_eq!(run(&lake, key).await.unwrap().outcome, Outcome::Done);
+    }
+    assert_eq!(run(&lake, february).await.unwrap().outcome, Outcome::NothingNew);
+}
+
+#[tokio::test]
+async fn a_landed_snapshot_may_lose_only_so_many_keys() {
+    let lake = TestLake::new();
+    as_snapshots(&lake);
+    for (count, is_taken) in [(100, true), (90, true), (10, false)] {
+        lake.write("landing/cptcodes/codes.csv", codes(count));
+        let taken = run(&lake, "landing/cptcodes/codes.csv").await;
+        assert_eq!(taken.is_ok(), is_taken, "{taken:?}");
+    }
+    let loads = lake.loads("cpt_codes").await;
+    assert_eq!(loads.iter().map(|load| load.rows).collect::<Vec<_>>(), [100, 90]);
+    assert_eq!(lake.files("bronze/cpt_codes/data").len(), 2);
+}
+
+#[tokio::test]
+async fn files_that_are_loaded_at_once_each_get_a_number() {
+    let lake = TestLake::new();
+    let keys: Vec<String> = (0..4).map(|file| format!("landing/claims/hospital1_{file}.csv")).collect();
+    for (index, key) in keys.iter().enumerate() {
+        lake.write(key, claims(&vec!["C1"; index + 1]));
+    }
+    let loads = tokio::join!(run(&lake, &keys[0]), run(&lake, &keys[1]), run(&lake, &keys[2]), run(&lake, &keys[3]));
+    for report in [loads.0, loads.1, loads.2, loads.3] {
+        assert_eq!(report.unwrap().outcome, Outcome::Done);
+    }
+    assert_eq!(lake.loads("claims").await.len(), 4);
+    assert_eq!(lake.files("bronze/claims/data").len(), 4);
+}

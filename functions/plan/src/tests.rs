@@ -1,0 +1,160 @@
+use chrono::NaiveDate;
+use rcm_platform::bronze::{LoadLog, Manifest, Refusal, Source};
+use rcm_platform::config::LoadKind;
+use rcm_platform::testing::{START, TestLake};
+
+use super::*;
+
+async fn plan(lake: &TestLake) -> WorkPlan {
+    handle(lake.context().await, PlanInput::default()).await.unwrap()
+}
+
+async fn planned_files(lake: &TestLake) -> Vec<String> {
+    plan(lake).await.files.into_iter().map(|file| file.key).collect()
+}
+
+async fn source(lake: &TestLake, key: &str) -> Source {
+    let meta = lake.lake().head(key).await.unwrap().unwrap();
+    Source { name: key.to_owned(), size: Some(meta.size), last_modified: Some(meta.last_modified) }
+}
+
+async fn note_load(lake: &TestLake, key: &str) {
+    let now = START.parse().unwrap();
+    let manifest = Manifest {
+        load_id: "1".to_owned(),
+        run_id: "r".to_owned(),
+        stream: "claims".to_owned(),
+        sequence: 1,
+        entity: "claims".to_owned(),
+        datasource: "hos-a".to_owned(),
+        kind: LoadKind::Upsert,
+        source: source(lake, key).await,
+        content_hash: "c".to_owned(),
+        rows: 1,
+        malformed: 0,
+        watermark: None,
+        extracted_at: now,
+        data_files: Vec::new(),
+        unmapped_columns: Vec::new(),
+        started_at: now,
+        finished_at: now,
+    };
+    LoadLog::new(&lake.lake(), "claims").commit(&manifest).await.unwrap();
+}
+
+async fn note_refusal(lake: &TestLake, key: &str, mappings_hash: String) {
+    let refusal = Refusal {
+        run_id: "r".to_owned(),
+        source: source(lake, key).await,
+        content_hash: "c".to_owned(),
+        mappings_hash,
+        reason: "no mapping claims it".to_owned(),
+        refused_at: START.parse().unwrap(),
+    };
+    LoadLog::new(&lake.lake(), "claims").refuse(&refusal).await.unwrap();
+}
+
+#[tokio::test]
+async fn every_active_row_of_the_table_of_sources_is_extracted() {
+    let lake = TestLake::new();
+    lake.edit("configs/emr/load_config.csv", "dbo.providers,Full,,1,hosb", "dbo.providers,Full,,0,hosb");
+    let plan = plan(&lake).await;
+    assert_eq!(plan.extracts.len(), 9);
+    assert!(plan.extracts.iter().all(|extract| extract.row.is_active && extract.run_id == plan.run_id));
+    assert_eq!(plan.files, []);
+}
+
+#[tokio::test]
+async fn the_run_has_a_date_and_an_identifier_even_if_nobody_gave_one() {
+    let plan = plan(&TestLake::new()).await;
+    assert_eq!(plan.as_of, NaiveDate::from_ymd_opt(2024, 11, 7).unwrap());
+    assert!(!plan.run_id.is_empty());
+}
+
+#[tokio::test]
+async fn what_the_caller_asks_for_is_handed_on() {
+    let as_of = NaiveDate::from_ymd_opt(2024, 1, 31);
+    let input = PlanInput { run_id: Some("run-1".to_owned()), as_of, force: true };
+    let plan = handle(TestLake::new().context().await, input).await.unwrap();
+    assert_eq!((plan.run_id.as_str(), Some(plan.as_of)), ("run-1", as_of));
+    assert!(plan.extracts.iter().all(|extract| extract.force && extract.run_id == "run-1"));
+}
+
+#[tokio::test]
+async fn only_finished_files_right_in_a_feeds_folder_are_planned() {
+    let lake = TestLake::new();
+    for name in ["b.csv", "a.csv", ".hidden.csv", "c.csv.tmp", "d.csv.PART", "e.filepart", "archive/old.csv"] {
+        lake.write(&format!("landing/claims/{name}"), "x");
+    }
+    lake.write("landing/claims/folder", "");
+    lake.write("landing/unknown/x.csv", "x");
+    lake.write("landing/cptcodes/codes.csv", "x");
+    let mut files = planned_files(&lake).await;
+    files.sort_unstable();
+    assert_eq!(files, ["landing/claims/a.csv", "landing/claims/b.csv", "landing/cptcodes/codes.csv"]);
+}
+
+#[tokio::test]
+async fn a_loaded_file_is_planned_again_only_when_it_changes() {
+    let lake = TestLake::new();
+    lake.write("landing/claims/hospital1_a.csv", "one");
+    note_load(&lake, "landing/claims/hospital1_a.csv").await;
+    assert_eq!(planned_files(&lake).await, [""; 0]);
+    lake.write("landing/claims/hospital1_a.csv", "three");
+    assert_eq!(planned_files(&lake).await, ["landing/claims/hospital1_a.csv"]);
+}
+
+#[tokio::test]
+async fn a_refused_file_is_planned_again_only_when_it_or_a_mapping_changes() {
+    let lake = TestLake::new();
+    let mappings_hash = lake.context().await.settings.mappings_hash.clone();
+    for key in ["landing/claims/a.csv", "landing/claims/copy_of_a.csv"] {
+        lake.write(key, "one");
+        note_refusal(&lake, key, mappings_hash.clone()).await;
+    }
+    assert_eq!(planned_files(&lake).await, [""; 0]);
+
+    lake.write("landing/claims/a.csv", "three");
+    assert_eq!(planned_files(&lake).await, ["landing/claims/a.csv"]);
+
+    lake.edit("configs/cdm/hos-a.toml", "hospital1_*", "a.csv");
+    assert_eq!(planned_files(&lake).await.len(), 2);
+}
+
+#[tokio::test]
+async fn a_file_that_is_dropped_again_with_the_same_content_is_refused_once_more() {
+    let lake = TestLake::new();
+    let mappings_hash = lake.context().await.settings.mappings_hash.clone();
+    for _ in 0..2 {
+        lake.write("landing/claims/a.csv", "one");
+        note_refusal(&lake, "landing/claims/a.csv", mappings_hash.clone()).await;
+        assert_eq!(planned_files(&lake).await, [""; 0]);
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+}
+
+#[tokio::test]
+async fn hostile_file_names_neither_stop_the_plan_nor_leave_the_lake() {
+    let lake = TestLake::new();
+    let long = format!("{}.csv", "n".repeat(250));
+    for name in ["bell\u{7}.csv", "two\nlines.csv", "upload.csv#1"] {
+        lake.write(&format!("landing/claims/{name}"), "x");
+    }
+    let usable = ["..csv..", "100% [final] #a~b.csv", "grüße 病院.csv", long.as_str()];
+    for name in usable {
+        lake.write(&format!("landing/claims/{name}"), "x");
+    }
+    let outside = tempfile::NamedTempFile::new().unwrap();
+    std::os::unix::fs::symlink(outside.path(), lake.path("landing/claims/link.csv")).unwrap();
+
+    let context = lake.context().await;
+    let mut files = planned_files(&lake).await;
+    files.sort_unstable();
+    let mut expected = usable.map(|name| format!("landing/claims/{name}"));
+    expected.sort_unstable();
+    // `..csv..` is hidden, as its name begins with a dot.
+    assert_eq!(files, expected.into_iter().filter(|key| !key.contains("..csv..")).collect::<Vec<_>>());
+    for key in files {
+        assert!(context.lake.head(&key).await.unwrap().is_some(), "{key}");
+    }
+}

@@ -1,0 +1,13 @@
+//! Brings `silver/icd_codes` up to its bronze streams. Grain: one row per version of a key.
+
+use rcm_domain::cdm::ICD_CODES;
+use rcm_domain::event::{StageInput, StageReport};
+use rcm_platform::{Context, StageError, silver};
+
+/// Takes in every load that `silver/icd_codes` does not have yet.
+///
+/// # Errors
+/// See [`silver::run`].
+pub async fn handle(context: Context, input: StageInput) -> Result<StageReport, StageError> {
+    silver::run(context, &ICD_CODES, input).await
+}

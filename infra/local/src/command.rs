@@ -1,0 +1,270 @@
+//! The commands of `rcm`. Each answers text for standard output and how the process ends.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Instant;
+
+use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
+use clap::{Parser, Subcommand};
+use rcm_domain::event::StageReport;
+use rcm_platform::config::Environment;
+use rcm_platform::context::Clock;
+use rcm_platform::{Context, Lake, StageError};
+use serde_json::json;
+use url::Url;
+
+use crate::print::{self, Progress};
+use crate::run::{Options, Run, run};
+use crate::{defaults, demo, history, kpis, landing, status};
+
+/// Hospitals' revenue cycle data into one trustworthy lake, and into the KPIs of receivables.
+#[derive(Debug, Parser)]
+#[command(name = "rcm", version, about)]
+pub struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Make up a small hospital group, run three months of it and show what came out.
+    Demo {
+        /// Folder for the made-up files and the lake; emptied of an earlier demo.
+        #[arg(long, default_value = "rcm-demo")]
+        dir: PathBuf,
+        /// Another seed makes other data up.
+        #[arg(long, default_value_t = demo::SEED)]
+        seed: u64,
+    },
+    /// Run the pipeline once: sources, silver, gold, audit.
+    Run(RunArguments),
+    /// Show what the lake holds and how fresh it is.
+    Status {
+        /// Folder or URL (`file:///…`, `s3://bucket/prefix`) of the lake.
+        #[arg(long, env = "LAKE_URL")]
+        lake: String,
+    },
+    /// Show every version of one key.
+    History {
+        /// Entity of the common data model, such as `patients`.
+        entity: String,
+        /// Durable key: the source's id and the datasource, such as `HOSP1-000402-hos-b`.
+        key: String,
+        /// Folder or URL (`file:///…`, `s3://bucket/prefix`) of the lake.
+        #[arg(long, env = "LAKE_URL")]
+        lake: String,
+    },
+    /// Write a base and a delivery of changes of any size, for benchmarks.
+    Generate {
+        /// Transactions of the base; the other tables are in proportion.
+        #[arg(long)]
+        rows: u64,
+        /// Share of the rows that the second delivery changes.
+        #[arg(long, default_value_t = 0.1)]
+        changes: f64,
+        #[arg(long, default_value_t = demo::SEED)]
+        seed: u64,
+        #[arg(long)]
+        out: PathBuf,
+    },
+}
+
+#[derive(Debug, clap::Args)]
+struct RunArguments {
+    /// Folder or URL (`file:///…`, `s3://bucket/prefix`) of the lake; a lake without `configs/` gets
+    /// the default ones.
+    #[arg(long, env = "LAKE_URL")]
+    lake: String,
+    /// Folder `<datasource>/<table>.csv` to extract from, in place of the configured sources.
+    #[arg(long, env = "RCM_EMR_DIR")]
+    emr: Option<PathBuf>,
+    /// Folder whose files are copied into the lake's landing/ first.
+    #[arg(long)]
+    landing: Option<PathBuf>,
+    /// Date that the KPIs are computed for; today where none is given.
+    #[arg(long)]
+    as_of: Option<NaiveDate>,
+    /// Print one JSON document and nothing else.
+    #[arg(long)]
+    json: bool,
+    /// Take full extracts even where they lost more rows than the configured share.
+    #[arg(long)]
+    force: bool,
+}
+
+/// What a command has to say.
+#[derive(Debug)]
+pub struct Answer {
+    /// For standard output.
+    pub text: String,
+    pub exit: ExitCode,
+}
+
+/// Some stages failed; the rest is in the lake.
+const SOME_FAILED: u8 = 1;
+/// Nothing could be done.
+const NOTHING_DONE: u8 = 2;
+
+/// How the process ends when a command could do nothing.
+#[must_use]
+pub fn nothing_done() -> ExitCode {
+    ExitCode::from(NOTHING_DONE)
+}
+
+/// Carries out a command.
+///
+/// # Errors
+/// Nothing could be done.
+pub async fn carry_out(arguments: Arguments) -> Result<Answer, StageError> {
+    match arguments.command {
+        Command::Demo { dir, seed } => run_demo(&dir, seed).await,
+        Command::Run(arguments) => run_once(arguments).await,
+        Command::Status { lake } => {
+            let context = existing(&lake).await?;
+            Ok(Answer { text: print::status(&status::read(&context).await?), exit: ExitCode::SUCCESS })
+        }
+        Command::History { entity, key, lake } => show_history(&lake, &entity, &key).await,
+        Command::Generate { rows, changes, seed, out } => generate(rows, changes, seed, &out),
+    }
+}
+
+async fn run_once(arguments: RunArguments) -> Result<Answer, StageError> {
+    let started = Instant::now();
+    let lake = Lake::open(&lake_url(&arguments.lake)?)?;
+    defaults::lay_in(&lake).await?;
+    if let Some(folder) = &arguments.landing {
+        landing::copy(&lake, folder).await?;
+    }
+    let context = Context::of(lake, environment(&arguments.lake, arguments.emr)?, Clock::system()).await?;
+    let progress = Progress::new(arguments.json);
+    let options = Options { as_of: arguments.as_of, force: arguments.force, ..Options::default() };
+    let run = run(&context, options, &progress).await?;
+    let kpis = kpis::read(&context.lake, run.as_of).await?;
+    let seconds = started.elapsed().as_secs_f64();
+    let text = if arguments.json {
+        let document = json!({
+            "run_id": run.run_id,
+            "as_of": run.as_of,
+            "seconds": seconds,
+            "stages": run.stages,
+            "failures": run.failures,
+            "kpis": kpis,
+        });
+        format!("{document:#}\n")
+    } else {
+        let next = next_lines(&arguments.lake, &run);
+        let summary = print::summary(&reports(&run), &next);
+        format!("\n{}\n{summary}\nRun {} took {seconds:.1} s.\n", print::kpis(&kpis), run.run_id)
+    };
+    Ok(Answer { text, exit: exit_of(&run) })
+}
+
+async fn run_demo(dir: &Path, seed: u64) -> Result<Answer, StageError> {
+    let started = Instant::now();
+    let unwritable = |error: std::io::Error| StageError::BadConfig(format!("{}: {error}", dir.display()));
+    let lake_dir = dir.join("lake");
+    for old in [dir.join("sources"), lake_dir.clone()] {
+        if old.exists() {
+            std::fs::remove_dir_all(&old).map_err(unwritable)?;
+        }
+    }
+    std::fs::create_dir_all(&lake_dir).map_err(unwritable)?;
+    let files = demo::write(&dir.join("sources"), seed).map_err(unwritable)?;
+    let url = lake_url(&lake_dir.to_string_lossy())?;
+    let lake = Lake::open(&url)?;
+    defaults::lay_in(&lake).await?;
+    let mut text = print::demo_files(&files);
+    let mut last = None;
+    for delivery in &files.deliveries {
+        landing::copy(&lake, &delivery.landing).await?;
+        let environment = Environment { lake_url: url.clone(), emr_dir: Some(absolute(&delivery.emr)?), ..Environment::default() };
+        let context = Context::of(lake.clone(), environment, clock_from(delivery.extracted_at)).await?;
+        let options = Options { as_of: Some(demo::AS_OF.min(delivery.extracted_at.date_naive())), ..Options::default() };
+        let run = run(&context, options, &Progress::new(false)).await?;
+        text += &format!("\n=== Delivery of {} ===\n\n{}", delivery.month, print::summary(&reports(&run), &[]));
+        last = Some(run);
+    }
+    let Some(run) = last else { return Ok(Answer { text, exit: ExitCode::SUCCESS }) };
+    text += &format!("\n{}\n", print::kpis(&kpis::read(&lake, run.as_of).await?));
+    text += &format!("The lake is in {}. Look around:\n", lake_dir.display());
+    for line in next_lines(&lake_dir.to_string_lossy(), &run) {
+        text += &format!("  {line}\n");
+    }
+    text += &format!("\nThe demo took {:.1} s.\n", started.elapsed().as_secs_f64());
+    Ok(Answer { text, exit: ExitCode::SUCCESS })
+}
+
+async fn show_history(lake: &str, entity: &str, key: &str) -> Result<Answer, StageError> {
+    let context = existing(lake).await?;
+    let Some(found) = history::read(&context.lake, entity, key).await? else {
+        let text = format!("silver/{entity} has no key `{key}`; keys look like `HOSP1-000402-hos-b`\n");
+        return Ok(Answer { text, exit: ExitCode::from(SOME_FAILED) });
+    };
+    Ok(Answer { text: print::history(&found), exit: ExitCode::SUCCESS })
+}
+
+fn generate(rows: u64, changes: f64, seed: u64, out: &Path) -> Result<Answer, StageError> {
+    let files = demo::generate(rows, changes, seed, out)
+        .map_err(|error| StageError::BadConfig(format!("{}: {error}", out.display())))?;
+    let text = format!(
+        "{} rows in {}\n{} rows in {}\n",
+        files.base_rows,
+        files.base.display(),
+        files.change_rows,
+        files.changes.display()
+    );
+    Ok(Answer { text, exit: ExitCode::SUCCESS })
+}
+
+/// The context of a lake that must be there already.
+async fn existing(lake: &str) -> Result<Context, StageError> {
+    let url = lake_url(lake)?;
+    let folder = Url::parse(&url).ok().filter(|url| url.scheme() == "file").and_then(|url| url.to_file_path().ok());
+    if folder.is_some_and(|folder| !folder.is_dir()) {
+        return Err(StageError::BadConfig(format!("there is no lake in {lake}")));
+    }
+    Context::of(Lake::open(&url)?, environment(lake, None)?, Clock::system()).await
+}
+
+fn environment(lake: &str, emr: Option<PathBuf>) -> Result<Environment, StageError> {
+    let emr_dir = emr.as_deref().map(absolute).transpose()?;
+    Ok(Environment { lake_url: lake_url(lake)?, emr_dir, ..Environment::default() })
+}
+
+/// The URL of a lake that may be given as a folder.
+fn lake_url(lake: &str) -> Result<String, StageError> {
+    if lake.contains("://") {
+        return Ok(lake.to_owned());
+    }
+    let folder = absolute(Path::new(lake))?;
+    let url = Url::from_directory_path(&folder);
+    url.map(String::from).map_err(|()| StageError::BadConfig(format!("{} is no folder", folder.display())))
+}
+
+fn absolute(path: &Path) -> Result<PathBuf, StageError> {
+    std::path::absolute(path).map_err(|error| StageError::BadConfig(format!("{}: {error}", path.display())))
+}
+
+/// The time goes on from a moment, as it would have for a run at that moment.
+fn clock_from(moment: DateTime<Utc>) -> Clock {
+    let started = Instant::now();
+    Clock::from_fn(move || moment + TimeDelta::from_std(started.elapsed()).unwrap_or_default())
+}
+
+/// The reports of all stages, those that failed with their error.
+fn reports(run: &Run) -> Vec<StageReport> {
+    let failed = run.failures.iter().map(|failure| run.report_of(failure));
+    run.stages.iter().cloned().chain(failed).collect()
+}
+
+fn next_lines(lake: &str, run: &Run) -> Vec<String> {
+    let mut lines = vec![format!("rcm status --lake {lake}")];
+    if !run.found_nothing_new() {
+        lines.push(format!("rcm history patients HOSP1-000001-hos-a --lake {lake}"));
+    }
+    lines
+}
+
+fn exit_of(run: &Run) -> ExitCode {
+    if run.is_complete() { ExitCode::SUCCESS } else { ExitCode::from(SOME_FAILED) }
+}

@@ -1,0 +1,162 @@
+//! A made-up hospital: how large it is, when it lives, and the ids it gives.
+//!
+//! Every row is a function of the world, its table and its number alone. So a table needs no memory
+//! while it is written, a row can look up the row that it refers to by making it again, and the
+//! demo and the benchmark share the same makers at any size.
+
+use chrono::NaiveDate;
+use rand::SeedableRng;
+
+use super::dice::{Dice, days_after};
+
+/// What tells one hospital from the other.
+#[derive(Debug)]
+pub(super) struct Hospital {
+    pub(super) datasource: &'static str,
+    /// First word of the names of its claims files.
+    pub(super) file_prefix: &'static str,
+    /// What its providers table puts before a provider's id, and no other table.
+    pub(super) provider_prefix: &'static str,
+    /// Header of its patients table: the hospitals name the same columns differently.
+    pub(super) patient_header: [&'static str; 10],
+    number: u64,
+}
+
+/// Both hospitals of the group. They give the same ids to different people.
+pub(super) static HOSPITALS: [Hospital; 2] = [
+    Hospital {
+        datasource: "hos-a",
+        file_prefix: "hospital1",
+        provider_prefix: "H1-",
+        patient_header: [
+            "PatientID",
+            "FirstName",
+            "LastName",
+            "MiddleName",
+            "SSN",
+            "PhoneNumber",
+            "Gender",
+            "DOB",
+            "Address",
+            "ModifiedDate",
+        ],
+        number: 1,
+    },
+    Hospital {
+        datasource: "hos-b",
+        file_prefix: "hospital2",
+        provider_prefix: "H2-",
+        patient_header: [
+            "ID",
+            "F_Name",
+            "L_Name",
+            "M_Name",
+            "SSN",
+            "PhoneNumber",
+            "Gender",
+            "DOB",
+            "Address",
+            "Updated_Date",
+        ],
+        number: 2,
+    },
+];
+
+/// Rows of each table of one hospital.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Scale {
+    pub(super) patients: u64,
+    pub(super) providers: u64,
+    pub(super) departments: u64,
+    pub(super) encounters: u64,
+    pub(super) transactions: u64,
+}
+
+/// Days on which things happen.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Calendar {
+    /// First and last day on which patients are treated.
+    pub(super) first_day: NaiveDate,
+    pub(super) last_day: NaiveDate,
+    /// First day on which patients move and providers change department: what was extracted before
+    /// has something to differ from.
+    pub(super) moves_from: NaiveDate,
+    /// Day on which the last department closes.
+    pub(super) closes_on: Option<NaiveDate>,
+}
+
+/// One hospital at one scale.
+#[derive(Debug, Clone)]
+pub(super) struct World {
+    pub(super) hospital: &'static Hospital,
+    pub(super) scale: Scale,
+    pub(super) calendar: Calendar,
+    dice: Dice,
+}
+
+/// What a row's draws are for: draws for one purpose never shift those for another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub(super) enum Purpose {
+    Patients = 1,
+    Providers,
+    Posts,
+    Encounters,
+    Transactions,
+    Coverage,
+    Claims,
+    /// Which rows the benchmark changes.
+    PatientChanges,
+    ProviderChanges,
+    EncounterChanges,
+    TransactionChanges,
+    ClaimChanges,
+}
+
+impl World {
+    pub(super) fn new(seed: u64, hospital: &'static Hospital, scale: Scale, calendar: Calendar) -> Self {
+        Self { hospital, scale, calendar, dice: Dice::seed_from_u64(seed) }
+    }
+
+    /// The draws of one row for one purpose.
+    pub(super) fn dice(&self, purpose: Purpose, row: u64) -> Dice {
+        let mut dice = self.dice.clone();
+        dice.set_stream(self.hospital.number << 60 | u64::from(purpose as u8) << 48 | row);
+        dice
+    }
+
+    /// Days on which patients are treated.
+    pub(super) fn days(&self) -> u64 {
+        (self.calendar.last_day - self.calendar.first_day).num_days() as u64 + 1
+    }
+
+    /// The day on which row `number` of `count` happens, if they are spread evenly over the
+    /// calendar. Rows beyond the count fall after the last day.
+    pub(super) fn day_of(&self, number: u64, count: u64) -> NaiveDate {
+        days_after(self.calendar.first_day, (number - 1) * self.days() / count.max(1))
+    }
+}
+
+pub(super) fn patient_id(number: u64) -> String {
+    format!("HOSP1-{number:06}")
+}
+
+pub(super) fn provider_id(number: u64) -> String {
+    format!("PROV{number:04}")
+}
+
+pub(super) fn department_id(number: u64) -> String {
+    format!("DEPT{number:03}")
+}
+
+pub(super) fn encounter_id(number: u64) -> String {
+    format!("ENC{number:06}")
+}
+
+pub(super) fn transaction_id(number: u64) -> String {
+    format!("TRANS{number:06}")
+}
+
+pub(super) fn claim_id(number: u64) -> String {
+    format!("CLAIM{number:06}")
+}

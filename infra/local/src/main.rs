@@ -1,0 +1,22 @@
+use std::io::Write;
+use std::process::ExitCode;
+
+use clap::Parser;
+use rcm::command::{self, Arguments};
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    rcm_platform::telemetry::start_for_terminal();
+    match command::carry_out(arguments).await {
+        Ok(answer) => {
+            // Whoever closed the pipe has seen enough.
+            let _ = std::io::stdout().write_all(answer.text.as_bytes());
+            answer.exit
+        }
+        Err(error) => {
+            let _ = writeln!(std::io::stderr(), "rcm: {error}");
+            command::nothing_done()
+        }
+    }
+}

@@ -1,0 +1,181 @@
+//! One key's timeline.
+
+use chrono::{DateTime, Utc};
+
+use super::figures::{NONE, moment};
+use super::table::{sections, table};
+
+/// What precedes a value that differs from the version before.
+const CHANGED: &str = "* ";
+
+/// Every version of one key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct History {
+    pub entity: String,
+    pub key: String,
+    /// Tracked columns, in the order of the values.
+    pub columns: Vec<String>,
+    /// Oldest first.
+    pub versions: Vec<Version>,
+}
+
+/// One version of a key: what was so from one moment until another.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Version {
+    pub from: DateTime<Utc>,
+    /// End of the version, not included; none while it is open.
+    pub to: Option<DateTime<Utc>>,
+    pub is_current: bool,
+    /// The key was gone from the source when the version ended.
+    pub is_deleted: bool,
+    /// Load that brought it.
+    pub load_id: String,
+    /// Value of each tracked column.
+    pub values: Vec<Option<String>>,
+}
+
+impl Version {
+    /// A version that lost a tie of modified times and is kept for the audit trail alone.
+    fn is_empty(&self) -> bool {
+        self.to == Some(self.from)
+    }
+
+    fn state(&self) -> &'static str {
+        match self {
+            _ if self.is_empty() => "lost a tie",
+            _ if self.is_current => "current",
+            _ if self.is_deleted => "deleted",
+            _ => "",
+        }
+    }
+
+    fn value(&self, column: usize) -> &str {
+        self.values.get(column).and_then(Option::as_deref).unwrap_or(NONE)
+    }
+}
+
+/// A key's versions, a line each: the columns that ever changed beside each other, what changed
+/// marked, and the columns that never did below.
+#[must_use]
+pub fn history(history: &History) -> String {
+    let title = format!("{} {}", history.entity, history.key);
+    if history.versions.is_empty() {
+        return format!("{title}\n  has no version: the lake does not know this key\n");
+    }
+    let (changing, steady): (Vec<usize>, Vec<usize>) =
+        (0..history.columns.len()).partition(|&column| ever_changes(&history.versions, column));
+    sections(&[versions(&title, history, &changing), unchanged(history, &steady)])
+}
+
+fn ever_changes(versions: &[Version], column: usize) -> bool {
+    versions.windows(2).any(|pair| pair[0].values.get(column) != pair[1].values.get(column))
+}
+
+fn versions(title: &str, history: &History, changing: &[usize]) -> String {
+    let mut header = vec!["", "from", "to", "state"];
+    header.extend(changing.iter().map(|&column| history.columns[column].as_str()));
+    header.push("load");
+    let mut lines = Vec::with_capacity(history.versions.len());
+    let mut before: Option<&Version> = None;
+    for (index, version) in history.versions.iter().enumerate() {
+        let mut line = vec![
+            (index + 1).to_string(),
+            moment(version.from),
+            version.to.map_or_else(|| NONE.to_owned(), moment),
+            version.state().to_owned(),
+        ];
+        line.extend(changing.iter().map(|&column| {
+            let differs = before.is_some_and(|before| before.values.get(column) != version.values.get(column));
+            format!("{}{}", if differs { CHANGED } else { "" }, version.value(column))
+        }));
+        line.push(version.load_id.clone());
+        lines.push(line);
+        // A version that lost a tie was never valid, so nothing changed from it to the next.
+        if !version.is_empty() {
+            before = Some(version);
+        }
+    }
+    let columns = header.len();
+    table(title, &header, columns, lines.into_iter().collect())
+}
+
+fn unchanged(history: &History, steady: &[usize]) -> String {
+    let Some(version) = history.versions.last() else { return String::new() };
+    let lines = steady.iter().map(|&column| vec![history.columns[column].clone(), version.value(column).to_owned()]);
+    let title = if history.versions.len() == 1 { "Attributes" } else { "Never changed" };
+    table(title, &["column", "value"], 2, lines.collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(day: u32) -> DateTime<Utc> {
+        chrono::NaiveDate::from_ymd_opt(2024, 9, day).unwrap().and_time(chrono::NaiveTime::MIN).and_utc()
+    }
+
+    fn version(from: u32, to: Option<u32>, address: &str, phone: Option<&str>) -> Version {
+        Version {
+            from: at(from),
+            to: to.map(at),
+            is_current: to.is_none(),
+            is_deleted: false,
+            load_id: format!("load-{from}"),
+            values: vec![Some("Corvane".to_owned()), Some(address.to_owned()), phone.map(str::to_owned)],
+        }
+    }
+
+    fn of(versions: Vec<Version>) -> History {
+        let columns = ["first_name", "address", "phone_number"].map(str::to_owned).to_vec();
+        History { entity: "patients".to_owned(), key: "HOSP1-000001-hos-a".to_owned(), columns, versions }
+    }
+
+    #[test]
+    fn a_line_per_version_marks_what_changed() {
+        let deleted = Version { is_deleted: true, ..version(9, Some(12), "2 Nowhere Road", Some("555-0102")) };
+        let versions = vec![
+            version(1, Some(5), "1 Figment Lane", None),
+            version(5, Some(5), "1 Figment Lane", Some("555-0199")),
+            version(5, Some(9), "1 Figment Lane", Some("555-0102")),
+            deleted,
+            version(20, None, "2 Nowhere Road", None),
+        ];
+        insta::assert_snapshot!(history(&of(versions)), @r"
+        patients HOSP1-000001-hos-a
+              from         to           state        address            phone_number   load
+        ───────────────────────────────────────────────────────────────────────────────────────
+          1   2024-09-01   2024-09-05                1 Figment Lane     –              load-1
+          2   2024-09-05   2024-09-05   lost a tie   1 Figment Lane     * 555-0199     load-5
+          3   2024-09-05   2024-09-09                1 Figment Lane     * 555-0102     load-5
+          4   2024-09-09   2024-09-12   deleted      * 2 Nowhere Road   555-0102       load-9
+          5   2024-09-20   –            current      2 Nowhere Road     * –            load-20
+
+        Never changed
+          column       value
+        ───────────────────────
+          first_name   Corvane
+        ");
+    }
+
+    #[test]
+    fn a_single_version_shows_its_attributes_below() {
+        insta::assert_snapshot!(history(&of(vec![version(1, None, "1 Figment Lane", None)])), @r"
+        patients HOSP1-000001-hos-a
+              from         to   state     load
+        ─────────────────────────────────────────
+          1   2024-09-01   –    current   load-1
+
+        Attributes
+          column         value
+        ────────────────────────────────
+          first_name     Corvane
+          address        1 Figment Lane
+          phone_number   –
+        ");
+    }
+
+    #[test]
+    fn an_unknown_key_is_said_to_be_unknown() {
+        assert!(history(&of(Vec::new())).contains("does not know this key"));
+    }
+}

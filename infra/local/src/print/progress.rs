@@ -1,0 +1,164 @@
+//! What goes on while a run goes on.
+
+use std::io::{self, IsTerminal, Write};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use rcm_domain::event::{StageFailure, StageReport};
+
+use super::figures::{count, duration};
+use super::summary::outcome;
+
+/// How often a bar shows that its stage is alive.
+const TICK: Duration = Duration::from_millis(100);
+
+/// Shows the stages of a run on standard error: a bar for each while it runs on a terminal, a line
+/// for each that has ended elsewhere, nothing if it shall be quiet.
+#[derive(Clone)]
+pub struct Progress {
+    display: Display,
+}
+
+#[derive(Clone)]
+enum Display {
+    Bars(MultiProgress),
+    Lines(Arc<Mutex<dyn Write + Send>>),
+    Quiet,
+}
+
+/// A stage that runs.
+#[must_use = "a stage that is never finished stays on the screen"]
+pub struct Running {
+    display: Display,
+    stage: String,
+    subject: String,
+    bar: Option<ProgressBar>,
+}
+
+impl Progress {
+    /// Progress on standard error.
+    #[must_use]
+    pub fn new(quiet: bool) -> Self {
+        let display = if quiet {
+            Display::Quiet
+        } else if io::stderr().is_terminal() {
+            Display::Bars(MultiProgress::new())
+        } else {
+            Display::Lines(Arc::new(Mutex::new(io::stderr())))
+        };
+        Self { display }
+    }
+
+    /// Shows that a stage has begun to work on its subject.
+    pub fn start(&self, stage: &str, subject: &str) -> Running {
+        let bar = match &self.display {
+            Display::Bars(bars) => Some(bars.add(bar(stage, subject))),
+            Display::Lines(_) | Display::Quiet => None,
+        };
+        Running { display: self.display.clone(), stage: stage.to_owned(), subject: subject.to_owned(), bar }
+    }
+}
+
+impl Running {
+    /// Shows how the stage ended.
+    pub fn finish(self, report: &StageReport) {
+        let line = match &report.error {
+            Some(error) => failure_line(&self.stage, &self.subject, error),
+            None => report_line(&self.stage, &self.subject, report),
+        };
+        self.end(&line);
+    }
+
+    /// Shows that the stage ended with an error and no report.
+    pub fn fail(self, error: &StageFailure) {
+        let line = failure_line(&self.stage, &self.subject, error);
+        self.end(&line);
+    }
+
+    fn end(self, line: &str) {
+        if let Some(bar) = self.bar {
+            bar.set_style(ended_style());
+            bar.finish_with_message(line.to_owned());
+        }
+        if let Display::Lines(lines) = self.display
+            && let Ok(mut lines) = lines.lock()
+        {
+            // A run does not fail because nobody listens.
+            let _ = writeln!(lines, "{line}");
+        }
+    }
+}
+
+fn bar(stage: &str, subject: &str) -> ProgressBar {
+    let bar = ProgressBar::new_spinner();
+    if let Ok(style) = ProgressStyle::with_template("{spinner} {msg} {elapsed}") {
+        bar.set_style(style);
+    }
+    bar.set_message(format!("{stage:<20} {subject}"));
+    bar.enable_steady_tick(TICK);
+    bar
+}
+
+/// The line alone, without the wheel that turns.
+fn ended_style() -> ProgressStyle {
+    ProgressStyle::with_template("{msg}").unwrap_or_else(|_| ProgressStyle::default_spinner())
+}
+
+fn report_line(stage: &str, subject: &str, report: &StageReport) -> String {
+    let read: u64 = report.loads.iter().map(|load| load.read).sum();
+    let quarantined: u64 = report.loads.iter().map(|load| load.quarantined).sum();
+    let rows = if read > 0 { format!(", {} rows", count(read)) } else { String::new() };
+    let quarantine = if quarantined > 0 { format!(", {} quarantined", count(quarantined)) } else { String::new() };
+    let (outcome, time) = (outcome(report.outcome), duration(report.finished_at - report.started_at));
+    format!("✓ {stage:<20} {subject}: {outcome}{rows}{quarantine} ({time})")
+}
+
+fn failure_line(stage: &str, subject: &str, error: &StageFailure) -> String {
+    format!("✗ {stage:<20} {subject}: {}: {}", error.name, error.message)
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::{DateTime, TimeDelta, Utc};
+    use rcm_domain::event::{LoadCounts, Outcome};
+
+    use super::*;
+
+    fn report() -> StageReport {
+        StageReport {
+            run_id: "run".to_owned(),
+            stage: "silver-patients".to_owned(),
+            subject: "patients".to_owned(),
+            outcome: Outcome::Done,
+            started_at: DateTime::<Utc>::UNIX_EPOCH,
+            finished_at: DateTime::<Utc>::UNIX_EPOCH + TimeDelta::milliseconds(250),
+            loads: vec![LoadCounts { read: 5_000, quarantined: 15, ..LoadCounts::default() }],
+            commits: Vec::new(),
+            rules: Vec::new(),
+            checks: Vec::new(),
+            notes: Vec::new(),
+            error: None,
+        }
+    }
+
+    #[test]
+    fn away_from_a_terminal_every_stage_is_a_line() {
+        let written = Arc::new(Mutex::new(Vec::new()));
+        let progress = Progress { display: Display::Lines(written.clone()) };
+        progress.start("silver-patients", "patients").finish(&report());
+        let failure = StageFailure { name: "Timeout".to_owned(), message: "no answer".to_owned() };
+        progress.start("emr-extract", "hosa/claims").fail(&failure);
+        let text = String::from_utf8(written.lock().unwrap().clone()).unwrap();
+        insta::assert_snapshot!(text, @r"
+        ✓ silver-patients      patients: done, 5,000 rows, 15 quarantined (250 ms)
+        ✗ emr-extract          hosa/claims: Timeout: no answer
+        ");
+    }
+
+    #[test]
+    fn quiet_progress_takes_every_call() {
+        let progress = Progress::new(true);
+        progress.start("silver-patients", "patients").finish(&report());
+    }
+}

@@ -1,0 +1,248 @@
+//! What a run did, table by table.
+
+use std::collections::BTreeMap;
+
+use chrono::TimeDelta;
+use rcm_domain::event::{LoadCounts, Outcome, StageReport};
+
+use super::figures::{count, count_or_blank, duration};
+use super::table::{list, sections, table};
+
+/// Stages whose names start so bring rows into the lake, into silver and into gold.
+const SILVER: &str = "silver-";
+const GOLD: &str = "gold-";
+
+/// The summary of a run from the reports of its stages: what came in, what became of the rows of
+/// each entity, what gold was made, what failed, what is worth reading, and the lines that say what
+/// to look at `next`.
+#[must_use]
+pub fn summary(reports: &[StageReport], next: &[String]) -> String {
+    sections(&[
+        sources(reports),
+        entities(reports),
+        gold(reports),
+        rules(reports),
+        list("Failed", &failures(reports)),
+        list("Worth reading", &notes(reports)),
+        list("Next", next),
+    ])
+}
+
+/// How an outcome is told.
+pub(super) fn outcome(outcome: Outcome) -> &'static str {
+    match outcome {
+        Outcome::Done => "done",
+        Outcome::NothingNew => "nothing new",
+        Outcome::LeftForNextRun => "left for the next run",
+        Outcome::Skipped => "skipped",
+        Outcome::Failed => "FAILED",
+    }
+}
+
+fn time(report: &StageReport) -> TimeDelta {
+    report.finished_at - report.started_at
+}
+
+/// One line per stream or file that was looked at.
+fn sources(reports: &[StageReport]) -> String {
+    let others = [SILVER, GOLD, "plan", "audit"];
+    let of_sources = reports.iter().filter(|report| !others.iter().any(|other| report.stage.starts_with(other)));
+    let rows = of_sources.map(|report| {
+        let read: u64 = report.loads.iter().map(|load| load.read).sum();
+        let outcome = outcome(report.outcome).to_owned();
+        vec![report.subject.clone(), outcome, count_or_blank(read), duration(time(report))]
+    });
+    table("Sources", &["source", "outcome", "rows", "time"], 2, rows.collect())
+}
+
+/// One line per silver table, and their sum.
+fn entities(reports: &[StageReport]) -> String {
+    let mut entities: BTreeMap<&str, (LoadCounts, TimeDelta)> = BTreeMap::new();
+    let mut all = (LoadCounts::default(), TimeDelta::zero());
+    for report in reports.iter().filter(|report| report.stage.starts_with(SILVER)) {
+        let (counts, stage_time) = entities.entry(&report.subject).or_default();
+        *stage_time += time(report);
+        all.1 += time(report);
+        for load in &report.loads {
+            add(counts, load);
+            add(&mut all.0, load);
+        }
+    }
+    let mut rows: Vec<_> = entities.iter().map(|(entity, (counts, time))| entity_row(entity, counts, *time)).collect();
+    if rows.len() > 1 {
+        rows.push(entity_row("all", &all.0, all.1));
+    }
+    let header = ["silver", "read", "new", "changed", "unchanged", "superseded", "quarantined", "deleted", "time"];
+    table("Tables", &header, 1, rows)
+}
+
+fn entity_row(entity: &str, counts: &LoadCounts, time: TimeDelta) -> Vec<String> {
+    let figures = [counts.new, counts.changed, counts.unchanged, counts.superseded, counts.quarantined, counts.deleted];
+    let mut row = vec![entity.to_owned(), count(counts.read)];
+    row.extend(figures.map(count_or_blank));
+    row.push(duration(time));
+    row
+}
+
+fn add(sum: &mut LoadCounts, load: &LoadCounts) {
+    sum.read += load.read;
+    sum.new += load.new;
+    sum.changed += load.changed;
+    sum.unchanged += load.unchanged;
+    sum.superseded += load.superseded;
+    sum.quarantined += load.quarantined;
+    sum.deleted += load.deleted;
+}
+
+/// One line per gold table that was committed.
+fn gold(reports: &[StageReport]) -> String {
+    let commits = reports.iter().filter(|report| report.stage.starts_with(GOLD)).flat_map(|report| &report.commits);
+    let rows = commits.map(|commit| vec![commit.table.clone(), commit.version.to_string(), count(commit.rows)]);
+    table("Gold", &["table", "version", "rows"], 1, rows.collect())
+}
+
+/// One line per rule that some row failed.
+fn rules(reports: &[StageReport]) -> String {
+    let mut failed: BTreeMap<(&str, &str, &str), (u64, u64)> = BTreeMap::new();
+    for rule in reports.iter().flat_map(|report| &report.rules) {
+        let (failures, checked) = failed.entry((&rule.severity, &rule.entity, &rule.rule)).or_default();
+        *failures += rule.failed;
+        *checked += rule.checked;
+    }
+    failed.retain(|_, (failures, _)| *failures > 0);
+    let rows = failed.into_iter().map(|((severity, entity, rule), (failures, checked))| {
+        vec![severity.to_owned(), entity.to_owned(), rule.to_owned(), count(failures), count(checked)]
+    });
+    table("Rules that rows failed", &["severity", "entity", "rule", "failed", "of"], 3, rows.collect())
+}
+
+fn failures(reports: &[StageReport]) -> Vec<String> {
+    let errors = reports.iter().filter_map(|report| {
+        let error = report.error.as_ref()?;
+        Some(format!("{} {}: {}: {}", report.stage, report.subject, error.name, error.message))
+    });
+    let checks = reports.iter().flat_map(|report| &report.checks).filter(|check| !check.passed);
+    let checks = checks
+        .map(|check| format!("{}: {}: expected {}, found {}", check.table, check.check, check.expected, check.actual));
+    errors.chain(checks).collect()
+}
+
+fn notes(reports: &[StageReport]) -> Vec<String> {
+    reports.iter().flat_map(|report| report.notes.iter().map(|note| format!("{}: {note}", report.subject))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::{DateTime, Utc};
+    use rcm_domain::event::{ControlCheck, RuleCount, StageFailure, TableCommit};
+
+    use super::*;
+
+    fn report(stage: &str, subject: &str, milliseconds: i64) -> StageReport {
+        StageReport {
+            run_id: "run".to_owned(),
+            stage: stage.to_owned(),
+            subject: subject.to_owned(),
+            outcome: Outcome::Done,
+            started_at: DateTime::<Utc>::UNIX_EPOCH,
+            finished_at: DateTime::<Utc>::UNIX_EPOCH + TimeDelta::milliseconds(milliseconds),
+            loads: Vec::new(),
+            commits: Vec::new(),
+            rules: Vec::new(),
+            checks: Vec::new(),
+            notes: Vec::new(),
+            error: None,
+        }
+    }
+
+    fn load(read: u64, new: u64, changed: u64, quarantined: u64) -> LoadCounts {
+        LoadCounts {
+            read,
+            new,
+            changed,
+            quarantined,
+            unchanged: read - new - changed - quarantined,
+            ..Default::default()
+        }
+    }
+
+    #[test]
+    fn a_run_is_told_from_its_sources_to_what_to_look_at_next() {
+        let extract = StageReport { loads: vec![load(5_000, 0, 0, 0)], ..report("emr-extract", "hosa/patients", 120) };
+        let unknown = StageReport {
+            outcome: Outcome::Failed,
+            error: Some(StageFailure {
+                name: "BrokenContract".to_owned(),
+                message: "no hospital has such files".to_owned(),
+            }),
+            ..report("landing-to-bronze", "landing/claims/hospital9.csv", 3)
+        };
+        let patients = StageReport {
+            loads: vec![load(5_000, 4_000, 985, 15), load(20, 0, 20, 0)],
+            rules: vec![RuleCount {
+                entity: "patients".to_owned(),
+                rule: "first_name_literal_null".to_owned(),
+                severity: "error".to_owned(),
+                load_id: "l".to_owned(),
+                checked: 5_000,
+                failed: 15,
+            }],
+            notes: vec!["column `Shoe` is new in hosa/patients".to_owned()],
+            ..report("silver-patients", "patients", 480)
+        };
+        let departments = StageReport {
+            loads: vec![LoadCounts { deleted: 1, ..load(19, 0, 0, 0) }],
+            ..report("silver-departments", "departments", 90)
+        };
+        let facts = StageReport {
+            commits: vec![TableCommit { table: "gold/fact_claims".to_owned(), version: 3, rows: 20_000 }],
+            checks: vec![ControlCheck::equal("gold/fact_claims", "amount", &"1.00", &"1.01")],
+            ..report("gold-facts", "facts", 700)
+        };
+        let next = ["rcm status --lake demo/lake".to_owned()];
+        insta::assert_snapshot!(summary(&[extract, unknown, patients, departments, facts], &next), @r"
+        Sources
+          source                         outcome    rows     time
+        ──────────────────────────────────────────────────────────
+          hosa/patients                  done      5,000   120 ms
+          landing/claims/hospital9.csv   FAILED              3 ms
+
+        Tables
+          silver         read     new   changed   unchanged   superseded   quarantined   deleted     time
+        ──────────────────────────────────────────────────────────────────────────────────────────────────
+          departments      19                            19                                    1    90 ms
+          patients      5,020   4,000     1,005                                     15             480 ms
+          all           5,039   4,000     1,005          19                         15         1   570 ms
+
+        Gold
+          table              version     rows
+        ──────────────────────────────────────
+          gold/fact_claims         3   20,000
+
+        Rules that rows failed
+          severity   entity     rule                      failed      of
+        ─────────────────────────────────────────────────────────────────
+          error      patients   first_name_literal_null       15   5,000
+
+        Failed
+          landing-to-bronze landing/claims/hospital9.csv: BrokenContract: no hospital has such files
+          gold/fact_claims: amount: expected 1.00, found 1.01
+
+        Worth reading
+          patients: column `Shoe` is new in hosa/patients
+
+        Next
+          rcm status --lake demo/lake
+        ");
+    }
+
+    #[test]
+    fn what_there_is_none_of_is_not_mentioned() {
+        insta::assert_snapshot!(summary(&[report("silver-claims", "claims", 5)], &[]), @r"
+        Tables
+          silver   read   new   changed   unchanged   superseded   quarantined   deleted   time
+        ────────────────────────────────────────────────────────────────────────────────────────
+          claims      0                                                                    5 ms
+        ");
+    }
+}

@@ -1,0 +1,12 @@
+use super::{Column, Entity, text};
+
+/// One version of a department of one hospital.
+pub const DEPARTMENTS: Entity = Entity {
+    name: "departments",
+    key: "dept_key",
+    source_id: Some("src_dept_id"),
+    surrogate: "dept_sk",
+    tracked: &COLUMNS,
+};
+
+const COLUMNS: [Column; 1] = [text("name")];

@@ -1,0 +1,215 @@
+//! From a source's own columns to the model's.
+
+use chrono::{DateTime, Utc};
+use polars::prelude::*;
+
+use super::{Entity, Kind, Mapping, timestamp};
+
+/// Column of [`to_model`]'s answer: names of the columns whose value could not be read, separated
+/// by blanks; empty for a row that could be read whole.
+pub const UNPARSEABLE: &str = "unparseable";
+
+/// Turns the rows of one load into rows of the model, in the same order and number.
+///
+/// Columns of the answer: the entity's key, its source id, `datasource`, the tracked columns,
+/// `src_inserted_at`, `src_modified_at` (the time of the extract where the source has no modified
+/// time) and [`UNPARSEABLE`]. A value that cannot be read is null and its column is named there.
+///
+/// # Errors
+/// A mapped column is missing.
+pub fn to_model(
+    raw: &DataFrame,
+    entity: &Entity,
+    mapping: &Mapping,
+    extracted_at: DateTime<Utc>,
+) -> PolarsResult<DataFrame> {
+    let source = Source { raw, entity, mapping };
+    let id = entity.source_id.unwrap_or(entity.key);
+    let mut columns = vec![source.durable_key(entity.key, id, entity.name)?];
+    if let Some(source_id) = entity.source_id {
+        columns.push(source.text(source_id)?);
+    }
+    columns.push(lit(mapping.datasource.clone()).alias("datasource"));
+    let mut readable = Vec::new();
+    for column in entity.tracked {
+        let (value, failed) = source.read(column.name, column.kind)?;
+        columns.push(value);
+        readable.extend(failed);
+    }
+    for moment in ["src_inserted_at", "src_modified_at"] {
+        let (value, failed) = source.moment(moment)?;
+        columns.push(value);
+        readable.extend(failed);
+    }
+    if mapping.source_column(entity.name, "src_modified_at").is_none() {
+        let extracted = lit(extracted_at.timestamp_micros()).cast(timestamp());
+        columns.pop();
+        columns.push(extracted.alias("src_modified_at"));
+    }
+    columns.push(unparseable(&readable));
+    raw.clone().lazy().select(columns).collect()
+}
+
+/// A load's rows and how to read them.
+struct Source<'a> {
+    raw: &'a DataFrame,
+    entity: &'a Entity,
+    mapping: &'a Mapping,
+}
+
+/// A column that may hold values that cannot be read: its name and whether a row's is one.
+type Unreadable = (&'static str, Expr);
+
+impl Source<'_> {
+    /// The source's own type of a model column and the expression of its raw value; none where the
+    /// source does not have it.
+    fn raw(&self, column: &str) -> PolarsResult<Option<(Expr, DataType)>> {
+        let Some(name) = self.mapping.source_column(self.entity.name, column) else { return Ok(None) };
+        let dtype = self.raw.column(name)?.dtype().clone();
+        Ok(Some((col(PlSmallStr::from_str(name)), dtype)))
+    }
+
+    /// Text without blanks around it; null where nothing is left.
+    fn text(&self, column: &str) -> PolarsResult<Expr> {
+        let value = self.raw(column)?.map_or_else(|| lit(NULL).cast(DataType::String), |(raw, _)| trimmed(raw));
+        Ok(value.alias(column))
+    }
+
+    fn durable_key(&self, column: &str, id: &str, of: &str) -> PolarsResult<Expr> {
+        let mut value = self.text(id)?;
+        for prefix in self.mapping.id_prefixes(of) {
+            value = value.str().strip_prefix(lit(prefix.clone()));
+        }
+        if super::entity(of).is_some_and(|entity| entity.source_id.is_some()) {
+            value = value + lit(format!("-{}", self.mapping.datasource));
+        }
+        Ok(value.alias(column))
+    }
+
+    fn read(&self, column: &'static str, kind: Kind) -> PolarsResult<(Expr, Option<Unreadable>)> {
+        match kind {
+            Kind::Text => Ok((self.text(column)?, None)),
+            Kind::KeyOf(entity) => Ok((self.durable_key(column, column, entity)?, None)),
+            Kind::Money | Kind::Boolean => self.cast(column, &kind.dtype()),
+            Kind::Date => {
+                let Some((raw, dtype)) = self.raw(column)? else { return self.absent(column, &DataType::Date) };
+                let value = if dtype.is_temporal() { raw.clone() } else { self.parsed_moment(raw.clone()) };
+                Ok(checked(column, value.cast(DataType::Date), raw))
+            }
+        }
+    }
+
+    fn cast(&self, column: &'static str, dtype: &DataType) -> PolarsResult<(Expr, Option<Unreadable>)> {
+        let Some((raw, raw_dtype)) = self.raw(column)? else { return self.absent(column, dtype) };
+        let value = match (raw_dtype, dtype) {
+            (DataType::String, DataType::Boolean) => is_true(trimmed(raw.clone())),
+            (DataType::String, _) => trimmed(raw.clone()).cast(dtype.clone()),
+            (raw_dtype, _) if raw_dtype.is_float() => raw.clone().round(2, RoundMode::HalfToEven).cast(dtype.clone()),
+            _ => raw.clone().cast(dtype.clone()),
+        };
+        Ok(checked(column, value, raw))
+    }
+
+    fn moment(&self, column: &'static str) -> PolarsResult<(Expr, Option<Unreadable>)> {
+        let Some((raw, dtype)) = self.raw(column)? else { return self.absent(column, &timestamp()) };
+        let value = match dtype {
+            DataType::Datetime(_, Some(_)) => raw.clone().cast(timestamp()),
+            DataType::Datetime(_, None) | DataType::Date => self.to_utc(raw.clone()),
+            _ => self.to_utc(self.parsed_moment(raw.clone())),
+        };
+        Ok(checked(column, value, raw))
+    }
+
+    fn absent(&self, column: &'static str, dtype: &DataType) -> PolarsResult<(Expr, Option<Unreadable>)> {
+        debug_assert!(self.mapping.source_column(self.entity.name, column).is_none());
+        Ok((lit(NULL).cast(dtype.clone()).alias(column), None))
+    }
+
+    /// A text read by the first of the mapping's formats that fits, as a moment without a zone.
+    fn parsed_moment(&self, raw: Expr) -> Expr {
+        let formats: Vec<String> = self.mapping.date_formats().map(str::to_owned).collect();
+        trimmed(raw).map(
+            move |texts| parse_moments(&texts, &formats),
+            |_, field| Ok(Field::new(field.name().clone(), DataType::Datetime(TimeUnit::Microseconds, None))),
+        )
+    }
+
+    /// A moment without a zone, in the zone of the source, as UTC. An hour that a clock change
+    /// skips is unreadable; one that it repeats is taken as the earlier.
+    fn to_utc(&self, moment: Expr) -> Expr {
+        let moment = moment.cast(DataType::Datetime(TimeUnit::Microseconds, None));
+        match &self.mapping.time_zone {
+            None => moment.dt().replace_time_zone(Some(TimeZone::UTC), lit("raise"), NonExistent::Raise),
+            Some(zone) => {
+                // SAFETY of the zone's name: the settings check it when they are read.
+                let zone = TimeZone::opt_try_new(Some(PlSmallStr::from_str(zone))).ok().flatten();
+                moment
+                    .dt()
+                    .replace_time_zone(zone, lit("earliest"), NonExistent::Null)
+                    .dt()
+                    .convert_time_zone(TimeZone::UTC)
+            }
+        }
+    }
+}
+
+/// Text without blanks around it, null where nothing is left.
+fn trimmed(raw: Expr) -> Expr {
+    let text = raw.cast(DataType::String).str().strip_chars(lit(NULL));
+    when(text.clone().eq(lit(""))).then(lit(NULL)).otherwise(text)
+}
+
+fn is_true(text: Expr) -> Expr {
+    let text = text.str().to_lowercase();
+    let yes = ["1", "true", "y", "yes", "t"];
+    let no = ["0", "false", "n", "no", "f"];
+    let among = |words: [&str; 5]| text.clone().is_in(lit(Series::new("words".into(), words)).implode(true), false);
+    when(among(yes)).then(lit(true)).when(among(no)).then(lit(false)).otherwise(lit(NULL))
+}
+
+/// A value, and whether it is missing although the source had something there.
+fn checked(column: &'static str, value: Expr, raw: Expr) -> (Expr, Option<Unreadable>) {
+    let failed = value.clone().is_null().and(trimmed(raw).is_not_null());
+    (value.alias(column), Some((column, failed)))
+}
+
+fn unparseable(readable: &[Unreadable]) -> Expr {
+    let names: Vec<Expr> = readable
+        .iter()
+        .map(|(column, failed)| when(failed.clone()).then(lit(format!("{column} "))).otherwise(lit("")))
+        .collect();
+    if names.is_empty() {
+        return lit("").alias(UNPARSEABLE);
+    }
+    concat_str(names, "", false).alias(UNPARSEABLE)
+}
+
+/// Reads each text by the first format that fits it. Most files keep to one format, so the later
+/// ones are only tried while something is left.
+fn parse_moments(texts: &Column, formats: &[String]) -> PolarsResult<Column> {
+    let texts = texts.str()?;
+    let mut parsed: Option<DatetimeChunked> = None;
+    for format in formats {
+        let found = parse_moments_as(texts, format)?;
+        let merged = match parsed {
+            None => found,
+            Some(before) => before.physical().zip_with(&before.physical().is_not_null(), found.physical())?
+                .into_datetime(TimeUnit::Microseconds, None),
+        };
+        if merged.physical().null_count() == texts.null_count() {
+            return Ok(merged.into_column());
+        }
+        parsed = Some(merged);
+    }
+    let none = || Int64Chunked::full_null(texts.name().clone(), texts.len()).into_datetime(TimeUnit::Microseconds, None);
+    Ok(parsed.unwrap_or_else(none).into_column())
+}
+
+fn parse_moments_as(texts: &StringChunked, format: &str) -> PolarsResult<DatetimeChunked> {
+    let has_time = ["%H", "%I", "%s", "%T", "%R"].iter().any(|part| format.contains(part));
+    if has_time {
+        return texts.as_datetime(Some(format), TimeUnit::Microseconds, true, false, None, &StringChunked::from_slice("".into(), &["raise"]));
+    }
+    let dates = texts.as_date(Some(format), true)?;
+    Ok(dates.into_series().cast(&DataType::Datetime(TimeUnit::Microseconds, None))?.datetime()?.clone())
+}

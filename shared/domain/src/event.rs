@@ -1,0 +1,189 @@
+//! What the functions are called with and what they answer: the contract between the state
+//! machine, the command line and the functions.
+
+use chrono::{DateTime, NaiveDate, Utc};
+use serde::{Deserialize, Serialize};
+
+use crate::load_config::LoadRow;
+
+/// Input of `plan`: the start of a run.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlanInput {
+    /// Identifier of the run; made from the clock where none is given.
+    #[serde(default)]
+    pub run_id: Option<String>,
+    /// Date that the KPIs are computed for; the run's own date where none is given.
+    #[serde(default)]
+    pub as_of: Option<NaiveDate>,
+    /// Take full extracts even where they lost more rows than the configured share.
+    #[serde(default)]
+    pub force: bool,
+}
+
+/// Answer of `plan`: everything the run has to do before silver.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WorkPlan {
+    pub run_id: String,
+    pub as_of: NaiveDate,
+    /// Extracts and landed files that are loaded at the same time.
+    pub concurrency: usize,
+    /// One item per active row of `load_config.csv`.
+    pub extracts: Vec<ExtractInput>,
+    /// One item per landed file that no load holds yet.
+    pub files: Vec<LandedFileInput>,
+}
+
+/// Input of `emr-extract`: one row of `load_config.csv`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExtractInput {
+    pub run_id: String,
+    #[serde(flatten)]
+    pub row: LoadRow,
+    #[serde(default)]
+    pub force: bool,
+}
+
+/// Input of `landing-to-bronze`: one landed file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LandedFileInput {
+    pub run_id: String,
+    /// Key of the file below the lake's root, such as `landing/claims/hospital1_2024-10.csv`.
+    pub key: String,
+}
+
+/// Input of every stage that works on a whole layer: the silver functions, the gold functions
+/// and `audit`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StageInput {
+    pub run_id: String,
+    /// Date that the KPIs are computed for; the run's own date where none is given.
+    #[serde(default)]
+    pub as_of: Option<NaiveDate>,
+}
+
+/// How a stage ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// It did what it was asked for.
+    Done,
+    /// There was nothing that the lake did not hold already.
+    NothingNew,
+    /// A file that is still being written: the next run takes it.
+    LeftForNextRun,
+    /// No source is configured for it.
+    Skipped,
+    /// It ended with an error; nothing of it is in the lake.
+    Failed,
+}
+
+/// What one run of one function did: the grain of `audit/load_logs`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct StageReport {
+    pub run_id: String,
+    /// The function: `emr-extract`, `silver-patients`, …
+    pub stage: String,
+    /// What it worked on: a bronze stream, a landed file, an entity.
+    pub subject: String,
+    pub outcome: Outcome,
+    pub started_at: DateTime<Utc>,
+    pub finished_at: DateTime<Utc>,
+    /// Rows, one item per bronze load that the stage wrote or read.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub loads: Vec<LoadCounts>,
+    /// Tables that the stage committed to.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub commits: Vec<TableCommit>,
+    /// Rows that failed a rule, one item per rule and load.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rules: Vec<RuleCount>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub checks: Vec<ControlCheck>,
+    /// What a person should know: drift, refusals, what to do next. Never a value of a row.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<StageFailure>,
+}
+
+/// Why a stage failed: the error's name, as the state machine matches it, and its message.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StageFailure {
+    pub name: String,
+    pub message: String,
+}
+
+/// What became of the rows of one bronze load.
+///
+/// `read = new + changed + unchanged + superseded + quarantined`, always.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LoadCounts {
+    pub load_id: String,
+    pub stream: String,
+    pub sequence: u64,
+    pub read: u64,
+    /// Rows that brought a key the lake did not know.
+    pub new: u64,
+    /// Rows that became the newest version of a known key.
+    pub changed: u64,
+    /// Rows that said what the lake knew already.
+    pub unchanged: u64,
+    /// Rows that became an older version, or lost a tie of modified times.
+    pub superseded: u64,
+    pub quarantined: u64,
+    /// Keys that a full extract no longer had; they are no rows of the load.
+    pub deleted: u64,
+}
+
+impl LoadCounts {
+    /// Rows that are accounted for; equals `read` if the load balances.
+    #[must_use]
+    pub fn accounted(&self) -> u64 {
+        self.new + self.changed + self.unchanged + self.superseded + self.quarantined
+    }
+}
+
+/// One commit to one Delta table.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TableCommit {
+    /// Path of the table below the lake's root, such as `silver/patients`.
+    pub table: String,
+    pub version: i64,
+    pub rows: u64,
+}
+
+/// Rows of one load that failed one rule: the grain of `audit/quality_metrics`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RuleCount {
+    pub entity: String,
+    pub rule: String,
+    pub severity: String,
+    pub load_id: String,
+    pub checked: u64,
+    pub failed: u64,
+}
+
+/// Two figures that must agree before a gold table is committed: the grain of
+/// `audit/control_checks`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ControlCheck {
+    pub table: String,
+    pub check: String,
+    /// Amounts to the cent, counts to the row, as text so that no digit is lost.
+    pub expected: String,
+    pub actual: String,
+    pub passed: bool,
+}
+
+impl ControlCheck {
+    /// Compares two figures of `table`.
+    pub fn equal<T: PartialEq + ToString>(table: &str, check: &str, expected: &T, actual: &T) -> Self {
+        Self {
+            table: table.to_owned(),
+            check: check.to_owned(),
+            expected: expected.to_string(),
+            actual: actual.to_string(),
+            passed: expected == actual,
+        }
+    }
+}

@@ -1,0 +1,213 @@
+//! Facts: the current rows of an entity, each with the surrogate keys of the versions of its
+//! patient, provider and department that were valid on the day of service.
+
+use polars::prelude::*;
+
+use super::dimension::{DIM_DEPARTMENT, DIM_PATIENT, DIM_PROVIDER, is_ever_valid};
+use super::{Dimension, UNKNOWN_SK, conform};
+use crate::cdm::{CLAIMS, ENCOUNTERS, Entity, TRANSACTIONS};
+
+/// One fact: one row per current row of its entity that is not deleted.
+#[derive(Debug)]
+pub struct Fact {
+    /// Name of the gold table: `fact_transactions`.
+    pub table: &'static str,
+    pub entity: &'static Entity,
+    /// Column with the day whose versions a row points to.
+    pub valid_on: &'static str,
+}
+
+/// Every fact.
+pub const FACTS: [Fact; 3] = [
+    Fact { table: "fact_transactions", entity: &TRANSACTIONS, valid_on: "service_date" },
+    Fact { table: "fact_claims", entity: &CLAIMS, valid_on: "service_date" },
+    Fact { table: "fact_encounters", entity: &ENCOUNTERS, valid_on: "encounter_date" },
+];
+
+/// Dimensions that every fact points to.
+pub const LOOKUPS: [&Dimension; 3] = [&DIM_PATIENT, &DIM_PROVIDER, &DIM_DEPARTMENT];
+
+/// Columns that only silver needs to go on with a key's history.
+const SILVER_ONLY: [&str; 3] = ["observations", "presence", "bucket"];
+const MICROS_PER_DAY: i64 = 86_400_000_000;
+
+impl Fact {
+    /// Columns of the table: those of the silver table, then one surrogate key per dimension.
+    #[must_use]
+    pub fn schema(&self) -> Schema {
+        let mut schema: Schema = self
+            .entity
+            .silver_schema()
+            .iter_fields()
+            .filter(|field| !SILVER_ONLY.contains(&field.name().as_str()))
+            .collect();
+        for dimension in LOOKUPS {
+            schema.with_column(dimension.entity.surrogate.into(), DataType::Int64);
+        }
+        schema
+    }
+
+    /// Columns that are read of the silver table.
+    #[must_use]
+    pub fn silver_columns(&self) -> Vec<Expr> {
+        let silver = self.entity.silver_schema();
+        silver.iter_names().filter(|name| !SILVER_ONLY.contains(&name.as_str())).map(|name| col(name.clone())).collect()
+    }
+
+    /// The table, or some of its rows, from rows of the silver table.
+    ///
+    /// `timelines` gives, for each of [`LOOKUPS`] in this order, what [`timeline`] answers. The rows come back in the
+    /// order of their days, which is how they are asked for.
+    ///
+    /// # Errors
+    /// The rows or the timelines lack a column.
+    pub fn build(&self, rows: LazyFrame, timelines: &[DataFrame; 3]) -> PolarsResult<DataFrame> {
+        let day = col(self.valid_on).to_physical().cast(DataType::Int64) * lit(MICROS_PER_DAY);
+        let mut rows = rows
+            .filter(is_in_gold())
+            .select(self.silver_columns())
+            .with_columns([day.fill_null(lit(i64::MIN)).alias("_moment")])
+            .sort(["_moment", self.entity.key], SortMultipleOptions::default());
+        for (dimension, timeline) in LOOKUPS.iter().zip(timelines) {
+            rows = point_in_time(rows, dimension, timeline);
+        }
+        conform(rows, &self.schema())
+    }
+}
+
+/// Whether a silver row is what holds now.
+pub fn is_in_gold() -> Expr {
+    col("is_current").and(col("is_deleted").not())
+}
+
+/// When each version of a dimension was valid: its key, `_from`, `_to`, `_sk` and the key's first
+/// surrogate key, `_first_sk`, in the order of `_from`. A key's first version stands for all the
+/// time before it.
+///
+/// # Errors
+/// The dimension lacks a column.
+pub fn timeline(dimension: &Dimension, versions: LazyFrame) -> PolarsResult<DataFrame> {
+    let key = col(dimension.entity.key);
+    let from = col("effective_from").to_physical();
+    let surrogate = col(dimension.entity.surrogate);
+    let is_first = from.clone().eq(from.clone().min().over([key.clone()])?);
+    versions
+        .filter(surrogate.clone().neq(lit(UNKNOWN_SK)).and(is_ever_valid()))
+        .sort(["effective_from"], SortMultipleOptions::default())
+        .select([
+            key.clone().alias("_key"),
+            when(is_first).then(lit(i64::MIN)).otherwise(from).alias("_from"),
+            col("effective_to").to_physical().alias("_to"),
+            surrogate.clone().alias("_sk"),
+            surrogate.first().over([key])?.alias("_first_sk"),
+        ])
+        .sort(["_from"], SortMultipleOptions::default())
+        .collect()
+}
+
+/// Adds the surrogate key of the version that was valid at `_moment`; of the key's first version
+/// if none was; of the unknown member if the key is not known.
+fn point_in_time(rows: LazyFrame, dimension: &Dimension, timeline: &DataFrame) -> LazyFrame {
+    let key = PlSmallStr::from_static(dimension.entity.key);
+    let options = AsOfOptions {
+        strategy: AsofStrategy::Backward,
+        left_by: Some(vec![key]),
+        right_by: Some(vec!["_key".into()]),
+        allow_eq: true,
+        check_sortedness: false,
+        ..AsOfOptions::default()
+    };
+    let was_valid = col("_to").is_null().or(col("_moment").lt(col("_to")));
+    let surrogate = when(was_valid).then(col("_sk")).otherwise(col("_first_sk"));
+    rows.join(timeline.clone().lazy(), [col("_moment")], [col("_from")], JoinType::AsOf(Box::new(options)).into())
+        .with_columns([surrogate.fill_null(lit(UNKNOWN_SK)).alias(dimension.entity.surrogate)])
+        .drop(cols(["_from", "_to", "_sk", "_first_sk"]))
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::NaiveDate;
+
+    use super::*;
+    use crate::cdm::timestamp;
+
+    fn micros(date: &str) -> i64 {
+        let date: NaiveDate = date.parse().unwrap();
+        i64::from(date.to_epoch_days()) * MICROS_PER_DAY
+    }
+
+    /// Patient `P1`: version 11 in January, 12 in February and the first half of March, then gone
+    /// until 13 from April on.
+    fn patients() -> DataFrame {
+        let [january, february, gone, april] = ["2024-01-01", "2024-02-01", "2024-03-15", "2024-04-01"].map(micros);
+        let versions = df!(
+            "patient_key" => ["unknown", "P1", "P1", "P1", "P1"],
+            "patient_sk" => [0i64, 11, 99, 12, 13],
+            "effective_from" => [micros("1900-01-01"), january, february, february, april],
+            "effective_to" => [None, Some(february), Some(february), Some(gone), None],
+        );
+        let types = ["effective_from", "effective_to"].map(|name| col(name).cast(timestamp()));
+        timeline(&DIM_PATIENT, versions.unwrap().lazy().with_columns(types)).unwrap()
+    }
+
+    fn no_versions(dimension: &Dimension) -> DataFrame {
+        timeline(dimension, DataFrame::empty_with_schema(&dimension.schema()).lazy()).unwrap()
+    }
+
+    /// Silver rows with these columns; every other is null.
+    fn silver(entity: &Entity, given: DataFrame) -> LazyFrame {
+        let schema = entity.silver_schema();
+        let others = schema.iter_fields().filter(|field| !given.schema().contains(field.name()));
+        let others: Vec<Expr> =
+            others.map(|field| lit(NULL).cast(field.dtype().clone()).alias(field.name().clone())).collect();
+        given.lazy().with_columns(others)
+    }
+
+    fn encounters(patient: Option<&str>, date: Option<&str>) -> DataFrame {
+        let date = date.map(|date| date.parse::<NaiveDate>().unwrap());
+        let given = df!(
+            "encounter_key" => ["E1"],
+            "patient_key" => [patient],
+            "encounter_date" => [date],
+            "is_current" => [true],
+            "is_deleted" => [false],
+        );
+        let timelines = [patients(), no_versions(&DIM_PROVIDER), no_versions(&DIM_DEPARTMENT)];
+        FACTS[2].build(silver(&ENCOUNTERS, given.unwrap()), &timelines).unwrap()
+    }
+
+    #[rstest::rstest]
+    #[case::within_the_first_version(Some("P1"), Some("2024-01-31"), 11)]
+    #[case::on_the_day_a_version_begins(Some("P1"), Some("2024-02-01"), 12)]
+    #[case::in_the_open_version(Some("P1"), Some("2030-01-01"), 13)]
+    #[case::before_the_first_version(Some("P1"), Some("2020-01-01"), 11)]
+    #[case::on_the_day_of_a_deletion(Some("P1"), Some("2024-03-15"), 11)]
+    #[case::in_the_gap_after_a_deletion(Some("P1"), Some("2024-03-20"), 11)]
+    #[case::without_a_date(Some("P1"), None, 11)]
+    #[case::of_an_unknown_key(Some("P2"), Some("2024-01-31"), 0)]
+    #[case::without_a_key(None, Some("2024-01-31"), 0)]
+    fn a_row_points_to_the_version_valid_on_its_day_else_the_first_else_the_unknown(
+        #[case] patient: Option<&str>,
+        #[case] date: Option<&str>,
+        #[case] expected: i64,
+    ) {
+        let fact = encounters(patient, date);
+        let surrogate = |name| fact.column(name).unwrap().i64().unwrap().get(0);
+        assert_eq!(surrogate("patient_sk"), Some(expected));
+        assert_eq!((surrogate("provider_sk"), surrogate("dept_sk")), (Some(0), Some(0)));
+    }
+
+    #[test]
+    fn a_fact_has_the_columns_of_silver_and_only_rows_that_hold_now() {
+        let given = df!(
+            "transaction_key" => ["T1", "T2", "T3"],
+            "is_current" => [true, false, true],
+            "is_deleted" => [false, false, true],
+        );
+        let timelines = LOOKUPS.map(no_versions);
+        let fact = FACTS[0].build(silver(&TRANSACTIONS, given.unwrap()), &timelines).unwrap();
+        assert_eq!(fact.column("transaction_key").unwrap().str().unwrap().iter().collect::<Vec<_>>(), [Some("T1")]);
+        assert_eq!(**fact.schema(), FACTS[0].schema());
+        assert!(TRANSACTIONS.tracked.iter().all(|column| fact.schema().contains(column.name)));
+    }
+}

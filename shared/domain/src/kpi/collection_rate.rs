@@ -1,0 +1,191 @@
+//! `kpi_collection_rate`: how much is collected soon, and how much of a balance that has aged is
+//! collected at all.
+
+use chrono::{Days, NaiveDate};
+use polars::prelude::*;
+
+use super::measure::{
+    amount, balance_after, billed, count, count_where, date, days, days_since_service, is_paid_by, paid_by, rate,
+    ratio, served_by, sum_where, text,
+};
+use super::{ALL_DATASOURCES, GoldTables, Kpi};
+use crate::gold::conform;
+
+/// One row per date D, datasource and horizon k.
+pub const KPI: Kpi = Kpi {
+    table: "kpi_collection_rate",
+    grain: &["as_of", "datasource", "horizon_days"],
+    inputs: &["fact_transactions"],
+    keeps_history: true,
+    dated_by: ("fact_transactions", "service_date"),
+    schema,
+    compute,
+    adds_up: &[],
+};
+
+/// Horizons k in days, and the share of a balance of that age that is usually still collected.
+pub const HORIZONS: [(i32, f64); 3] = [(30, 0.93), (60, 0.85), (90, 0.73)];
+/// Columns that add up over datasources.
+const SUMS: [&str; 7] = [
+    "transactions",
+    "amount",
+    "paid_within_k",
+    "balance_at_k",
+    "paid_after_k",
+    "excluded_paid_before_service",
+    "excluded_amount_paid_before_service",
+];
+
+/// Columns, all over the cohort of transactions with `service_date` ≤ D − k:
+/// `collected_within_k` = `paid_within_k` ÷ `amount`, of payments 0 to k days after service;
+/// `yield_of_balance_aged_k` = `paid_after_k` ÷ `balance_at_k`, of payments after day k and up to
+/// D; `benchmark` is what the second is held against. Payments dated before the service are in
+/// neither numerator: the last two columns say how many and how much.
+#[must_use]
+pub fn schema() -> Schema {
+    Schema::from_iter([
+        date("as_of"),
+        text("datasource"),
+        days("horizon_days"),
+        count("transactions"),
+        amount("amount"),
+        amount("paid_within_k"),
+        rate("collected_within_k"),
+        amount("balance_at_k"),
+        amount("paid_after_k"),
+        rate("yield_of_balance_aged_k"),
+        rate("benchmark"),
+        count("excluded_paid_before_service"),
+        amount("excluded_amount_paid_before_service"),
+    ])
+}
+
+/// The table's rows for `as_of`.
+///
+/// # Errors
+/// The fact lacks a column.
+pub fn compute(gold: &GoldTables, as_of: NaiveDate) -> PolarsResult<DataFrame> {
+    let horizons: Vec<LazyFrame> =
+        HORIZONS.iter().map(|(horizon, _)| at_horizon(&gold.transactions, as_of, *horizon)).collect();
+    rates(concat(horizons, UnionArgs::default())?.with_columns([lit(as_of).alias("as_of")]))
+}
+
+/// One row per date D and horizon: the same measures over all datasources together.
+///
+/// # Errors
+/// The rows are not of [`schema`].
+pub fn total(table: &DataFrame) -> PolarsResult<DataFrame> {
+    let sums = table
+        .clone()
+        .lazy()
+        .group_by([col("as_of"), col("horizon_days")])
+        .agg(SUMS.map(|name| col(name).sum()))
+        .with_columns([lit(ALL_DATASOURCES).alias("datasource")]);
+    rates(sums)
+}
+
+fn at_horizon(transactions: &LazyFrame, as_of: NaiveDate, horizon: i32) -> LazyFrame {
+    let cohort_end = as_of.checked_sub_days(Days::new(horizon.unsigned_abs().into())).unwrap_or(NaiveDate::MIN);
+    let wait = days_since_service(col("paid_date"));
+    let at_horizon = col("service_date") + lit(chrono::Duration::days(horizon.into()));
+    let is_paid = is_paid_by(lit(as_of));
+    let within = is_paid.clone().and(col("wait").is_between(lit(0), lit(horizon), ClosedInterval::Both));
+    let after = is_paid.clone().and(col("wait").gt(lit(horizon)));
+    let before_service = is_paid.and(col("wait").lt(lit(0)));
+    served_by(transactions, cohort_end)
+        .select([
+            col("datasource"),
+            billed().alias("amount"),
+            col("paid_amount"),
+            col("paid_date"),
+            wait.alias("wait"),
+            balance_after(paid_by(at_horizon)).alias("balance_at_k"),
+        ])
+        .group_by([col("datasource")])
+        .agg([
+            len().alias("transactions"),
+            col("amount").sum(),
+            sum_where(within, col("paid_amount")).alias("paid_within_k"),
+            col("balance_at_k").sum(),
+            sum_where(after, col("paid_amount")).alias("paid_after_k"),
+            count_where(before_service.clone()).alias("excluded_paid_before_service"),
+            sum_where(before_service, col("paid_amount")).alias("excluded_amount_paid_before_service"),
+        ])
+        .with_columns([lit(horizon).alias("horizon_days")])
+}
+
+fn rates(sums: LazyFrame) -> PolarsResult<DataFrame> {
+    let rows = sums
+        .with_columns([
+            ratio("paid_within_k", "amount").alias("collected_within_k"),
+            ratio("paid_after_k", "balance_at_k").alias("yield_of_balance_aged_k"),
+            benchmark().alias("benchmark"),
+        ])
+        .sort(["as_of", "datasource", "horizon_days"], SortMultipleOptions::default());
+    conform(rows, &schema())
+}
+
+fn benchmark() -> Expr {
+    HORIZONS.iter().fold(lit(NULL).cast(DataType::Float64), |others, (horizon, benchmark)| {
+        when(col("horizon_days").eq(lit(*horizon))).then(lit(*benchmark)).otherwise(others)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::samples::{Sample, as_of, shown, transactions};
+    use super::*;
+
+    /// The row of horizon 30.
+    fn at_30(given: &[Sample<'_>]) -> DataFrame {
+        let table = compute(&transactions(given), as_of()).unwrap();
+        table.lazy().filter(col("horizon_days").eq(lit(30))).collect().unwrap()
+    }
+
+    #[rstest::rstest]
+    #[case::on_the_day_of_service("2024-06-01", "40.00", "0.00", "60.00")]
+    #[case::on_day_k("2024-07-01", "40.00", "0.00", "60.00")]
+    #[case::after_day_k("2024-07-02", "0.00", "40.00", "100.00")]
+    #[case::after_the_date("2024-11-08", "0.00", "0.00", "100.00")]
+    #[case::before_the_service("2024-05-31", "0.00", "0.00", "60.00")]
+    fn a_payment_counts_within_or_after_the_horizon(
+        #[case] paid_date: &str,
+        #[case] within: &str,
+        #[case] after: &str,
+        #[case] balance: &str,
+    ) {
+        let row = at_30(&[("2024-06-01", 100, Some((40, paid_date)))]);
+        assert_eq!(shown(&row, "paid_within_k"), [within]);
+        assert_eq!(shown(&row, "paid_after_k"), [after]);
+        assert_eq!(shown(&row, "balance_at_k"), [balance]);
+    }
+
+    #[test]
+    fn the_cohort_ends_k_days_before_the_date() {
+        let row = at_30(&[("2024-10-08", 100, None), ("2024-10-09", 100, None)]);
+        assert_eq!((shown(&row, "transactions"), shown(&row, "amount")), (vec!["1".into()], vec!["100.00".into()]));
+    }
+
+    #[test]
+    fn rates_stand_beside_their_benchmark() {
+        let row = at_30(&[("2024-06-01", 100, Some((40, "2024-06-05"))), ("2024-06-01", 60, Some((30, "2024-09-01")))]);
+        assert_eq!(shown(&row, "collected_within_k"), ["0.25"]);
+        assert_eq!(shown(&row, "yield_of_balance_aged_k"), ["0.25"]);
+        assert_eq!(shown(&row, "benchmark"), ["0.93"]);
+    }
+
+    #[test]
+    fn payments_before_the_service_are_left_out_and_counted() {
+        let row = at_30(&[("2024-06-01", 100, Some((40, "2024-05-01"))), ("2024-06-01", 100, None)]);
+        assert_eq!(shown(&row, "excluded_paid_before_service"), ["1"]);
+        assert_eq!(shown(&row, "excluded_amount_paid_before_service"), ["40.00"]);
+    }
+
+    #[test]
+    fn the_total_has_a_row_per_horizon() {
+        let table = compute(&transactions(&[("2024-01-01", 100, None)]), as_of()).unwrap();
+        let total = total(&table.vstack(&table).unwrap()).unwrap();
+        assert_eq!(shown(&total, "horizon_days"), ["30", "60", "90"]);
+        assert_eq!(shown(&total, "amount"), ["200.00", "200.00", "200.00"]);
+    }
+}

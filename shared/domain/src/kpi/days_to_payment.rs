@@ -1,0 +1,95 @@
+//! `kpi_days_to_payment`: how long payments take.
+
+use chrono::NaiveDate;
+use polars::prelude::*;
+
+use super::measure::{count, count_where, date, days_since_service, is_paid_by, month_of, rate, served_by, text};
+use super::{GoldTables, Kpi};
+use crate::gold::conform;
+
+/// One row per month of service, datasource and line of business with payments.
+pub const KPI: Kpi = Kpi {
+    table: "kpi_days_to_payment",
+    grain: &["service_month", "datasource", "line_of_business"],
+    inputs: &["fact_transactions"],
+    keeps_history: false,
+    dated_by: ("fact_transactions", "service_date"),
+    schema,
+    compute,
+    adds_up: &[],
+};
+
+/// Columns: median and 90th percentile (between neighbours, linear) of `paid_date` −
+/// `service_date` over `payments`, those up to D with a wait of 0 days or more. Payments dated
+/// before the service are left out: `excluded_paid_before_service` says how many.
+#[must_use]
+pub fn schema() -> Schema {
+    Schema::from_iter([
+        date("as_of"),
+        date("service_month"),
+        text("datasource"),
+        text("line_of_business"),
+        count("payments"),
+        rate("median_days"),
+        rate("p90_days"),
+        count("excluded_paid_before_service"),
+    ])
+}
+
+/// The table's rows: transactions with a service date and a payment up to `as_of`.
+///
+/// # Errors
+/// The fact lacks a column.
+pub fn compute(gold: &GoldTables, as_of: NaiveDate) -> PolarsResult<DataFrame> {
+    let grain = ["service_month", "datasource", "line_of_business"];
+    let counts = col("wait").gt_eq(lit(0));
+    let wait = col("wait").filter(counts.clone());
+    let rows = served_by(&gold.transactions, as_of)
+        .filter(is_paid_by(lit(as_of)))
+        .with_columns([
+            month_of("service_date").alias("service_month"),
+            days_since_service(col("paid_date")).alias("wait"),
+        ])
+        .group_by(grain.map(col))
+        .agg([
+            count_where(counts.clone()).alias("payments"),
+            wait.clone().median().alias("median_days"),
+            wait.quantile(lit(0.9), QuantileMethod::Linear).alias("p90_days"),
+            count_where(counts.not()).alias("excluded_paid_before_service"),
+        ])
+        .with_columns([lit(as_of).alias("as_of")])
+        .sort(grain, SortMultipleOptions::default());
+    conform(rows, &schema())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::samples::{as_of, shown, transactions};
+    use super::*;
+
+    #[test]
+    fn waits_before_the_service_are_left_out_and_counted() {
+        let table = compute(
+            &transactions(&[
+                ("2024-10-01", 1, Some((1, "2024-10-01"))),
+                ("2024-10-01", 1, Some((1, "2024-10-11"))),
+                ("2024-10-01", 1, Some((1, "2024-10-21"))),
+                ("2024-10-01", 1, Some((1, "2024-09-30"))),
+                ("2024-10-01", 1, Some((1, "2024-11-08"))),
+                ("2024-10-01", 1, None),
+            ]),
+            as_of(),
+        );
+        let table = table.unwrap();
+        assert_eq!(shown(&table, "payments"), ["3"]);
+        assert_eq!(shown(&table, "median_days"), ["10.0"]);
+        assert_eq!(shown(&table, "p90_days"), ["18.0"]);
+        assert_eq!(shown(&table, "excluded_paid_before_service"), ["1"]);
+    }
+
+    #[test]
+    fn a_month_with_only_early_payments_has_no_median() {
+        let table = compute(&transactions(&[("2024-10-01", 1, Some((1, "2024-09-30")))]), as_of()).unwrap();
+        assert_eq!((shown(&table, "payments"), shown(&table, "median_days")), (vec!["0".into()], vec!["null".into()]));
+    }
+}

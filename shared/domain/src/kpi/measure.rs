@@ -1,0 +1,96 @@
+//! What the measures are made of.
+
+use chrono::NaiveDate;
+use polars::prelude::*;
+
+use crate::money;
+
+/// Transactions with a service date up to `as_of`: those that a measure as of that date is over.
+pub(super) fn served_by(transactions: &LazyFrame, as_of: NaiveDate) -> LazyFrame {
+    transactions.clone().filter(col("service_date").lt_eq(lit(as_of)))
+}
+
+/// What of `paid_amount` was paid up to a date; a null amount or date is no payment.
+pub(super) fn paid_by(date: Expr) -> Expr {
+    when(col("paid_date").lt_eq(date)).then(col("paid_amount")).otherwise(lit(NULL)).fill_null(money::zero())
+}
+
+/// What is still owed after `paid`.
+pub(super) fn balance_after(paid: Expr) -> Expr {
+    positive(billed() - paid)
+}
+
+/// What was paid beyond the amount.
+pub(super) fn credit_after(paid: Expr) -> Expr {
+    positive(paid - billed())
+}
+
+/// The amount; nothing is owed where there is none.
+pub(super) fn billed() -> Expr {
+    col("amount").fill_null(money::zero())
+}
+
+fn positive(amount: Expr) -> Expr {
+    when(amount.clone().gt(money::zero())).then(amount).otherwise(money::zero())
+}
+
+/// Days from service to `date`.
+pub(super) fn days_since_service(date: Expr) -> Expr {
+    (date - col("service_date")).dt().total_days(false)
+}
+
+/// Whether there is a payment up to `date`.
+pub(super) fn is_paid_by(date: Expr) -> Expr {
+    col("paid_amount").is_not_null().and(col("paid_date").lt_eq(date)).fill_null(lit(false))
+}
+
+/// The first day of the month of a date column.
+pub(super) fn month_of(column: &str) -> Expr {
+    col(column).dt().truncate(lit("1mo"))
+}
+
+/// A share or rate between two columns; null where the denominator is nought.
+pub(super) fn ratio(numerator: &str, denominator: &str) -> Expr {
+    let [numerator, denominator] = [numerator, denominator].map(|name| col(name).cast(DataType::Float64));
+    when(denominator.clone().neq(lit(0.0))).then(numerator / denominator).otherwise(lit(NULL))
+}
+
+/// Sum of an amount over the rows where `condition` holds.
+pub(super) fn sum_where(condition: Expr, amount: Expr) -> Expr {
+    when(condition).then(amount).otherwise(money::zero()).sum()
+}
+
+/// Rows where `condition` holds.
+pub(super) fn count_where(condition: Expr) -> Expr {
+    condition.fill_null(lit(false)).sum()
+}
+
+/// A date column.
+pub(super) fn date(name: &'static str) -> Field {
+    Field::new(name.into(), DataType::Date)
+}
+
+/// A text column.
+pub(super) fn text(name: &'static str) -> Field {
+    Field::new(name.into(), DataType::String)
+}
+
+/// A count of rows.
+pub(super) fn count(name: &'static str) -> Field {
+    Field::new(name.into(), DataType::Int64)
+}
+
+/// A number of days.
+pub(super) fn days(name: &'static str) -> Field {
+    Field::new(name.into(), DataType::Int32)
+}
+
+/// An amount.
+pub(super) fn amount(name: &'static str) -> Field {
+    Field::new(name.into(), money::dtype())
+}
+
+/// A share, a rate, or days with a fraction.
+pub(super) fn rate(name: &'static str) -> Field {
+    Field::new(name.into(), DataType::Float64)
+}

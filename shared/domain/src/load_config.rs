@@ -1,0 +1,154 @@
+//! The table of sources, `configs/emr/load_config.csv`.
+
+use serde::{Deserialize, Serialize};
+
+/// Header of `load_config.csv`, letter for letter.
+pub const HEADER: &str = "database,datasource,tablename,loadtype,watermark,is_active,targetpath";
+
+/// One table of one hospital: a row of `load_config.csv`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LoadRow {
+    pub database: String,
+    pub datasource: String,
+    /// Schema and table in the source, such as `dbo.patients`.
+    pub tablename: String,
+    pub loadtype: LoadType,
+    /// Source column that an incremental load follows; empty for full loads.
+    #[serde(default)]
+    pub watermark: String,
+    #[serde(default = "active")]
+    pub is_active: bool,
+    /// Folder below `bronze/`.
+    pub targetpath: String,
+}
+
+fn active() -> bool {
+    true
+}
+
+/// How much of a table one load takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum LoadType {
+    Full,
+    Incremental,
+}
+
+impl LoadRow {
+    /// Table name without its schema: the entity of the common data model.
+    #[must_use]
+    pub fn entity(&self) -> &str {
+        self.tablename.rsplit('.').next().unwrap_or(&self.tablename)
+    }
+
+    /// Bronze stream of the table, such as `hosa/patients`.
+    #[must_use]
+    pub fn stream(&self) -> String {
+        format!("{}/{}", self.targetpath, self.entity())
+    }
+}
+
+/// Why a line of `load_config.csv` cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum LoadConfigError {
+    #[error("load_config.csv: the header must be `{HEADER}`")]
+    Header,
+    #[error("load_config.csv line {line}: {reason}")]
+    Line { line: usize, reason: String },
+}
+
+/// Reads `load_config.csv`. Blank lines are passed over; every other line must be usable, since a
+/// source that silently drops out of the plan is a hole in the receivables.
+///
+/// # Errors
+/// The header differs, or a line has another number of fields, an unknown load type, an
+/// incremental load without a watermark, a path that leaves its folder, or a stream that another
+/// line has already.
+pub fn parse(text: &str) -> Result<Vec<LoadRow>, LoadConfigError> {
+    let mut lines = text.trim_start_matches('\u{feff}').lines().enumerate();
+    let header = lines.next().map_or("", |(_, line)| line.trim_end());
+    if header != HEADER {
+        return Err(LoadConfigError::Header);
+    }
+    let mut rows: Vec<LoadRow> = Vec::new();
+    for (index, line) in lines.filter(|(_, line)| !line.trim().is_empty()) {
+        let row = parse_line(line).map_err(|reason| LoadConfigError::Line { line: index + 1, reason })?;
+        if rows.iter().any(|other| other.stream() == row.stream()) {
+            let reason = format!("the stream `{}` is on an earlier line already", row.stream());
+            return Err(LoadConfigError::Line { line: index + 1, reason });
+        }
+        rows.push(row);
+    }
+    Ok(rows)
+}
+
+fn parse_line(line: &str) -> Result<LoadRow, String> {
+    let fields: Vec<&str> = line.split(',').map(str::trim).collect();
+    let [database, datasource, tablename, loadtype, watermark, is_active, targetpath] = fields[..] else {
+        return Err(format!("expected 7 fields, found {}", fields.len()));
+    };
+    let loadtype = match loadtype {
+        "Full" => LoadType::Full,
+        "Incremental" => LoadType::Incremental,
+        other => return Err(format!("loadtype must be Full or Incremental, not `{other}`")),
+    };
+    if loadtype == LoadType::Incremental && watermark.is_empty() {
+        return Err("an incremental load needs a watermark column".to_owned());
+    }
+    for (name, value) in [("datasource", datasource), ("targetpath", targetpath)] {
+        if !is_path_segment(value) {
+            return Err(format!("{name} must be letters, digits, `-` and `_`, not `{value}`"));
+        }
+    }
+    let is_active = match is_active {
+        "1" | "true" => true,
+        "0" | "false" => false,
+        other => return Err(format!("is_active must be 1 or 0, not `{other}`")),
+    };
+    Ok(LoadRow {
+        database: database.to_owned(),
+        datasource: datasource.to_owned(),
+        tablename: tablename.to_owned(),
+        loadtype,
+        watermark: watermark.to_owned(),
+        is_active,
+        targetpath: targetpath.to_owned(),
+    })
+}
+
+/// Whether a name is safe as one segment of a key: it cannot leave its folder or hide.
+#[must_use]
+pub fn is_path_segment(name: &str) -> bool {
+    !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_row_names_its_entity_and_stream() {
+        let text = format!("{HEADER}\r\ndb-a,hos-a,dbo.patients,Incremental,ModifiedDate,1,hosa\r\n");
+        let rows = parse(&text).unwrap();
+        assert_eq!(rows[0].entity(), "patients");
+        assert_eq!(rows[0].stream(), "hosa/patients");
+        assert!(rows[0].is_active);
+    }
+
+    #[rstest::rstest]
+    #[case("db,hos-a,dbo.patients,Incremental,,1,hosa", "watermark")]
+    #[case("db,hos-a,dbo.patients,Sometimes,x,1,hosa", "loadtype")]
+    #[case("db,hos-a,dbo.patients,Full,,1,../hosa", "targetpath")]
+    #[case("db,hos-a,dbo.patients,Full,,maybe,hosa", "is_active")]
+    #[case("db,hos-a,dbo.patients", "7 fields")]
+    fn a_line_that_cannot_be_used_is_named_with_its_reason(#[case] line: &str, #[case] expected: &str) {
+        let error = parse(&format!("{HEADER}\n{line}\n")).unwrap_err().to_string();
+        assert!(error.contains("line 2") && error.contains(expected), "{error}");
+    }
+
+    #[test]
+    fn two_lines_of_one_stream_are_refused() {
+        let line = "db,hos-a,dbo.patients,Full,,1,hosa";
+        let error = parse(&format!("{HEADER}\n{line}\n{line}\n")).unwrap_err();
+        assert!(error.to_string().contains("line 3"));
+    }
+}

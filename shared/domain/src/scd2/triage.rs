@@ -1,0 +1,66 @@
+//! Which events say something new, and for which keys that takes more than the current version.
+
+use polars::prelude::*;
+
+use super::presence::KeysSeen;
+use crate::cdm::Entity;
+
+/// What the current versions alone say about a batch of events.
+#[derive(Debug)]
+pub struct Triage {
+    /// Events that the current versions do not know.
+    pub fresh: DataFrame,
+    /// Column `key`: keys whose whole history is needed, since an event, a deletion or a return
+    /// may belong before their current version, or they have none.
+    pub need_history: DataFrame,
+}
+
+/// Looks at a batch of events with the current versions of its buckets at hand.
+///
+/// An event after everything that the current version has observed only extends or ends it; that
+/// is the common case, and needs no closed version to be read.
+///
+/// # Errors
+/// A frame lacks a column.
+pub fn triage(entity: &Entity, current: &DataFrame, events: &DataFrame, seen: &KeysSeen) -> PolarsResult<Triage> {
+    let key = || col(entity.key);
+    let observed = current
+        .clone()
+        .lazy()
+        .select([key(), col("row_hash"), col("observations")])
+        .explode(by_name(["observations"], true, false), ExplodeOptions { empty_as_null: false, keep_nulls: false })
+        .select([
+            key(),
+            col("row_hash"),
+            col("observations").struct_().field_by_name("modified_at").alias("src_modified_at"),
+        ]);
+    let identity = [key(), col("src_modified_at"), col("row_hash")];
+    let fresh = events
+        .clone()
+        .lazy()
+        .join(observed, identity.clone(), identity, JoinArgs::new(JoinType::Anti))
+        .collect()?;
+    // A version of a key that came back starts later than its attributes were modified.
+    let starts_later = col("effective_from").gt(col("src_modified_at"));
+    let latest = when(starts_later).then(col("effective_from")).otherwise(col("src_modified_at")).alias("latest");
+    let latest = current.clone().lazy().select([key().alias("key"), latest]);
+    let late = fresh
+        .clone()
+        .lazy()
+        .group_by([key().alias("key")])
+        .agg([col("src_modified_at").min().alias("earliest")])
+        .join(latest.clone(), [col("key")], [col("key")], JoinArgs::new(JoinType::Left))
+        .filter(col("latest").is_null().or(col("earliest").lt_eq(col("latest"))))
+        .select([col("key")]);
+    let mut sets = vec![late];
+    for extract in &seen.extracts {
+        let of_source = col("datasource").eq(lit(extract.datasource.clone()));
+        let of_extract = of_source.clone().and(col("sequence").eq(lit(extract.sequence)));
+        let held = seen.keys.clone().lazy().filter(of_extract).select([col("key")]);
+        let alive = current.clone().lazy().filter(of_source).select([key().alias("key")]);
+        sets.push(alive.clone().join(held.clone(), [col("key")], [col("key")], JoinArgs::new(JoinType::Anti)));
+        sets.push(held.join(alive, [col("key")], [col("key")], JoinArgs::new(JoinType::Anti)));
+    }
+    let need_history = concat(sets, UnionArgs::default())?.unique(None, UniqueKeepStrategy::Any).collect()?;
+    Ok(Triage { fresh, need_history })
+}

@@ -1,0 +1,181 @@
+//! The bronze load log: what was loaded, in which order, and where its rows are.
+//!
+//! A load writes its Parquet under a key of its own and then takes the stream's next sequence
+//! number with a conditional put of one manifest. No manifest, no load; of two writers, one wins.
+
+use chrono::{DateTime, Utc};
+use futures::{StreamExt, TryStreamExt};
+use serde::{Deserialize, Serialize};
+use xxhash_rust::xxh3::xxh3_64;
+
+use crate::config::LoadKind;
+use crate::error::{Result, StageError};
+use crate::lake::{Lake, PutOutcome};
+
+/// Manifests that are read at the same time.
+const READS_AT_ONCE: usize = 32;
+/// Name of the column with a row's place in its load, counted from 1.
+pub const POSITION: &str = "_position";
+/// Name of the column that holds, as a JSON list, the fields of a record that does not fit the
+/// file's header; null for every record that does.
+pub const MALFORMED: &str = "_malformed";
+
+/// One load: `bronze/<stream>/_loads/<20-digit sequence>.json`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Manifest {
+    pub load_id: String,
+    pub run_id: String,
+    pub stream: String,
+    /// Place in the stream, counted from 1 without a gap.
+    pub sequence: u64,
+    pub entity: String,
+    pub datasource: String,
+    pub kind: LoadKind,
+    pub source: Source,
+    /// SHA-256 of the source's bytes, in hexadecimal.
+    pub content_hash: String,
+    pub rows: u64,
+    /// Records among the rows that do not fit the header.
+    pub malformed: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub watermark: Option<Watermark>,
+    /// When the source was read; later than that of the load before.
+    pub extracted_at: DateTime<Utc>,
+    /// Keys of the Parquet files, below the lake's root.
+    pub data_files: Vec<String>,
+    /// Columns of the source that the mapping does not use.
+    #[serde(default)]
+    pub unmapped_columns: Vec<String>,
+    pub started_at: DateTime<Utc>,
+    pub finished_at: DateTime<Utc>,
+}
+
+/// What a load was read from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Source {
+    /// `database.table`, a file below the extract folder, or a key below `landing/`.
+    pub name: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub size: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_modified: Option<DateTime<Utc>>,
+}
+
+/// What an incremental load took: `from < column <= to`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Watermark {
+    pub column: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<DateTime<Utc>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to: Option<DateTime<Utc>>,
+}
+
+/// A file that was refused whole: `bronze/<stream>/_refused/<content>-<file>-<configuration>.json`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refusal {
+    pub run_id: String,
+    pub source: Source,
+    pub content_hash: String,
+    pub mappings_hash: String,
+    pub reason: String,
+    pub refused_at: DateTime<Utc>,
+}
+
+/// Log of one stream.
+#[derive(Debug, Clone)]
+pub struct LoadLog<'a> {
+    lake: &'a Lake,
+    stream: &'a str,
+}
+
+impl<'a> LoadLog<'a> {
+    /// The log of a stream, such as `hosa/patients` or `claims`.
+    #[must_use]
+    pub fn new(lake: &'a Lake, stream: &'a str) -> Self {
+        Self { lake, stream }
+    }
+
+    /// Key of the Parquet file of a load that is to be made.
+    #[must_use]
+    pub fn data_key(&self, load_id: &str) -> String {
+        format!("bronze/{}/data/{load_id}.parquet", self.stream)
+    }
+
+    /// The last load, if there is one.
+    pub async fn last(&self) -> Result<Option<Manifest>> {
+        let listed = self.lake.list(&self.folder()).await?;
+        match listed.last() {
+            Some(meta) => Ok(Some(self.read(meta.location.as_ref()).await?)),
+            None => Ok(None),
+        }
+    }
+
+    /// The loads after a sequence number, in order; all of them after 0.
+    ///
+    /// # Errors
+    /// The store fails, or a number is missing between two loads.
+    pub async fn after(&self, sequence: u64) -> Result<Vec<Manifest>> {
+        let listed = self.lake.list_after(&self.folder(), &self.key(sequence)).await?;
+        let reads = listed.into_iter().map(async |meta| self.read(meta.location.as_ref()).await);
+        let loads: Vec<Manifest> = futures::stream::iter(reads).buffered(READS_AT_ONCE).try_collect().await?;
+        for (expected, load) in (sequence + 1..).zip(&loads) {
+            if load.sequence != expected {
+                let message = format!("stream `{}` has no load {expected} but a later one", self.stream);
+                return Err(StageError::CorruptLake(message));
+            }
+        }
+        Ok(loads)
+    }
+
+    /// Takes the manifest's sequence number; [`PutOutcome::AlreadyThere`] if another load has it.
+    pub async fn commit(&self, manifest: &Manifest) -> Result<PutOutcome> {
+        let key = self.key(manifest.sequence);
+        match self.lake.put_if_absent(&key, to_json(manifest)?).await? {
+            PutOutcome::Created => Ok(PutOutcome::Created),
+            // A store that repeats a put after a lost answer finds its own first try there.
+            PutOutcome::AlreadyThere if self.read(&key).await?.load_id == manifest.load_id => Ok(PutOutcome::Created),
+            PutOutcome::AlreadyThere => Ok(PutOutcome::AlreadyThere),
+        }
+    }
+
+    /// Notes that a file is refused. Once is enough: the same file under the same mappings is
+    /// passed over from now on.
+    pub async fn refuse(&self, refusal: &Refusal) -> Result<PutOutcome> {
+        let Source { name, last_modified, .. } = &refusal.source;
+        let file = xxh3_64(format!("{name}\n{last_modified:?}").as_bytes());
+        let mappings = &refusal.mappings_hash[..16.min(refusal.mappings_hash.len())];
+        let name = format!("{}-{file:016x}-{mappings}", refusal.content_hash);
+        self.lake.put_if_absent(&format!("bronze/{}/_refused/{name}.json", self.stream), to_json(refusal)?).await
+    }
+
+    /// Files that were refused, whenever that was.
+    pub async fn refusals(&self) -> Result<Vec<Refusal>> {
+        let listed = self.lake.list(&format!("bronze/{}/_refused", self.stream)).await?;
+        let mut refusals = Vec::with_capacity(listed.len());
+        for meta in listed {
+            refusals.push(from_json(meta.location.as_ref(), &self.lake.get(meta.location.as_ref()).await?)?);
+        }
+        Ok(refusals)
+    }
+
+    async fn read(&self, key: &str) -> Result<Manifest> {
+        from_json(key, &self.lake.get(key).await?)
+    }
+
+    fn folder(&self) -> String {
+        format!("bronze/{}/_loads", self.stream)
+    }
+
+    fn key(&self, sequence: u64) -> String {
+        format!("{}/{sequence:020}.json", self.folder())
+    }
+}
+
+fn to_json<T: Serialize>(value: &T) -> Result<Vec<u8>> {
+    serde_json::to_vec_pretty(value).map_err(|error| StageError::CorruptLake(format!("writing JSON: {error}")))
+}
+
+fn from_json<T: serde::de::DeserializeOwned>(key: &str, bytes: &[u8]) -> Result<T> {
+    serde_json::from_slice(bytes).map_err(|error| StageError::CorruptLake(format!("`{key}`: {error}")))
+}

@@ -1,0 +1,22 @@
+//! Configuration: the process's environment and the lake's `configs/`. Nothing else in the product
+//! reads either.
+
+mod environment;
+mod settings;
+mod sources;
+
+pub use environment::Environment;
+pub use settings::Settings;
+pub use sources::{EmrKind, Feed, LoadKind, Sources};
+
+/// Keys of the configuration files below the lake's root.
+pub mod keys {
+    /// The table of sources.
+    pub const LOAD_CONFIG: &str = "configs/emr/load_config.csv";
+    /// Where the sources are and how they are read.
+    pub const SOURCES: &str = "configs/sources.toml";
+    /// Folder of the mappings, one file per datasource.
+    pub const CDM: &str = "configs/cdm";
+    /// Folder of the quality rules, one file per entity.
+    pub const QUALITY: &str = "configs/quality";
+}

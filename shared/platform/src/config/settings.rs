@@ -1,0 +1,118 @@
+//! The lake's `configs/`, read and checked as a whole.
+
+use std::collections::BTreeMap;
+
+use rcm_domain::cdm::{Entity, Mapping};
+use rcm_domain::load_config::{self, LoadRow, LoadType};
+use rcm_domain::quality::Rulebook;
+use sha2::{Digest, Sha256};
+
+use super::{Feed, LoadKind, Sources, keys};
+use crate::error::{Result, StageError};
+use crate::lake::Lake;
+
+/// The lake's configuration.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Rows of `load_config.csv`, the inactive ones too.
+    pub load_config: Vec<LoadRow>,
+    pub sources: Sources,
+    /// Mappings by datasource.
+    mappings: BTreeMap<String, Mapping>,
+    /// Quality rules by entity.
+    rulebooks: BTreeMap<String, Rulebook>,
+    /// Hash over all mappings: a file that was refused is looked at again when it changes.
+    pub mappings_hash: String,
+}
+
+impl Settings {
+    /// Reads and checks everything below `configs/`.
+    ///
+    /// # Errors
+    /// A file is missing, is not UTF-8, or says something that the product cannot do.
+    pub async fn read(lake: &Lake) -> Result<Self> {
+        let load_config = load_config::parse(&text(lake, keys::LOAD_CONFIG).await?)?;
+        let sources: Sources = toml(keys::SOURCES, &text(lake, keys::SOURCES).await?)?;
+        let mut mappings = BTreeMap::new();
+        let mut hash = Sha256::new();
+        for (name, text) in toml_files(lake, keys::CDM).await? {
+            hash.update(text.as_bytes());
+            let mapping = Mapping::parse(&name, &text)?;
+            mappings.insert(mapping.datasource.clone(), mapping);
+        }
+        let mut rulebooks = BTreeMap::new();
+        for (name, text) in toml_files(lake, keys::QUALITY).await? {
+            let entity = name.trim_end_matches(".toml").to_owned();
+            let rulebook = Rulebook::parse(&entity, &text)
+                .map_err(|error| StageError::BadConfig(format!("quality/{name}: {error}")))?;
+            rulebooks.insert(entity, rulebook);
+        }
+        let mappings_hash = format!("{:x}", hash.finalize());
+        Ok(Self { load_config, sources, mappings, rulebooks, mappings_hash })
+    }
+
+    /// The mapping of a datasource.
+    ///
+    /// # Errors
+    /// There is none.
+    pub fn mapping(&self, datasource: &str) -> Result<&Mapping> {
+        self.mappings
+            .get(datasource)
+            .ok_or_else(|| StageError::BadConfig(format!("configs/cdm has no mapping of datasource `{datasource}`")))
+    }
+
+    /// Every mapping.
+    pub fn mappings(&self) -> impl Iterator<Item = &Mapping> {
+        self.mappings.values()
+    }
+
+    /// The quality rules of an entity; none where it has no file.
+    #[must_use]
+    pub fn rulebook(&self, entity: &Entity) -> Rulebook {
+        self.rulebooks.get(entity.name).cloned().unwrap_or_default()
+    }
+
+    /// The feed that lands in a folder of `landing/`.
+    #[must_use]
+    pub fn feed(&self, folder: &str) -> Option<&Feed> {
+        self.sources.feeds.iter().find(|feed| feed.folder == folder)
+    }
+
+    /// Whether every load of a stream is a whole table, so that keys it lacks are gone.
+    #[must_use]
+    pub fn reads_whole(&self, stream: &str) -> bool {
+        let full = |row: &LoadRow| row.stream() == stream && row.loadtype == LoadType::Full;
+        let snapshot = |feed: &Feed| feed.entity == stream && feed.load == LoadKind::Snapshot;
+        self.load_config.iter().any(full) || self.sources.feeds.iter().any(snapshot)
+    }
+
+    /// Names of the bronze streams that an entity is made from. A source that is switched off
+    /// keeps its loads, so its stream is still read.
+    #[must_use]
+    pub fn streams_of(&self, entity: &Entity) -> Vec<String> {
+        let extracts = self.load_config.iter().filter(|row| row.entity() == entity.name).map(LoadRow::stream);
+        let feeds = self.sources.feeds.iter().filter(|feed| feed.entity == entity.name);
+        extracts.chain(feeds.map(|feed| feed.entity.clone())).collect()
+    }
+}
+
+async fn text(lake: &Lake, key: &str) -> Result<String> {
+    let bytes = lake
+        .get_if_exists(key)
+        .await?
+        .ok_or_else(|| StageError::BadConfig(format!("the lake has no `{key}`")))?;
+    String::from_utf8(bytes.to_vec()).map_err(|_| StageError::BadConfig(format!("`{key}` is not UTF-8")))
+}
+
+async fn toml_files(lake: &Lake, folder: &str) -> Result<Vec<(String, String)>> {
+    let mut files = Vec::new();
+    for meta in lake.list(folder).await? {
+        let Some(name) = meta.location.filename().filter(|name| name.ends_with(".toml")) else { continue };
+        files.push((name.to_owned(), text(lake, meta.location.as_ref()).await?));
+    }
+    Ok(files)
+}
+
+fn toml<T: serde::de::DeserializeOwned>(key: &str, text: &str) -> Result<T> {
+    toml::from_str(text).map_err(|error| StageError::BadConfig(format!("{key}: {}", error.message())))
+}

@@ -1,0 +1,125 @@
+//! `configs/sources.toml`: where the sources are and how they are read.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+/// The whole of `configs/sources.toml`.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Sources {
+    pub emr: Emr,
+    /// Folders of `landing/` and what lands there.
+    #[serde(default, rename = "landing")]
+    pub feeds: Vec<Feed>,
+    #[serde(default)]
+    pub silver: Silver,
+    #[serde(default)]
+    pub run: Run,
+}
+
+/// How the hospitals' tables are read.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Emr {
+    pub kind: EmrKind,
+    /// For `files`: a folder `<datasource>/<table>.csv`; `RCM_EMR_DIR` and `rcm run --emr` go before it.
+    #[serde(default)]
+    pub folder: Option<String>,
+    /// Days that an incremental load reads again before its last watermark.
+    #[serde(default)]
+    pub overlap_days: u32,
+    /// Share of the keys of the last full extract that the next one may lack; more and it is refused.
+    #[serde(default = "default_lost_share")]
+    pub max_lost_share: f64,
+    /// Other values for single streams, such as `"hosa/patients"`.
+    #[serde(default)]
+    pub streams: BTreeMap<String, StreamOptions>,
+}
+
+/// Values for one stream in place of the common ones.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StreamOptions {
+    pub overlap_days: Option<u32>,
+    pub max_lost_share: Option<f64>,
+}
+
+/// What the hospitals' tables are read from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EmrKind {
+    /// A folder per datasource, a CSV file per table.
+    Files,
+}
+
+/// What lands in one folder.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Feed {
+    /// Folder below `landing/`.
+    pub folder: String,
+    /// Entity whose rows land there; its name is also that of the bronze stream.
+    pub entity: String,
+    pub load: LoadKind,
+}
+
+/// What a load says about rows that it does not hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LoadKind {
+    /// Nothing: it brings new and changed rows.
+    Upsert,
+    /// That they are gone: it is the whole table.
+    Snapshot,
+}
+
+/// How silver tables are laid out.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Silver {
+    /// Buckets that an entity's keys are spread over; one where none are given. Fixed when the
+    /// table is made.
+    #[serde(default)]
+    pub buckets: BTreeMap<String, u32>,
+}
+
+/// How a run goes about its work.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Run {
+    /// Extracts and landed files that are loaded at the same time.
+    pub concurrency: usize,
+}
+
+impl Default for Run {
+    fn default() -> Self {
+        Self { concurrency: 4 }
+    }
+}
+
+fn default_lost_share() -> f64 {
+    0.2
+}
+
+impl Emr {
+    /// Days that the stream's incremental loads overlap.
+    #[must_use]
+    pub fn overlap_days(&self, stream: &str) -> u32 {
+        self.streams.get(stream).and_then(|options| options.overlap_days).unwrap_or(self.overlap_days)
+    }
+
+    /// Share of keys that the stream's full extracts may lose.
+    #[must_use]
+    pub fn max_lost_share(&self, stream: &str) -> f64 {
+        self.streams.get(stream).and_then(|options| options.max_lost_share).unwrap_or(self.max_lost_share)
+    }
+}
+
+impl Silver {
+    /// Buckets of an entity's table.
+    #[must_use]
+    pub fn buckets(&self, entity: &str) -> u32 {
+        self.buckets.get(entity).copied().unwrap_or(1).max(1)
+    }
+}

@@ -1,0 +1,75 @@
+//! What every stage is handed: the lake, the settings and the clock.
+
+use std::fmt;
+use std::sync::Arc;
+
+use chrono::{DateTime, SubsecRound, Utc};
+
+use crate::config::{Environment, Settings};
+use crate::error::Result;
+use crate::lake::Lake;
+
+/// What every stage is handed. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Context {
+    pub lake: Lake,
+    pub environment: Environment,
+    pub settings: Arc<Settings>,
+    pub clock: Clock,
+}
+
+impl Context {
+    /// Opens the lake that the environment names and reads its configuration.
+    ///
+    /// # Errors
+    /// The lake cannot be opened, or a configuration file is missing or unusable.
+    pub async fn open(environment: Environment) -> Result<Self> {
+        let lake = Lake::open(&environment.lake_url)?;
+        Self::of(lake, environment, Clock::system()).await
+    }
+
+    /// The context of a lake that is open already.
+    ///
+    /// # Errors
+    /// A configuration file is missing or unusable.
+    pub async fn of(lake: Lake, environment: Environment, clock: Clock) -> Result<Self> {
+        let settings = Arc::new(Settings::read(&lake).await?);
+        Ok(Self { lake, environment, settings, clock })
+    }
+
+    /// The time, in whole microseconds as the lake keeps it.
+    #[must_use]
+    pub fn now(&self) -> DateTime<Utc> {
+        self.clock.now()
+    }
+}
+
+/// Where a stage takes the time from.
+#[derive(Clone)]
+pub struct Clock(Arc<dyn Fn() -> DateTime<Utc> + Send + Sync>);
+
+impl Clock {
+    /// The machine's clock.
+    #[must_use]
+    #[expect(clippy::disallowed_methods, reason = "the one place that reads the machine's clock")]
+    pub fn system() -> Self {
+        Self(Arc::new(Utc::now))
+    }
+
+    /// A clock that a test turns.
+    pub fn from_fn(now: impl Fn() -> DateTime<Utc> + Send + Sync + 'static) -> Self {
+        Self(Arc::new(now))
+    }
+
+    /// The time, in whole microseconds.
+    #[must_use]
+    pub fn now(&self) -> DateTime<Utc> {
+        (self.0)().trunc_subsecs(6)
+    }
+}
+
+impl fmt::Debug for Clock {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Clock")
+    }
+}

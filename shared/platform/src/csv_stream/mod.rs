@@ -1,0 +1,156 @@
+//! CSV files as hospitals write them, streamed into bronze with bounded memory.
+//!
+//! A blocking thread reads, hashes and parses; batches go through a short channel to the Parquet
+//! writer. What a record says stays text here: silver reads it.
+//!
+//! Columns of the answer: the header's names, trimmed, all text and never null for a record that
+//! fits the header (an empty field is an empty text); [`POSITION`] and [`MALFORMED`]. A record with
+//! another number of fields, with bytes that are not UTF-8, or with a quote left open at the file's
+//! end has nulls in all columns of its own and its fields as a JSON list in [`MALFORMED`]. A field
+//! that is not UTF-8 stands there with each byte as the character of that number (Latin-1).
+//!
+//! [`POSITION`]: crate::bronze::POSITION
+//! [`MALFORMED`]: crate::bronze::MALFORMED
+
+mod batch;
+mod header;
+mod records;
+mod tally;
+#[cfg(test)]
+mod tests;
+mod watermark;
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use futures::TryStreamExt;
+use object_store::path::Path;
+use object_store::{DynObjectStore, GetResultPayload, ObjectStoreExt};
+use sha2::{Digest, Sha256};
+use tokio::sync::mpsc;
+use tokio::task::{JoinError, spawn_blocking};
+use tokio_util::io::{StreamReader, SyncIoBridge};
+
+pub use self::watermark::{Moments, Newer};
+use crate::bronze_file;
+use crate::error::{Result, StageError};
+use crate::lake::Lake;
+
+/// Batches that wait for the writer.
+const BATCHES_AHEAD: usize = 2;
+const READ_BYTES: usize = 256 * 1024;
+
+/// A CSV file and the name it goes by in messages.
+#[derive(Debug, Clone)]
+pub struct Csv {
+    name: String,
+    place: Place,
+}
+
+#[derive(Debug, Clone)]
+enum Place {
+    Lake(Arc<DynObjectStore>, Path),
+    File(PathBuf),
+}
+
+/// What a file has to have, and which of its records are wanted.
+#[derive(Debug, Clone, Default)]
+pub struct Wanted {
+    /// Columns without which the file is refused.
+    pub columns: Vec<String>,
+    /// Only the records that are newer than this; all where it is none.
+    pub newer: Option<Newer>,
+}
+
+/// What was found in a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Found {
+    /// SHA-256 of the file's bytes, in hexadecimal.
+    pub content_hash: String,
+    /// Names of the header, in the file's order.
+    pub columns: Vec<String>,
+    /// Records that were taken.
+    pub rows: u64,
+    /// Those among them that do not fit the header.
+    pub malformed: u64,
+    /// Latest watermark among the records, taken or not, that is not in the future.
+    pub high: Option<DateTime<Utc>>,
+    /// Records whose watermark is in the future.
+    pub ahead: u64,
+}
+
+impl Csv {
+    /// A file in the lake.
+    #[must_use]
+    pub fn in_lake(lake: &Lake, path: Path, name: String) -> Self {
+        Self { name, place: Place::Lake(lake.store(), path) }
+    }
+
+    /// A file of this machine.
+    #[must_use]
+    pub fn on_disk(path: PathBuf, name: String) -> Self {
+        Self { name, place: Place::File(path) }
+    }
+
+    async fn open(&self) -> Result<Box<dyn Read + Send>> {
+        match &self.place {
+            Place::File(path) => {
+                let path = path.clone();
+                let opened = spawn_blocking(move || File::open(path)).await.map_err(|error| stopped(&error))?;
+                Ok(Box::new(opened.map_err(|error| self.unreadable(&error))?))
+            }
+            Place::Lake(store, path) => match store.get(path).await?.payload {
+                GetResultPayload::File(file, _) => Ok(Box::new(file)),
+                GetResultPayload::Stream(bytes) => {
+                    Ok(Box::new(SyncIoBridge::new(StreamReader::new(bytes.map_err(io::Error::other)))))
+                }
+            },
+        }
+    }
+
+    fn unreadable(&self, error: &io::Error) -> StageError {
+        let message = format!("reading `{}`: {}", self.name, error.kind());
+        match self.place {
+            Place::File(_) => StageError::SourceUnavailable(message),
+            Place::Lake(..) => StageError::Storage(message),
+        }
+    }
+
+    fn broken(&self, reason: &str) -> StageError {
+        StageError::BrokenContract(format!("`{}` {reason}", self.name))
+    }
+}
+
+/// SHA-256 of a file's bytes, in hexadecimal.
+///
+/// # Errors
+/// The file cannot be read.
+pub async fn content_hash(csv: &Csv) -> Result<String> {
+    let mut bytes = csv.open().await?;
+    let hashed = spawn_blocking(move || {
+        let mut hash = Sha256::new();
+        io::copy(&mut bytes, &mut hash).map(|_| format!("{:x}", hash.finalize()))
+    });
+    hashed.await.map_err(|error| stopped(&error))?.map_err(|error| csv.unreadable(&error))
+}
+
+/// Writes the wanted records of a file as Parquet under `key`. Nothing is left there when it fails.
+///
+/// # Errors
+/// `BrokenContract` if the file is empty, is UTF-16, has a header that cannot be used, lacks a
+/// wanted column or has a record longer than 1 MiB; the file cannot be read or the
+/// Parquet file cannot be written.
+pub async fn to_parquet(csv: &Csv, wanted: Wanted, lake: &Lake, key: &str) -> Result<Found> {
+    let bytes = csv.open().await?;
+    let (sender, batches) = mpsc::channel(BATCHES_AHEAD);
+    let reader = csv.clone();
+    let reading = spawn_blocking(move || records::read(&reader, bytes, wanted, &sender));
+    bronze_file::write(lake, key, batches, async { reading.await.map_err(|error| stopped(&error))? }).await
+}
+
+fn stopped(error: &JoinError) -> StageError {
+    StageError::SourceUnavailable(format!("the reading thread stopped: {error}"))
+}

@@ -1,0 +1,16 @@
+//! Delta tables: the only place that reads and commits their logs.
+//!
+//! Polars encodes the data files; delta-rs owns the log. Every commit names the version it was
+//! made on and is refused if there is a newer one, so that a caller always decides on what it read.
+
+mod commit;
+mod schema;
+mod table;
+mod write;
+
+pub use commit::{Change, Committed, commit};
+pub use table::{DataFile, Table, scan_parquet};
+pub use write::{NewFile, write};
+
+/// Tries of a read–decide–commit round before a stage gives up.
+pub const COMMIT_TRIES: usize = 5;

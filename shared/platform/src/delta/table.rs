@@ -1,0 +1,239 @@
+//! A Delta table at one version.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use deltalake::DeltaTable;
+use deltalake::kernel::{LogicalFileView, Remove};
+use deltalake::logstore::{LogStoreRef, StorageConfig, default_logstore};
+use futures::TryStreamExt;
+use object_store::prefix::PrefixStore;
+use polars::prelude::*;
+use polars_buffer::Buffer;
+use url::Url;
+
+use super::schema;
+use crate::error::{Result, StageError};
+use crate::lake::Lake;
+
+/// A Delta table of the lake, at the version that it had when it was opened.
+pub struct Table {
+    lake: Lake,
+    path: String,
+    inner: DeltaTable,
+    schema: Schema,
+    files: Vec<DataFile>,
+}
+
+/// One active data file of a table.
+#[derive(Clone)]
+pub struct DataFile {
+    view: LogicalFileView,
+    partition_values: HashMap<String, Option<String>>,
+}
+
+impl DataFile {
+    /// Path below the table's own folder.
+    #[must_use]
+    pub fn path(&self) -> String {
+        self.view.object_store_path().to_string()
+    }
+
+    /// Value of a partition column, as the log writes it.
+    #[must_use]
+    pub fn partition_value(&self, column: &str) -> Option<&str> {
+        self.partition_values.get(column)?.as_deref()
+    }
+
+    /// Rows, as the log counts them.
+    #[must_use]
+    pub fn rows(&self) -> u64 {
+        self.view.num_records().unwrap_or(0) as u64
+    }
+
+    /// Bytes.
+    #[must_use]
+    pub fn size(&self) -> u64 {
+        self.view.size().unsigned_abs()
+    }
+
+    pub(super) fn remove(&self) -> Remove {
+        self.view.remove_action(true)
+    }
+}
+
+impl Table {
+    /// Opens a table of the lake, such as `silver/patients`; none where there is no such table yet.
+    ///
+    /// # Errors
+    /// The log cannot be read, or has columns of a type that the lake does not use.
+    pub async fn open(lake: &Lake, path: &str) -> Result<Option<Self>> {
+        let mut inner = DeltaTable::new(log_store(lake, path)?);
+        if !inner.verify_deltatable_existence().await? {
+            return Ok(None);
+        }
+        inner.load().await?;
+        let state = inner.snapshot()?;
+        let schema = schema::from_delta(state.schema().fields())?;
+        let views: Vec<LogicalFileView> = inner.get_active_add_actions_by_partitions(&[]).try_collect().await?;
+        let files = views
+            .into_iter()
+            .map(|view| DataFile { partition_values: view.partition_values_map(), view })
+            .collect();
+        Ok(Some(Self { lake: lake.clone(), path: path.to_owned(), schema, files, inner }))
+    }
+
+    /// Version of the table that was opened.
+    #[must_use]
+    pub fn version(&self) -> i64 {
+        self.inner.version().map_or(-1, |version| version as i64)
+    }
+
+    /// Columns, the partition columns at their place.
+    #[must_use]
+    pub fn schema(&self) -> &Schema {
+        &self.schema
+    }
+
+    /// Columns that the table is partitioned by.
+    pub fn partition_columns(&self) -> Result<Vec<String>> {
+        Ok(self.inner.snapshot()?.metadata().partition_columns().to_vec())
+    }
+
+    /// A property that the table was made with.
+    ///
+    /// # Errors
+    /// The table's log is not read.
+    pub fn property(&self, name: &str) -> Result<Option<String>> {
+        Ok(self.inner.snapshot()?.metadata().configuration().get(name).cloned())
+    }
+
+    /// The active data files.
+    #[must_use]
+    pub fn files(&self) -> &[DataFile] {
+        &self.files
+    }
+
+    /// Rows of the active files.
+    #[must_use]
+    pub fn rows(&self) -> u64 {
+        self.files.iter().map(DataFile::rows).sum()
+    }
+
+    /// The last version that an application recorded with its commits.
+    ///
+    /// # Errors
+    /// The log cannot be read.
+    pub async fn transaction(&self, application: &str) -> Result<Option<i64>> {
+        let state = self.inner.snapshot()?;
+        Ok(state.transaction_version(self.inner.log_store().as_ref(), application).await?)
+    }
+
+    /// When the version that was opened was committed, in milliseconds since 1970.
+    #[must_use]
+    pub fn committed_at(&self) -> Option<i64> {
+        let state = self.inner.snapshot().ok()?;
+        state.version_timestamp(state.version())
+    }
+
+    /// A scan of some of the table's files: all columns of the table, the partition columns last.
+    ///
+    /// # Errors
+    /// A file cannot be read.
+    pub async fn scan(&self, files: &[DataFile]) -> Result<LazyFrame> {
+        let partition_columns = self.partition_columns()?;
+        let stored: Schema = self
+            .schema
+            .iter_fields()
+            .filter(|field| !partition_columns.iter().any(|column| column == field.name().as_str()))
+            .collect();
+        let mut groups: Vec<(Vec<Option<String>>, Vec<&DataFile>)> = Vec::new();
+        for file in files {
+            let values: Vec<_> =
+                partition_columns.iter().map(|column| file.partition_value(column).map(str::to_owned)).collect();
+            match groups.iter_mut().find(|(known, _)| *known == values) {
+                Some((_, group)) => group.push(file),
+                None => groups.push((values, vec![file])),
+            }
+        }
+        let mut scans: Vec<LazyFrame> = Vec::with_capacity(groups.len());
+        for (values, group) in groups {
+            let scan = self.scan_files(&group, &stored).await?;
+            let values = partition_columns.iter().zip(values);
+            scans.push(scan.with_columns(values.map(|(column, value)| self.partition_literal(column, value)).collect::<Vec<_>>()));
+        }
+        if scans.is_empty() {
+            let order: Vec<Expr> = partition_columns.iter().map(|column| col(PlSmallStr::from_str(column))).collect();
+            let stored_names = stored.iter_names().map(|name| col(name.clone()));
+            let columns: Vec<Expr> = stored_names.chain(order).collect();
+            return Ok(DataFrame::empty_with_schema(&self.schema).lazy().select(columns));
+        }
+        Ok(concat(scans, UnionArgs { rechunk: false, ..UnionArgs::default() })?)
+    }
+
+    async fn scan_files(&self, files: &[&DataFile], stored: &Schema) -> Result<LazyFrame> {
+        let arguments = ScanArgsParquet {
+            schema: Some(Arc::new(stored.clone())),
+            allow_missing_columns: true,
+            glob: false,
+            hive_options: HiveOptions::new_disabled(),
+            ..ScanArgsParquet::default()
+        };
+        let keys: Vec<String> = files.iter().map(|file| format!("{}/{}", self.path, file.path())).collect();
+        scan_parquet(&self.lake, &keys, arguments).await
+    }
+
+    fn partition_literal(&self, column: &str, value: Option<String>) -> Expr {
+        let dtype = self.schema.get(column).cloned().unwrap_or(DataType::String);
+        let literal = match (value, &dtype) {
+            (None, _) => lit(NULL),
+            (Some(value), DataType::Boolean) => lit(value == "true"),
+            (Some(value), DataType::Date) => lit(value).str().to_date(StrptimeOptions {
+                format: Some("%Y-%m-%d".into()),
+                ..StrptimeOptions::default()
+            }),
+            (Some(value), _) => lit(value),
+        };
+        literal.cast(dtype).alias(PlSmallStr::from_str(column))
+    }
+
+    pub(super) fn delta(&self) -> &DeltaTable {
+        &self.inner
+    }
+}
+
+/// A scan of Parquet files of the lake: from the folder where it is one, else from memory.
+///
+/// # Errors
+/// A file cannot be read.
+pub async fn scan_parquet(lake: &Lake, keys: &[String], arguments: ScanArgsParquet) -> Result<LazyFrame> {
+    let paths: Option<Vec<_>> = keys.iter().map(|key| lake.local_path(key)).collect();
+    let sources = match paths {
+        Some(paths) => {
+            let paths = paths.into_iter().map(PlRefPath::try_from_pathbuf).collect::<PolarsResult<Vec<_>>>()?;
+            ScanSources::Paths(Buffer::from_iter(paths))
+        }
+        None => {
+            let mut buffers = Vec::with_capacity(keys.len());
+            for key in keys {
+                buffers.push(Buffer::from_owner(lake.get(key).await?));
+            }
+            ScanSources::Buffers(buffers.into())
+        }
+    };
+    Ok(LazyFrame::scan_parquet_sources(sources, arguments)?)
+}
+
+/// Root that delta-rs sees: the lake's own, whatever store is behind it. The scheme is one that it
+/// looks up in no file system; the host is of the form of S3 directory buckets, whose listings it
+/// sorts, as those of a folder must be.
+const ROOT: &str = "memory://lake--x-s3";
+
+/// The log of a table, through the lake's store.
+pub(super) fn log_store(lake: &Lake, path: &str) -> Result<LogStoreRef> {
+    let location = Url::parse(&format!("{ROOT}/{path}/"))
+        .map_err(|error| StageError::BadConfig(format!("table `{path}`: {error}")))?;
+    let store = lake.store();
+    let prefixed = Arc::new(PrefixStore::new(Arc::clone(&store), path));
+    Ok(default_logstore(prefixed, store, &location, &StorageConfig::default()))
+}

@@ -1,0 +1,134 @@
+//! Data files: encoding, statistics, and the put.
+
+use std::collections::HashMap;
+
+use deltalake::kernel::Add;
+use polars::prelude::*;
+use serde_json::{Map, Value, json};
+
+use crate::context::Context;
+use crate::error::{Result, StageError};
+use crate::stage::new_id;
+
+/// Characters of a text that its statistics keep.
+const STATISTICS_TEXT: usize = 32;
+/// Rows of one row group.
+const ROW_GROUP: usize = 131_072;
+
+/// A data file that lies in the table's folder but is in no commit yet.
+#[derive(Debug, Clone)]
+pub struct NewFile {
+    add: Add,
+    pub rows: u64,
+}
+
+impl NewFile {
+    pub(super) fn add(&self) -> Add {
+        self.add.clone()
+    }
+}
+
+/// Writes the rows as one Parquet file below the table's folder. `partition` gives the values of
+/// the partition columns, which the rows do not have as columns.
+///
+/// # Errors
+/// The store fails.
+pub async fn write(
+    context: &Context,
+    path: &str,
+    rows: &DataFrame,
+    partition: &[(&str, Option<String>)],
+) -> Result<NewFile> {
+    let mut rows = rows.clone();
+    let mut bytes = Vec::new();
+    ParquetWriter::new(&mut bytes)
+        .with_compression(ParquetCompression::Zstd(None))
+        .with_row_group_size(Some(ROW_GROUP))
+        .finish(&mut rows)?;
+    let now = context.now();
+    let folder: String = partition
+        .iter()
+        .map(|(column, value)| format!("{column}={}/", value.as_deref().unwrap_or("__HIVE_DEFAULT_PARTITION__")))
+        .collect();
+    let name = format!("{folder}part-{}.zstd.parquet", new_id(now));
+    let size = bytes.len() as i64;
+    let statistics = statistics(&rows)?;
+    context.lake.put(&format!("{path}/{name}"), bytes).await?;
+    let partition_values: HashMap<String, Option<String>> =
+        partition.iter().map(|(column, value)| ((*column).to_owned(), value.clone())).collect();
+    let add = Add {
+        path: name,
+        partition_values,
+        size,
+        modification_time: now.timestamp_millis(),
+        data_change: true,
+        stats: Some(statistics.to_string()),
+        ..Add::default()
+    };
+    Ok(NewFile { add, rows: rows.height() as u64 })
+}
+
+/// Statistics of a file as the Delta protocol has them: rows, and per column its nulls, least and
+/// greatest value. Of the texts only keys have their values there: a name is nobody's business in
+/// a log.
+fn statistics(rows: &DataFrame) -> Result<Value> {
+    let (mut minima, mut maxima, mut nulls) = (Map::new(), Map::new(), Map::new());
+    for column in rows.columns() {
+        let name = column.name().to_string();
+        if column.dtype().is_nested() {
+            continue;
+        }
+        nulls.insert(name.clone(), json!(column.null_count()));
+        let text = *column.dtype() == DataType::String;
+        if (text && !name.ends_with("_key")) || column.dtype().is_bool() || column.null_count() == column.len() {
+            continue;
+        }
+        let series = column.as_materialized_series();
+        if let Some(least) = json_value(&series.min_reduce()?) {
+            minima.insert(name.clone(), if text { shortened(&least, false) } else { least });
+        }
+        if let Some(greatest) = json_value(&series.max_reduce()?) {
+            maxima.insert(name, if text { shortened(&greatest, true) } else { greatest });
+        }
+    }
+    Ok(json!({"numRecords": rows.height(), "minValues": minima, "maxValues": maxima, "nullCount": nulls}))
+}
+
+fn json_value(scalar: &Scalar) -> Option<Value> {
+    match scalar.value() {
+        AnyValue::Int32(value) => Some(json!(value)),
+        AnyValue::Int64(value) => Some(json!(value)),
+        AnyValue::Float64(value) if value.is_finite() => Some(json!(value)),
+        AnyValue::String(value) => Some(json!(value)),
+        AnyValue::StringOwned(value) => Some(json!(value.as_str())),
+        AnyValue::Date(days) => {
+            let date = chrono::NaiveDate::from_ymd_opt(1970, 1, 1)?.checked_add_signed(chrono::Duration::days((*days).into()))?;
+            Some(json!(date.to_string()))
+        }
+        AnyValue::Datetime(micros, _, _) | AnyValue::DatetimeOwned(micros, _, _) => {
+            let moment = chrono::DateTime::from_timestamp_micros(*micros)?;
+            Some(json!(moment.format("%Y-%m-%dT%H:%M:%S%.6fZ").to_string()))
+        }
+        AnyValue::Decimal(value, _, scale) => {
+            let value = rcm_domain::money::format_cents(*value);
+            (*scale == rcm_domain::money::SCALE).then(|| serde_json::from_str(&value).ok()).flatten()
+        }
+        _ => None,
+    }
+}
+
+/// A text cut to what statistics keep; a greatest one so that it is not less than the whole.
+fn shortened(text: &Value, round_up: bool) -> Value {
+    let Some(text) = text.as_str() else { return text.clone() };
+    let mut short: String = text.chars().take(STATISTICS_TEXT).collect();
+    if round_up && short.len() < text.len() {
+        short.push(char::MAX);
+    }
+    Value::String(short)
+}
+
+impl From<serde_json::Error> for StageError {
+    fn from(error: serde_json::Error) -> Self {
+        Self::CorruptLake(format!("JSON: {error}"))
+    }
+}

@@ -1,0 +1,41 @@
+//! The hospitals' tables: one extract of one of them, into Parquet that no manifest names yet.
+
+mod files;
+
+use rcm_domain::cdm::Mapping;
+use rcm_domain::load_config::LoadRow;
+
+use crate::bronze::Manifest;
+use crate::config::EmrKind;
+use crate::context::Context;
+use crate::error::Result;
+use crate::load::{Rows, Subject};
+
+/// One table of one hospital that is to be extracted.
+#[derive(Debug, Clone, Copy)]
+pub struct Table<'a> {
+    pub subject: Subject<'a>,
+    pub row: &'a LoadRow,
+    pub mapping: &'a Mapping,
+    /// The load that this one comes after.
+    pub last: Option<&'a Manifest>,
+}
+
+/// What an extract brought.
+#[derive(Debug, Clone)]
+pub enum Extract {
+    /// Nothing that the lake does not hold, and why.
+    NothingNew(String),
+    /// Rows, and what a person should know of them.
+    Rows(Box<Rows>, Vec<String>),
+}
+
+/// Extracts a table: all of it, or what is newer than the last load's watermark, as its row says.
+///
+/// # Errors
+/// The source does not answer, or is not what the configuration says it is.
+pub async fn extract(context: &Context, table: &Table<'_>) -> Result<Extract> {
+    match context.settings.sources.emr.kind {
+        EmrKind::Files => files::extract(context, table).await,
+    }
+}

@@ -1,0 +1,18 @@
+//! Frames beside an async runtime.
+
+use crate::error::{Result, StageError};
+
+/// Does the work on frames on a thread that may block, so that other stages go on meanwhile.
+///
+/// # Errors
+/// The work's own error.
+pub async fn blocking<T, F>(work: F) -> Result<T>
+where
+    T: Send + 'static,
+    F: FnOnce() -> Result<T> + Send + 'static,
+{
+    match tokio::task::spawn_blocking(work).await {
+        Ok(result) => result,
+        Err(_) => Err(StageError::CorruptLake("a computation on frames ended early".to_owned())),
+    }
+}

@@ -1,0 +1,133 @@
+//! What the gold stages share: which tables are due, their one commit each, and how a stage ends.
+//!
+//! Every commit of a gold table records, as Delta application transactions, the versions of the
+//! tables it was made from. A table whose record says what the lake holds is left alone.
+
+mod references;
+mod tables;
+mod target;
+
+use std::future::Future;
+
+use rcm_domain::event::Outcome;
+use rcm_domain::gold::control;
+
+pub use self::references::{parents_of, reference_counts};
+pub use self::tables::Tables;
+pub use self::target::Target;
+use crate::delta::COMMIT_TRIES;
+use crate::error::{Result, StageError};
+use crate::stage::{Failure, Work};
+
+/// What the reports of the gold stages are about.
+pub const SUBJECT: &str = "gold";
+
+/// Does a stage's round again, from its reading on, while other runs commit in between. What the
+/// rounds before the last one committed stays in the answer.
+///
+/// # Errors
+/// The last round's own.
+pub async fn until_settled<F, Fut>(round: F) -> std::result::Result<Work, Failure>
+where
+    F: Fn() -> Fut,
+    Fut: Future<Output = std::result::Result<Work, Failure>>,
+{
+    let mut done = Work::default();
+    for tries_left in (0..COMMIT_TRIES).rev() {
+        match Box::pin(round()).await {
+            Err(Failure { error: StageError::CommitConflict(_), work }) if tries_left > 0 => add(&mut done, work),
+            Err(Failure { error, work }) => {
+                add(&mut done, work);
+                return Err(Failure { error, work: done });
+            }
+            Ok(work) => {
+                add(&mut done, work);
+                break;
+            }
+        }
+    }
+    if done.commits.is_empty() {
+        done.outcome = Some(Outcome::NothingNew);
+    }
+    Ok(done)
+}
+
+/// What became of a round from what became of its tables: one that fails does not stop the others.
+///
+/// # Errors
+/// A conflict with another run, else the first error of a table, else the control checks that
+/// failed.
+#[allow(clippy::result_large_err, reason = "a failure carries what was done until then, once per stage")]
+pub fn settle(tables: Vec<Result<Work>>) -> std::result::Result<Work, Failure> {
+    let (mut work, mut errors) = (Work::default(), Vec::new());
+    for table in tables {
+        match table {
+            Ok(done) => add(&mut work, done),
+            Err(error) => errors.push(error),
+        }
+    }
+    let conflict = errors.iter().position(|error| matches!(error, StageError::CommitConflict(_)));
+    let failed_checks = control::failures(&work.checks).map(StageError::ControlCheckFailed);
+    match conflict.map(|index| errors.swap_remove(index)).or_else(|| errors.into_iter().next()).or(failed_checks) {
+        Some(error) => Err(Failure { error, work }),
+        None => Ok(work),
+    }
+}
+
+fn add(work: &mut Work, more: Work) {
+    work.loads.extend(more.loads);
+    work.commits.extend(more.commits);
+    work.rules.extend(more.rules);
+    work.checks.extend(more.checks);
+    for note in more.notes {
+        if !work.notes.contains(&note) {
+            work.notes.push(note);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rcm_domain::event::{ControlCheck, TableCommit};
+
+    use super::*;
+
+    fn committed(table: &str) -> Work {
+        let commit = TableCommit { table: table.to_owned(), version: 1, rows: 1 };
+        Work { commits: vec![commit], ..Work::default() }
+    }
+
+    #[test]
+    fn a_table_that_fails_does_not_hide_what_the_others_did() {
+        let failed = Err(StageError::Storage("gone".to_owned()));
+        let failure = settle(vec![Ok(committed("gold/a")), failed, Ok(committed("gold/b"))]).unwrap_err();
+        assert_eq!((failure.error.name(), failure.work.commits.len()), ("Storage", 2));
+    }
+
+    #[test]
+    fn a_failed_check_fails_the_stage_with_its_figures() {
+        let check = ControlCheck::equal("gold/a", "rows of current silver", &2, &1);
+        let failure = settle(vec![Ok(Work { checks: vec![check], ..Work::default() })]).unwrap_err();
+        let expected = "control check failed: `gold/a`: rows of current silver: expected 2, got 1";
+        assert_eq!(failure.error.to_string(), expected);
+    }
+
+    #[tokio::test]
+    async fn a_conflict_starts_the_round_over_and_keeps_what_was_committed() {
+        let rounds = std::sync::atomic::AtomicUsize::new(0);
+        let round = || async {
+            match rounds.fetch_add(1, std::sync::atomic::Ordering::Relaxed) {
+                0 => settle(vec![Ok(committed("gold/a")), Err(StageError::CommitConflict(String::new()))]),
+                _ => Ok(committed("gold/b")),
+            }
+        };
+        let work = until_settled(round).await.unwrap();
+        assert_eq!(work.commits.iter().map(|commit| commit.table.as_str()).collect::<Vec<_>>(), ["gold/a", "gold/b"]);
+    }
+
+    #[tokio::test]
+    async fn a_stage_gives_up_when_the_conflicts_do_not_end() {
+        let round = || async { settle(vec![Err(StageError::CommitConflict(String::new()))]) };
+        assert_eq!(until_settled(round).await.unwrap_err().error.name(), "CommitConflict");
+    }
+}

@@ -1,0 +1,197 @@
+//! The lake's root and everything below it: the only place that joins paths.
+
+use std::path::{Path as FilePath, PathBuf};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures::TryStreamExt;
+use object_store::aws::AmazonS3Builder;
+use object_store::local::LocalFileSystem;
+use object_store::path::Path;
+use object_store::prefix::PrefixStore;
+use object_store::{DynObjectStore, ObjectMeta, ObjectStore, ObjectStoreExt, PutMode, PutPayload};
+use url::Url;
+
+use crate::error::{Result, StageError};
+
+/// Where landed files wait.
+pub const LANDING: &str = "landing";
+/// Where the configuration lies.
+pub const CONFIGS: &str = "configs";
+
+/// A lake: one root, and the store that reads and writes below it.
+#[derive(Debug, Clone)]
+pub struct Lake {
+    root: Url,
+    store: Arc<DynObjectStore>,
+    local_root: Option<PathBuf>,
+}
+
+/// How a conditional put ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PutOutcome {
+    Created,
+    /// Somebody else has put an object there before.
+    AlreadyThere,
+}
+
+impl Lake {
+    /// Opens the lake at `file:///folder` (made if missing) or `s3://bucket/prefix`.
+    ///
+    /// # Errors
+    /// The URL has another scheme, the folder cannot be made, or the store cannot be set up.
+    pub fn open(root: &str) -> Result<Self> {
+        let bad = |reason: String| StageError::BadConfig(format!("lake `{root}`: {reason}"));
+        let root_url = Url::parse(&format!("{}/", root.trim_end_matches('/'))).map_err(|e| bad(e.to_string()))?;
+        match root_url.scheme() {
+            "file" => {
+                let folder = root_url.to_file_path().map_err(|()| bad("is no absolute folder".to_owned()))?;
+                std::fs::create_dir_all(&folder).map_err(|e| bad(e.to_string()))?;
+                let store = LocalFileSystem::new_with_prefix(&folder)?.with_automatic_cleanup(true);
+                Ok(Self { root: root_url, store: Arc::new(store), local_root: Some(folder) })
+            }
+            "s3" => {
+                let bucket = root_url.host_str().ok_or_else(|| bad("has no bucket".to_owned()))?.to_owned();
+                let store = AmazonS3Builder::from_env().with_bucket_name(bucket).build()?;
+                let store = PrefixStore::new(store, root_url.path().trim_matches('/'));
+                Ok(Self { root: root_url, store: Arc::new(store), local_root: None })
+            }
+            other => Err(bad(format!("the scheme must be file or s3, not {other}"))),
+        }
+    }
+
+    /// The same lake through another store, which must have the lake's root as its own.
+    #[must_use]
+    pub fn with_store(self, store: Arc<DynObjectStore>) -> Self {
+        Self { store, ..self }
+    }
+
+    /// URL of the root, with a slash at its end.
+    #[must_use]
+    pub fn root(&self) -> &Url {
+        &self.root
+    }
+
+    /// The store below the root.
+    #[must_use]
+    pub fn store(&self) -> Arc<DynObjectStore> {
+        Arc::clone(&self.store)
+    }
+
+    /// URL of something below the root.
+    ///
+    /// # Errors
+    /// The key is no relative path.
+    pub fn url(&self, key: &str) -> Result<Url> {
+        self.root.join(key).map_err(|error| StageError::BadConfig(format!("key `{key}`: {error}")))
+    }
+
+    /// The file of a key, where the lake is a folder.
+    #[must_use]
+    pub fn local_path(&self, key: &str) -> Option<PathBuf> {
+        self.local_root.as_deref().map(|root: &FilePath| root.join(key))
+    }
+
+    /// Reads a whole object.
+    pub async fn get(&self, key: &str) -> Result<Bytes> {
+        Ok(self.store.get(&path(key)).await?.bytes().await?)
+    }
+
+    /// Reads a whole object, or nothing where there is none.
+    pub async fn get_if_exists(&self, key: &str) -> Result<Option<Bytes>> {
+        match self.store.get(&path(key)).await {
+            Ok(found) => Ok(Some(found.bytes().await?)),
+            Err(object_store::Error::NotFound { .. }) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Size and time of an object, or nothing where there is none.
+    pub async fn head(&self, key: &str) -> Result<Option<ObjectMeta>> {
+        match self.store.head(&path(key)).await {
+            Ok(meta) => Ok(Some(meta)),
+            Err(object_store::Error::NotFound { .. }) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Writes an object, in place of one that may be there.
+    pub async fn put(&self, key: &str, bytes: impl Into<Bytes>) -> Result<()> {
+        self.store.put(&path(key), PutPayload::from(bytes.into())).await?;
+        Ok(())
+    }
+
+    /// Writes an object only if there is none: of any number of writers, one wins.
+    pub async fn put_if_absent(&self, key: &str, bytes: impl Into<Bytes>) -> Result<PutOutcome> {
+        let payload = PutPayload::from(bytes.into());
+        match self.store.put_opts(&path(key), payload, PutMode::Create.into()).await {
+            Ok(_) => Ok(PutOutcome::Created),
+            Err(object_store::Error::AlreadyExists { .. } | object_store::Error::Precondition { .. }) => {
+                Ok(PutOutcome::AlreadyThere)
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Removes an object; that it is gone already is no error.
+    pub async fn delete(&self, key: &str) -> Result<()> {
+        match self.store.delete(&path(key)).await {
+            Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// All objects below a prefix, in the order of their keys.
+    pub async fn list(&self, prefix: &str) -> Result<Vec<ObjectMeta>> {
+        let mut found: Vec<ObjectMeta> = self.store.list(Some(&path(prefix))).try_collect().await?;
+        found.sort_by(|a, b| a.location.cmp(&b.location));
+        Ok(found)
+    }
+
+    /// The objects below a prefix whose keys come after `offset`, in the order of their keys.
+    pub async fn list_after(&self, prefix: &str, offset: &str) -> Result<Vec<ObjectMeta>> {
+        let (prefix, offset) = (path(prefix), path(offset));
+        let mut found: Vec<ObjectMeta> = self.store.list_with_offset(Some(&prefix), &offset).try_collect().await?;
+        found.sort_by(|a, b| a.location.cmp(&b.location));
+        Ok(found)
+    }
+
+    /// Names of the folders right below a prefix.
+    pub async fn folders(&self, prefix: &str) -> Result<Vec<String>> {
+        let found = self.store.list_with_delimiter(Some(&path(prefix))).await?;
+        let mut names: Vec<String> =
+            found.common_prefixes.iter().filter_map(|path| path.filename().map(str::to_owned)).collect();
+        names.sort_unstable();
+        Ok(names)
+    }
+}
+
+/// The store's path of a key. A key that a listing gave is taken as it is: encoding it again would
+/// name another object.
+fn path(key: &str) -> Path {
+    Path::parse(key).unwrap_or_else(|_| Path::from(key))
+}
+
+/// Path of an entity's silver table.
+#[must_use]
+pub fn silver(entity: &str) -> String {
+    format!("silver/{entity}")
+}
+
+/// Path of an entity's quarantine table.
+#[must_use]
+pub fn quarantine(entity: &str) -> String {
+    format!("quarantine/{entity}")
+}
+
+/// Path of a gold table.
+#[must_use]
+pub fn gold(table: &str) -> String {
+    format!("gold/{table}")
+}
+
+/// Path of an audit table.
+#[must_use]
+pub fn audit(table: &str) -> String {
+    format!("audit/{table}")
+}

@@ -1,0 +1,27 @@
+//! All input and output of the lake: the object store, the bronze load log, Delta tables,
+//! configuration, logs, and the one place that knows Lambda.
+
+pub mod bootstrap;
+pub mod bronze;
+pub mod bronze_file;
+pub mod config;
+pub mod context;
+pub mod csv_stream;
+pub mod delta;
+pub mod emr;
+pub mod error;
+pub mod frames;
+pub mod gold;
+pub mod lake;
+pub mod load;
+mod lost_keys;
+pub mod quarantine;
+pub mod silver;
+pub mod stage;
+pub mod telemetry;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
+
+pub use context::Context;
+pub use error::StageError;
+pub use lake::Lake;

@@ -1,0 +1,178 @@
+//! From rows that lie in bronze to a load: what extracts and landed files share.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use rcm_domain::cdm;
+use rcm_domain::event::{LoadCounts, Outcome};
+
+use crate::bronze::{LoadLog, Manifest, Source, Watermark};
+use crate::config::LoadKind;
+use crate::context::Context;
+use crate::error::{Result, StageError};
+use crate::lake::PutOutcome;
+use crate::lost_keys;
+use crate::stage::{self, Work};
+
+/// Times that a stage goes for a sequence number before it leaves the stream to the others.
+pub const TRIES: usize = 5;
+
+/// What a load is of: known before its first row.
+#[derive(Debug, Clone, Copy)]
+pub struct Subject<'a> {
+    pub run_id: &'a str,
+    pub stream: &'a str,
+    pub entity: &'a str,
+    pub datasource: &'a str,
+    pub kind: LoadKind,
+    pub started_at: DateTime<Utc>,
+}
+
+/// Rows that lie in bronze and that no manifest names yet.
+#[derive(Debug, Clone)]
+pub struct Rows {
+    pub load_id: String,
+    pub data_key: String,
+    pub source: Source,
+    pub content_hash: String,
+    pub rows: u64,
+    pub malformed: u64,
+    pub watermark: Option<Watermark>,
+    /// Columns of the source that the mapping does not use.
+    pub unmapped_columns: Vec<String>,
+}
+
+/// Makes rows the stream's next load after `last`. None if another run has made one meanwhile; the
+/// rows are still there then.
+///
+/// # Errors
+/// The store fails.
+pub async fn commit(
+    context: &Context,
+    subject: &Subject<'_>,
+    last: Option<&Manifest>,
+    rows: &Rows,
+) -> Result<Option<Manifest>> {
+    let earliest = last.map_or(DateTime::UNIX_EPOCH, |last| last.extracted_at + TimeDelta::microseconds(1));
+    let manifest = Manifest {
+        load_id: rows.load_id.clone(),
+        run_id: subject.run_id.to_owned(),
+        stream: subject.stream.to_owned(),
+        sequence: last.map_or(1, |last| last.sequence + 1),
+        entity: subject.entity.to_owned(),
+        datasource: subject.datasource.to_owned(),
+        kind: subject.kind,
+        source: rows.source.clone(),
+        content_hash: rows.content_hash.clone(),
+        rows: rows.rows,
+        malformed: rows.malformed,
+        watermark: rows.watermark.clone(),
+        extracted_at: subject.started_at.max(earliest),
+        data_files: vec![rows.data_key.clone()],
+        unmapped_columns: rows.unmapped_columns.clone(),
+        started_at: subject.started_at,
+        finished_at: context.now(),
+    };
+    match LoadLog::new(&context.lake, subject.stream).commit(&manifest).await? {
+        PutOutcome::Created => Ok(Some(manifest)),
+        PutOutcome::AlreadyThere => Ok(None),
+    }
+}
+
+/// Removes rows that will not become a load.
+///
+/// # Errors
+/// The store fails.
+pub async fn discard(context: &Context, rows: &Rows) -> Result<()> {
+    context.lake.delete(&rows.data_key).await
+}
+
+/// Checks a snapshot against the load before it, and discards it if it does not pass. Anything else
+/// passes.
+///
+/// # Errors
+/// `ThresholdExceeded` if it lacks more keys than the configuration allows.
+pub async fn check_lost_keys(
+    context: &Context,
+    subject: &Subject<'_>,
+    last: Option<&Manifest>,
+    rows: &Rows,
+) -> Result<()> {
+    let (LoadKind::Snapshot, Some(last)) = (subject.kind, last) else { return Ok(()) };
+    let mapping = context.settings.mapping(subject.datasource)?;
+    let id = cdm::entity(subject.entity).map_or("", |entity| entity.source_id.unwrap_or(entity.key));
+    let Some(column) = mapping.source_column(subject.entity, id) else { return Ok(()) };
+    let max_share = context.settings.sources.emr.max_lost_share(subject.stream);
+    let checked = lost_keys::check(&context.lake, last, &rows.data_key, column, max_share).await;
+    if checked.is_err() {
+        discard(context, rows).await?;
+    }
+    checked
+}
+
+/// What a stage tells of the load that it made.
+#[must_use]
+pub fn work(load: &Manifest, last: Option<&Manifest>) -> Work {
+    let source = printable(&load.source.name);
+    let mut notes = vec![format!("load {} of `{}`: {} rows of `{source}`", load.sequence, load.stream, load.rows)];
+    if load.malformed > 0 {
+        notes.push(format!("{} rows do not fit the header and will be quarantined", load.malformed));
+    }
+    notes.extend(drift(load, last));
+    let counts = LoadCounts {
+        load_id: load.load_id.clone(),
+        stream: load.stream.clone(),
+        sequence: load.sequence,
+        read: load.rows,
+        ..LoadCounts::default()
+    };
+    Work { outcome: Some(Outcome::Done), loads: vec![counts], notes, ..Work::default() }
+}
+
+/// What a stage tells when it found nothing that the lake does not hold.
+#[must_use]
+pub fn nothing_new(note: String) -> Work {
+    Work { notes: vec![note], ..Work::nothing_new() }
+}
+
+/// Columns of a source that its mapping does not use.
+pub fn unmapped<'a>(columns: &[String], mapped: impl Iterator<Item = &'a str>) -> Vec<String> {
+    let mapped: Vec<&str> = mapped.collect();
+    columns.iter().filter(|column| !mapped.contains(&column.as_str())).cloned().collect()
+}
+
+/// An identifier and a key for rows that are to be written.
+#[must_use]
+pub fn new_file(context: &Context, stream: &str) -> (String, String) {
+    let load_id = stage::new_id(context.now());
+    let data_key = LoadLog::new(&context.lake, stream).data_key(&load_id);
+    (load_id, data_key)
+}
+
+/// The error of a stream that others kept loading to.
+#[must_use]
+pub fn conflict(stream: &str) -> StageError {
+    StageError::CommitConflict(format!("other runs kept loading to `{stream}`"))
+}
+
+/// A name without control characters, which a log or a terminal might obey.
+#[must_use]
+pub fn printable(name: &str) -> String {
+    name.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+}
+
+fn drift(load: &Manifest, last: Option<&Manifest>) -> Option<String> {
+    let before = last.map_or(&[][..], |last| &last.unmapped_columns);
+    let only_in = |columns: &[String], others: &[String]| {
+        let names = columns.iter().filter(|column| !others.contains(column)).map(|column| printable(column));
+        names.collect::<Vec<_>>().join(", ")
+    };
+    let came = only_in(&load.unmapped_columns, before);
+    let went = only_in(before, &load.unmapped_columns);
+    match (came.is_empty(), went.is_empty()) {
+        (true, true) => None,
+        (false, true) => Some(format!("drift: columns that the mapping does not use: {came}")),
+        (true, false) => Some(format!("drift: columns that are no longer there: {went}")),
+        (false, false) => {
+            Some(format!("drift: columns that the mapping does not use: {came}; no longer there: {went}"))
+        }
+    }
+}

@@ -1,0 +1,210 @@
+//! One bucket of a silver table: what to read of it, and which files to write in place of which.
+
+use polars::prelude::*;
+use rcm_domain::cdm::Entity;
+use rcm_domain::scd2::{Extracts, Plan, Triage, plan, triage};
+
+use super::intake::Intake;
+use super::{Pending, seen_in};
+use crate::context::Context;
+use crate::delta::{self, DataFile, NewFile, Table};
+use crate::error::Result;
+use crate::frames::blocking;
+use crate::lake;
+
+/// Files that change in one bucket, and why.
+pub(super) struct BucketChange {
+    pub add: Vec<NewFile>,
+    pub remove: Vec<DataFile>,
+    outcomes: DataFrame,
+    deleted: DataFrame,
+}
+
+/// A closed file, and its rows of keys whose history is needed.
+struct Closed {
+    file: DataFile,
+    rows: DataFrame,
+}
+
+/// Plans and writes the changes of every bucket that a batch touches. Nothing is committed.
+///
+/// # Errors
+/// The store fails.
+pub(super) async fn plan_all(
+    context: &Context,
+    entity: &'static Entity,
+    table: Option<&Table>,
+    intake: &Intake,
+    pending: &Pending,
+) -> Result<Vec<BucketChange>> {
+    let mut buckets: Vec<i32> = intake.events.column("bucket")?.i32()?.iter().flatten().collect();
+    if !pending.extracts.is_empty() {
+        // A full extract may end keys of any bucket.
+        let stored = table.map_or(&[][..], Table::files).iter();
+        buckets.extend(stored.filter_map(|file| file.partition_value("bucket")?.parse::<i32>().ok()));
+    }
+    buckets.sort_unstable();
+    buckets.dedup();
+    let mut changes = Vec::with_capacity(buckets.len());
+    for bucket in buckets {
+        changes.push(plan_one(context, entity, table, intake, pending, bucket).await?);
+    }
+    Ok(changes)
+}
+
+async fn plan_one(
+    context: &Context,
+    entity: &'static Entity,
+    table: Option<&Table>,
+    intake: &Intake,
+    pending: &Pending,
+    bucket: i32,
+) -> Result<BucketChange> {
+    let seen = seen_in(pending, intake, bucket)?;
+    let events = intake.events.clone().lazy().filter(col("bucket").eq(lit(bucket)));
+    let current_files = files(table, bucket, true);
+    let current = rows(entity, table, &current_files).await?;
+    let (events, current, found, seen) = blocking(move || {
+        let (events, current) = (events.collect()?, current.collect()?);
+        let found = triage(entity, &current, &events, &seen)?;
+        Ok((events, current, found, seen))
+    })
+    .await?;
+    let closed = closed_rows(entity, table, bucket, &found).await?;
+    let history = history(entity, &current, &closed, &found)?;
+    let (all, now, batch) = (pending.extracts.clone(), context.now(), current.clone());
+    let planned = blocking(move || {
+        let extracts = Extracts { all: &all, seen: &seen };
+        Ok(plan(entity, &batch, &history, &events, &found, extracts, now)?)
+    })
+    .await?;
+    let (add, remove) = files_for(context, entity, table, bucket, &planned, (current, current_files), closed).await?;
+    Ok(BucketChange { add, remove, outcomes: planned.outcomes, deleted: planned.deleted })
+}
+
+fn files(table: Option<&Table>, bucket: i32, current: bool) -> Vec<DataFile> {
+    let (bucket, current) = (bucket.to_string(), current.to_string());
+    let all = table.map_or(&[][..], Table::files).iter();
+    let of_bucket = all.filter(|file| {
+        file.partition_value("bucket") == Some(&bucket) && file.partition_value("is_current") == Some(&current)
+    });
+    of_bucket.cloned().collect()
+}
+
+/// Rows of some files, with the columns in the order of the entity's schema.
+async fn rows(entity: &Entity, table: Option<&Table>, files: &[DataFile]) -> Result<LazyFrame> {
+    let schema = entity.silver_schema();
+    let Some(table) = table.filter(|_| !files.is_empty()) else {
+        return Ok(DataFrame::empty_with_schema(&schema).lazy());
+    };
+    let columns: Vec<Expr> = schema.iter_names().map(|name| col(name.clone())).collect();
+    Ok(table.scan(files).await?.select(columns))
+}
+
+/// Rows of the closed files whose key's history is needed, file by file.
+async fn closed_rows(entity: &'static Entity, table: Option<&Table>, bucket: i32, found: &Triage) -> Result<Vec<Closed>> {
+    let mut closed = Vec::new();
+    if found.need_history.height() == 0 {
+        return Ok(closed);
+    }
+    for file in files(table, bucket, false) {
+        let rows = rows(entity, table, std::slice::from_ref(&file)).await?;
+        let keys = found.need_history.clone().lazy();
+        let rows = blocking(move || {
+            Ok(rows.join(keys, [col(entity.key)], [col("key")], JoinArgs::new(JoinType::Semi)).collect()?)
+        });
+        let rows = rows.await?;
+        if rows.height() > 0 {
+            closed.push(Closed { file, rows });
+        }
+    }
+    Ok(closed)
+}
+
+fn history(entity: &Entity, current: &DataFrame, closed: &[Closed], found: &Triage) -> Result<DataFrame> {
+    let keys = found.need_history.clone().lazy();
+    let current = current.clone().lazy().join(keys, [col(entity.key)], [col("key")], JoinArgs::new(JoinType::Semi));
+    let closed = closed.iter().map(|closed| closed.rows.clone().lazy());
+    let all: Vec<LazyFrame> = std::iter::once(current).chain(closed).collect();
+    Ok(concat(all, UnionArgs::default())?.collect()?)
+}
+
+/// Writes what the plan changes. The current rows of a bucket are one file; closed rows are added
+/// beside the files that are there, and a closed file is only rewritten where rows of it go.
+async fn files_for(
+    context: &Context,
+    entity: &'static Entity,
+    table: Option<&Table>,
+    bucket: i32,
+    planned: &Plan,
+    (current, current_files): (DataFrame, Vec<DataFile>),
+    closed: Vec<Closed>,
+) -> Result<(Vec<NewFile>, Vec<DataFile>)> {
+    let (mut add, mut remove) = (Vec::new(), Vec::new());
+    let kept = |rows: LazyFrame| {
+        let surrogate = [col(entity.surrogate)];
+        rows.join(planned.replace.clone().lazy(), surrogate.clone(), surrogate, JoinArgs::new(JoinType::Anti))
+    };
+    let written = |is_current: bool| planned.write.clone().lazy().filter(col("is_current").eq(lit(is_current)));
+
+    let current_kept = kept(current.clone().lazy()).collect()?;
+    let current_new = written(true).collect()?;
+    if current_kept.height() < current.height() || current_new.height() > 0 {
+        remove.extend(current_files);
+        add.push((current_kept.vstack(&current_new)?, true));
+    }
+    let mut closed_new = vec![written(false)];
+    for Closed { file, rows: touched } in closed {
+        if kept(touched.clone().lazy()).collect()?.height() == touched.height() {
+            continue;
+        }
+        closed_new.push(kept(rows(entity, table, std::slice::from_ref(&file)).await?));
+        remove.push(file);
+    }
+    let closed_new = concat(closed_new, UnionArgs::default())?.collect()?;
+    add.push((closed_new, false));
+
+    let mut files = Vec::new();
+    for (rows, is_current) in add {
+        if rows.height() == 0 {
+            continue;
+        }
+        let partition = [("is_current", Some(is_current.to_string())), ("bucket", Some(bucket.to_string()))];
+        let rows = rows.sort([entity.key, "effective_from"], SortMultipleOptions::default())?;
+        let rows = rows.drop_many(super::PARTITION_COLUMNS);
+        files.push(delta::write(context, &lake::silver(entity.name), &rows, &partition).await?);
+    }
+    Ok((files, remove))
+}
+
+impl BucketChange {
+    /// Rows per load and outcome.
+    pub(super) fn outcomes(&self) -> Result<Vec<(String, String, u64)>> {
+        let counted = self
+            .outcomes
+            .clone()
+            .lazy()
+            .group_by_stable([col("load_id"), col("outcome")])
+            .agg([len().cast(DataType::Int64).alias("rows")])
+            .collect()?;
+        let (loads, outcomes) = (counted.column("load_id")?.str()?, counted.column("outcome")?.str()?);
+        let rows = counted.column("rows")?.i64()?;
+        let text = |text: Option<&str>| text.unwrap_or_default().to_owned();
+        Ok((0..counted.height())
+            .map(|row| (text(loads.get(row)), text(outcomes.get(row)), rows.get(row).unwrap_or(0).unsigned_abs()))
+            .collect())
+    }
+
+    /// Keys that were ended, per datasource and sequence of the extract.
+    pub(super) fn deletions(&self) -> Result<Vec<(String, u64, u64)>> {
+        let datasources = self.deleted.column("datasource")?.str()?;
+        let (sequences, deleted) = (self.deleted.column("sequence")?.i64()?, self.deleted.column("deleted")?.i64()?);
+        let number = |number: Option<i64>| number.unwrap_or(0).unsigned_abs();
+        Ok((0..self.deleted.height())
+            .map(|row| {
+                let datasource = datasources.get(row).unwrap_or_default().to_owned();
+                (datasource, number(sequences.get(row)), number(deleted.get(row)))
+            })
+            .collect())
+    }
+}

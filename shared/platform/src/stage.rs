@@ -1,0 +1,118 @@
+//! What is the same around every stage: the span, the report object, the error's name.
+
+use chrono::{DateTime, Utc};
+use futures::Future;
+use rcm_domain::event::{ControlCheck, LoadCounts, Outcome, RuleCount, StageFailure, StageReport, TableCommit};
+use tracing::{Instrument, info, info_span, warn};
+use uuid::Uuid;
+use xxhash_rust::xxh3::xxh3_64;
+
+use crate::context::Context;
+use crate::error::{Result, StageError};
+
+/// Where the reports of a run wait to be folded into the audit tables.
+pub const REPORTS: &str = "audit/_reports";
+
+/// What a stage found and did.
+#[derive(Debug, Default)]
+pub struct Work {
+    pub outcome: Option<Outcome>,
+    pub loads: Vec<LoadCounts>,
+    pub commits: Vec<TableCommit>,
+    pub rules: Vec<RuleCount>,
+    pub checks: Vec<ControlCheck>,
+    pub notes: Vec<String>,
+}
+
+impl Work {
+    /// Work that found everything done already.
+    #[must_use]
+    pub fn nothing_new() -> Self {
+        Self { outcome: Some(Outcome::NothingNew), ..Self::default() }
+    }
+}
+
+/// A stage that failed, and what it had found until then.
+#[derive(Debug)]
+pub struct Failure {
+    pub error: StageError,
+    pub work: Work,
+}
+
+impl<E: Into<StageError>> From<E> for Failure {
+    fn from(error: E) -> Self {
+        Self { error: error.into(), work: Work::default() }
+    }
+}
+
+/// Identifier of a new run, ordered by time.
+#[must_use]
+pub fn new_id(now: DateTime<Utc>) -> String {
+    let seconds = now.timestamp().try_into().unwrap_or(0);
+    Uuid::new_v7(uuid::Timestamp::from_unix(uuid::NoContext, seconds, now.timestamp_subsec_nanos())).to_string()
+}
+
+/// Does the work of a stage and leaves its report in the lake, whether it ends well or not.
+///
+/// A second try of the same stage on the same subject in the same run replaces the report of the
+/// first one.
+///
+/// # Errors
+/// The work's own error; or the report cannot be written.
+pub async fn report<F>(context: &Context, stage: &str, run_id: &str, subject: &str, work: F) -> Result<StageReport>
+where
+    F: Future<Output = std::result::Result<Work, Failure>>,
+{
+    let started_at = context.now();
+    let span = info_span!("stage", stage, run_id, subject);
+    async {
+        let (work, error) = match work.await {
+            Ok(work) => (work, None),
+            Err(Failure { error, work }) => (work, Some(error)),
+        };
+        let outcome = if error.is_some() { Outcome::Failed } else { work.outcome.unwrap_or(Outcome::Done) };
+        let report = StageReport {
+            run_id: run_id.to_owned(),
+            stage: stage.to_owned(),
+            subject: subject.to_owned(),
+            outcome,
+            started_at,
+            finished_at: context.now(),
+            loads: work.loads,
+            commits: work.commits,
+            rules: work.rules,
+            checks: work.checks,
+            notes: work.notes,
+            error: error
+                .as_ref()
+                .map(|error| StageFailure { name: error.name().to_owned(), message: error.to_string() }),
+        };
+        write(context, &report).await?;
+        if let Some(error) = error {
+            warn!(error = error.name(), message = %error, "stage failed");
+            return Err(error);
+        }
+        let rows: u64 = report.loads.iter().map(|load| load.read).sum();
+        info!(outcome = ?report.outcome, rows, commits = report.commits.len(), "stage done");
+        Ok(report)
+    }
+    .instrument(span)
+    .await
+}
+
+async fn write(context: &Context, report: &StageReport) -> Result<()> {
+    let key = format!("{REPORTS}/{}/{}--{}.json", report.run_id, report.stage, file_name(&report.subject));
+    let json = serde_json::to_vec(report).map_err(|error| StageError::CorruptLake(error.to_string()))?;
+    context.lake.put(&key, json).await
+}
+
+/// A name for a subject that any store takes. Where letters are lost the subject's hash tells two
+/// subjects apart.
+fn file_name(subject: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+    let name: String = subject.chars().take(100).map(|c| if is_plain(c) { c } else { '.' }).collect();
+    if subject.chars().count() <= 100 && subject.chars().all(|c| is_plain(c) || c == '/') {
+        return name;
+    }
+    format!("{name}.{:016x}", xxh3_64(subject.as_bytes()))
+}

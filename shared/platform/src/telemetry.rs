@@ -1,0 +1,26 @@
+//! Logs: JSON in Lambda, lines for people elsewhere.
+
+use tracing_subscriber::EnvFilter;
+
+use crate::config::Environment;
+
+/// Starts logging to standard error. A second call changes nothing.
+pub fn start(environment: &Environment) {
+    let filter = EnvFilter::try_new(&environment.log_filter).unwrap_or_else(|_| EnvFilter::new("info"));
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let started = if environment.in_lambda {
+        builder.json().with_current_span(true).flatten_event(true).try_init()
+    } else {
+        builder.with_target(false).try_init()
+    };
+    if started.is_err() {
+        tracing::debug!("logging was started before");
+    }
+}
+
+/// Starts logging for the command line: problems only, unless `RUST_LOG` asks for more. What a run
+/// does is told by its progress and its summary.
+pub fn start_for_terminal() {
+    let log_filter = Environment::read_log_filter().unwrap_or_else(|| "error".to_owned());
+    start(&Environment { log_filter, ..Environment::default() });
+}

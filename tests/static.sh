@@ -1,0 +1,20 @@
+#!/usr/bin/env bash
+# Checks what is deployed without deploying it: the SAM template, the CloudFormation template that it
+# becomes, and the state machines. Installs what it needs into target/tools.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+bash tests/aws/install-tools.sh sam checkov asl-validator
+
+tools=$PWD/target/tools
+transformed=$tools/transformed-template.yaml
+export SAM_CLI_TELEMETRY=0 AWS_DEFAULT_REGION=us-east-1
+# No tool may reach an account by mistake.
+export AWS_ENDPOINT_URL=http://127.0.0.1:9 AWS_ACCESS_KEY_ID=none AWS_SECRET_ACCESS_KEY=none
+
+(cd infra/aws && "$tools/sam/bin/sam" validate --lint)
+"$tools/sam/bin/python" tests/aws/transform.py infra/aws/template.yaml >"$transformed"
+"$tools/sam/bin/cfn-lint" "$transformed"
+"$tools/npm/node_modules/.bin/asl-validator" --json-path infra/aws/pipeline.asl.json --json-path infra/aws/claims-landed.asl.json
+for template in infra/aws/template.yaml "$transformed"; do
+  "$tools/checkov/bin/checkov" --config-file infra/aws/.checkov.yaml --file "$template"
+done
