@@ -197,7 +197,7 @@ async fn run_demo(dir: &Path, seed: u64) -> Result<Answer, StageError> {
 async fn show_history(lake: &str, entity: &str, key: &str) -> Result<Answer, StageError> {
     let context = existing(lake).await?;
     let Some(found) = history::read(&context.lake, entity, key).await? else {
-        let text = format!("silver/{entity} has no key `{key}`; keys look like `HOSP1-000402-hos-b`\n");
+        let text = format!("the lake knows no {entity} `{key}`; keys are <id>-<datasource>, such as HOSP1-000402-hos-b\n");
         return Ok(Answer { text, exit: ExitCode::from(SOME_FAILED) });
     };
     Ok(Answer { text: print::history(&found), exit: ExitCode::SUCCESS })

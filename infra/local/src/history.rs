@@ -7,29 +7,65 @@ use rcm_platform::delta::Table;
 use rcm_platform::frames::blocking;
 use rcm_platform::{Lake, StageError, lake};
 
-use crate::print::{History, Version};
+use crate::print::{History, QuarantinedRow, Version};
 
-/// Every version of a key; none where silver does not know it.
+/// Every version of a key, and its rows in quarantine; none where the lake does not know it.
 ///
 /// # Errors
-/// There is no such entity, or its table cannot be read.
+/// There is no such entity, or a table cannot be read.
 pub async fn read(lake: &Lake, entity: &str, key: &str) -> Result<Option<History>, StageError> {
     let names = || cdm::ENTITIES.map(|entity| entity.name).join(", ");
     let entity: &'static Entity = cdm::entity(entity)
         .ok_or_else(|| StageError::BadConfig(format!("there is no entity `{entity}`; there are {}", names())))?;
-    let Some(table) = Table::open(lake, &lake::silver(entity.name)).await? else { return Ok(None) };
-    let rows = table.scan(table.files()).await?.filter(col(entity.key).eq(lit(key)));
-    let rows = rows.sort(["effective_from", "effective_to"], SortMultipleOptions::default().with_nulls_last(true));
-    let rows = blocking(move || Ok(rows.collect()?)).await?;
-    if rows.height() == 0 {
+    let order = ["effective_from", "effective_to"];
+    let versions = match rows_of(lake, &lake::silver(entity.name), (entity.key, key), order).await? {
+        Some(rows) => versions(entity, &rows)?,
+        None => Vec::new(),
+    };
+    let order = ["quarantined_at", "position"];
+    let quarantined = match rows_of(lake, &lake::quarantine(entity.name), ("key", key), order).await? {
+        Some(rows) => quarantined(&rows)?,
+        None => Vec::new(),
+    };
+    if versions.is_empty() && quarantined.is_empty() {
         return Ok(None);
     }
-    Ok(Some(History {
-        entity: entity.name.to_owned(),
-        key: key.to_owned(),
-        columns: entity.tracked.iter().map(|column| column.name.to_owned()).collect(),
-        versions: versions(entity, &rows)?,
-    }))
+    let columns = entity.tracked.iter().map(|column| column.name.to_owned()).collect();
+    Ok(Some(History { entity: entity.name.to_owned(), key: key.to_owned(), columns, versions, quarantined }))
+}
+
+/// Rows of a table with one key, in an order; none where there is no such table.
+async fn rows_of(
+    lake: &Lake,
+    path: &str,
+    (column, key): (&'static str, &str),
+    order: [&'static str; 2],
+) -> Result<Option<DataFrame>, StageError> {
+    let Some(table) = Table::open(lake, path).await? else { return Ok(None) };
+    let rows = table.scan(table.files()).await?.filter(col(column).eq(lit(key)));
+    let nulls_last = SortMultipleOptions::default().with_nulls_last(true);
+    Ok(Some(blocking(move || Ok(rows.sort(order, nulls_last).collect()?)).await?))
+}
+
+fn quarantined(rows: &DataFrame) -> Result<Vec<QuarantinedRow>, StageError> {
+    let text = |column: &str| -> Result<StringChunked, StageError> { Ok(rows.column(column)?.str()?.clone()) };
+    let number = |column: &str| -> Result<Int64Chunked, StageError> { Ok(rows.column(column)?.i64()?.clone()) };
+    let (stream, reasons, status) = (text("stream")?, text("reasons")?, text("status")?);
+    let (sequence, position) = (number("sequence")?, number("position")?);
+    let since = moments(rows, "quarantined_at")?;
+    let of = |column: &StringChunked, row: usize| column.get(row).unwrap_or_default().to_owned();
+    let row = |row: usize| QuarantinedRow {
+        quarantined_at: since[row].unwrap_or_default(),
+        place: format!(
+            "{} load {} row {}",
+            of(&stream, row),
+            sequence.get(row).unwrap_or_default(),
+            position.get(row).unwrap_or_default()
+        ),
+        reasons: of(&reasons, row),
+        status: of(&status, row),
+    };
+    Ok((0..rows.height()).map(row).collect())
 }
 
 fn versions(entity: &Entity, rows: &DataFrame) -> Result<Vec<Version>, StageError> {

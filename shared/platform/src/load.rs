@@ -111,10 +111,9 @@ pub async fn check_lost_keys(
 /// What a stage tells of the load that it made.
 #[must_use]
 pub fn work(load: &Manifest, last: Option<&Manifest>) -> Work {
-    let source = printable(&load.source.name);
-    let mut notes = vec![format!("load {} of `{}`: {} rows of `{source}`", load.sequence, load.stream, load.rows)];
+    let mut notes = Vec::new();
     if load.malformed > 0 {
-        notes.push(format!("{} rows do not fit the header and will be quarantined", load.malformed));
+        notes.push(format!("rows that do not fit the header, and so go to quarantine: {}", load.malformed));
     }
     notes.extend(drift(load, last));
     let counts = LoadCounts {

@@ -17,6 +17,20 @@ pub struct History {
     pub columns: Vec<String>,
     /// Oldest first.
     pub versions: Vec<Version>,
+    /// Rows of the key that failed a rule, oldest first.
+    pub quarantined: Vec<QuarantinedRow>,
+}
+
+/// A row of a key that failed a rule: not a version of it, but not lost either.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct QuarantinedRow {
+    pub quarantined_at: DateTime<Utc>,
+    /// Bronze stream, load and place in it, such as `hosb/patients load 1 row 402`.
+    pub place: String,
+    /// The rules that it failed.
+    pub reasons: String,
+    /// `open`, `resolved` or `discarded`.
+    pub status: String,
 }
 
 /// One version of a key: what was so from one moment until another.
@@ -59,12 +73,27 @@ impl Version {
 #[must_use]
 pub fn history(history: &History) -> String {
     let title = format!("{} {}", history.entity, history.key);
-    if history.versions.is_empty() {
+    if history.versions.is_empty() && history.quarantined.is_empty() {
         return format!("{title}\n  has no version: the lake does not know this key\n");
+    }
+    if history.versions.is_empty() {
+        let title = format!("{title}\n  has no version: every row of it failed a rule\n\n");
+        return title + &sections(&[quarantined(&history.quarantined)]);
     }
     let (changing, steady): (Vec<usize>, Vec<usize>) =
         (0..history.columns.len()).partition(|&column| ever_changes(&history.versions, column));
-    sections(&[versions(&title, history, &changing), unchanged(history, &steady)])
+    sections(&[
+        versions(&title, history, &changing),
+        unchanged(history, &steady),
+        quarantined(&history.quarantined),
+    ])
+}
+
+fn quarantined(rows: &[QuarantinedRow]) -> String {
+    let lines = rows.iter().map(|row| {
+        vec![moment(row.quarantined_at), row.place.clone(), row.reasons.clone(), row.status.clone()]
+    });
+    table("In quarantine", &["since", "row", "failed", "status"], 4, lines.collect())
 }
 
 fn ever_changes(versions: &[Version], column: usize) -> bool {
@@ -127,7 +156,7 @@ mod tests {
 
     fn of(versions: Vec<Version>) -> History {
         let columns = ["first_name", "address", "phone_number"].map(str::to_owned).to_vec();
-        History { entity: "patients".to_owned(), key: "HOSP1-000001-hos-a".to_owned(), columns, versions }
+        History { entity: "patients".to_owned(), key: "HOSP1-000001-hos-a".to_owned(), columns, versions, quarantined: Vec::new() }
     }
 
     #[test]
@@ -171,6 +200,25 @@ mod tests {
           first_name     Corvane
           address        1 Figment Lane
           phone_number   –
+        ");
+    }
+
+    #[test]
+    fn a_key_whose_rows_all_failed_is_shown_with_the_reasons() {
+        let row = QuarantinedRow {
+            quarantined_at: at(1),
+            place: "hosa/patients load 1 row 7".to_owned(),
+            reasons: "first_name_literal_null".to_owned(),
+            status: "open".to_owned(),
+        };
+        insta::assert_snapshot!(history(&History { quarantined: vec![row], ..of(Vec::new()) }), @r"
+        patients HOSP1-000001-hos-a
+          has no version: every row of it failed a rule
+
+        In quarantine
+          since        row                          failed                    status
+        ──────────────────────────────────────────────────────────────────────────────
+          2024-09-01   hosa/patients load 1 row 7   first_name_literal_null   open
         ");
     }
 

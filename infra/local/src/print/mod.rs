@@ -13,7 +13,7 @@ mod summary;
 mod table;
 
 pub use demo::demo_files;
-pub use history::{History, Version, history};
+pub use history::{History, QuarantinedRow, Version, history};
 pub use kpis::{ALL, AgingRow, ClaimsRow, CollectionRow, DaysInArRow, Kpis, aging_rows, kpis};
 pub use progress::{Progress, Running};
 pub use status::{QuarantineStatus, Status, StreamStatus, TableStatus, status};

@@ -127,8 +127,10 @@ fn failures(reports: &[StageReport]) -> Vec<String> {
     errors.chain(checks).collect()
 }
 
+/// Notes of the stages that did something; that nothing was new needs no reading.
 fn notes(reports: &[StageReport]) -> Vec<String> {
-    reports.iter().flat_map(|report| report.notes.iter().map(|note| format!("{}: {note}", report.subject))).collect()
+    let active = reports.iter().filter(|report| report.outcome != Outcome::NothingNew);
+    active.flat_map(|report| report.notes.iter().map(|note| format!("{}: {note}", report.subject))).collect()
 }
 
 #[cfg(test)]

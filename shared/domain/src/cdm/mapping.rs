@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use chrono::format::{Item, StrftimeItems};
+use polars::prelude::TimeZone;
 use serde::Deserialize;
 
 use super::{Entity, entity};
@@ -43,11 +45,17 @@ impl Mapping {
     /// Reads `configs/cdm/<file>`.
     ///
     /// # Errors
-    /// The text is no such TOML, names an entity or a column that the model does not have, or
-    /// leaves the key of a mapped entity out.
+    /// The text is no such TOML, names a time zone, a date format, an entity or a column that there
+    /// is not, or leaves the key of a mapped entity out.
     pub fn parse(file: &str, text: &str) -> Result<Self, MappingError> {
         let unusable = |reason: String| MappingError::Unusable { file: file.to_owned(), reason };
         let mapping: Self = toml::from_str(text).map_err(|error| unusable(error.message().to_owned()))?;
+        if let Some(zone) = &mapping.time_zone {
+            TimeZone::validate_time_zone(zone).map_err(|_| unusable(format!("there is no time zone `{zone}`")))?;
+        }
+        if let Some(format) = mapping.date_formats.iter().find(|format| !is_format(format)) {
+            return Err(unusable(format!("`{format}` is no date format; formats look like `%d.%m.%Y`")));
+        }
         for (name, columns) in &mapping.entities {
             let entity = entity(name).ok_or_else(|| unusable(format!("there is no entity `{name}`")))?;
             check_columns(entity, columns).map_err(unusable)?;
@@ -88,6 +96,13 @@ impl Mapping {
     pub fn owns_file(&self, folder: &str, file_name: &str) -> bool {
         self.landing.get(folder).is_some_and(|patterns| patterns.iter().any(|pattern| matches(pattern, file_name)))
     }
+}
+
+/// Whether a text is a format with at least one field of a date in it.
+fn is_format(format: &str) -> bool {
+    let mut items = StrftimeItems::new(format);
+    let has_field = StrftimeItems::new(format).any(|item| matches!(item, Item::Numeric(..) | Item::Fixed(_)));
+    has_field && items.all(|item| !matches!(item, Item::Error))
 }
 
 fn check_columns(entity: &Entity, columns: &BTreeMap<String, String>) -> Result<(), String> {
@@ -146,6 +161,15 @@ mod tests {
         let text = "datasource = \"x\"\n[entities.patients]\nsrc_patient_id = \"ID\"\nshoe_size = \"S\"";
         let error = Mapping::parse("x.toml", text).unwrap_err().to_string();
         assert!(error.contains("x.toml") && error.contains("shoe_size"), "{error}");
+    }
+
+    #[rstest::rstest]
+    #[case("time_zone = \"America/Sampleton\"", "no time zone")]
+    #[case("date_formats = [\"%Q-%d\"]", "no date format")]
+    #[case("date_formats = [\"dd.mm.yyyy\"]", "no date format")]
+    fn a_zone_or_format_that_there_is_not_is_refused(#[case] line: &str, #[case] expected: &str) {
+        let error = Mapping::parse("x.toml", &format!("datasource = \"x\"\n{line}")).unwrap_err().to_string();
+        assert!(error.contains(expected), "{error}");
     }
 
     #[test]

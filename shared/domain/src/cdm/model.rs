@@ -141,7 +141,7 @@ impl Source<'_> {
         match &self.mapping.time_zone {
             None => moment.dt().replace_time_zone(Some(TimeZone::UTC), lit("raise"), NonExistent::Raise),
             Some(zone) => {
-                // SAFETY of the zone's name: the settings check it when they are read.
+                // `Mapping::parse` has checked the name.
                 let zone = TimeZone::opt_try_new(Some(PlSmallStr::from_str(zone))).ok().flatten();
                 moment
                     .dt()
@@ -212,4 +212,129 @@ fn parse_moments_as(texts: &StringChunked, format: &str) -> PolarsResult<Datetim
     }
     let dates = texts.as_date(Some(format), true)?;
     Ok(dates.into_series().cast(&DataType::Datetime(TimeUnit::Microseconds, None))?.datetime()?.clone())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cdm::{PROVIDERS, TRANSACTIONS};
+
+    const MAPPING: &str = r#"
+        datasource = "hos-x"
+        date_formats = ["%Y-%m-%d", "%m/%d/%Y", "%d.%m.%Y %H:%M"]
+        time_zone = "America/New_York"
+        [id_prefixes]
+        providers = ["H1-"]
+        [entities.transactions]
+        src_transaction_id = "Id"
+        provider_key = "Doctor"
+        service_date = "Day"
+        amount = "Amount"
+        src_modified_at = "Changed"
+        [entities.providers]
+        src_provider_id = "Id"
+    "#;
+
+    fn model(raw: DataFrame) -> DataFrame {
+        let mapping = Mapping::parse("x.toml", MAPPING).unwrap();
+        to_model(&raw, &TRANSACTIONS, &mapping, DateTime::UNIX_EPOCH).unwrap()
+    }
+
+    fn transaction(doctor: &str, day: &str, amount: &str, changed: &str) -> DataFrame {
+        df!("Id" => [" T1 "], "Doctor" => [doctor], "Day" => [day], "Amount" => [amount], "Changed" => [changed]).unwrap()
+    }
+
+    fn value(rows: &DataFrame, column: &str) -> Option<String> {
+        rows.column(column).unwrap().cast(&DataType::String).unwrap().str().unwrap().get(0).map(str::to_owned)
+    }
+
+    #[rstest::rstest]
+    #[case("988.3699951171875", Some("988.37"))] // a float32 on its way through a CSV
+    #[case(" 12 ", Some("12.00"))]
+    #[case("-0.004", Some("0.00"))]
+    #[case("1e3", Some("1000.00"))]
+    #[case("", None)]
+    fn money_is_rounded_to_the_cent(#[case] text: &str, #[case] expected: Option<&str>) {
+        let rows = model(transaction("PROV1", "2024-01-01", text, "2024-01-01"));
+        assert_eq!(value(&rows, "amount").as_deref(), expected);
+        assert_eq!(value(&rows, UNPARSEABLE).as_deref(), Some(""));
+    }
+
+    #[rstest::rstest]
+    #[case("2024-02-29", Some("2024-02-29"))]
+    #[case("02/29/2024", Some("2024-02-29"))]
+    #[case("2024-02-29 10:30:00", Some("2024-02-29"))]
+    #[case("2023-02-29", None)]
+    #[case("soon", None)]
+    fn dates_are_read_in_any_of_the_formats(#[case] text: &str, #[case] expected: Option<&str>) {
+        let rows = model(transaction("PROV1", text, "1", "2024-01-01"));
+        assert_eq!(value(&rows, "service_date").as_deref(), expected);
+        let unparseable = if expected.is_some() { "" } else { "service_date " };
+        assert_eq!(value(&rows, UNPARSEABLE).as_deref(), Some(unparseable));
+    }
+
+    #[test]
+    fn formats_may_be_mixed_in_one_column() {
+        let days = ["2024-01-02", "01/03/2024", "", "never"];
+        let rows = df!("Id" => ["1", "2", "3", "4"], "Doctor" => [""; 4], "Day" => days, "Amount" => ["1"; 4], "Changed" => ["2024-01-01"; 4]);
+        let dates = model(rows.unwrap()).column("service_date").unwrap().cast(&DataType::String).unwrap();
+        let dates: Vec<Option<&str>> = dates.str().unwrap().iter().collect();
+        assert_eq!(dates, [Some("2024-01-02"), Some("2024-01-03"), None, None]);
+    }
+
+    #[test]
+    fn a_value_that_cannot_be_read_is_null_and_named() {
+        let rows = model(transaction("PROV1", "2024-01-01", "many", "yesterday"));
+        assert_eq!(value(&rows, "amount"), None);
+        assert_eq!(value(&rows, UNPARSEABLE).as_deref(), Some("amount src_modified_at "));
+    }
+
+    #[test]
+    fn local_times_become_utc() {
+        let rows = model(transaction("PROV1", "2024-01-01", "1", "01.07.2024 20:30"));
+        assert!(value(&rows, "src_modified_at").unwrap().starts_with("2024-07-02 00:30:00"));
+    }
+
+    #[test]
+    fn an_id_with_a_known_prefix_and_without_is_one_key() {
+        let with = model(transaction("H1-PROV0133", "2024-01-01", "1", "2024-01-01"));
+        let without = model(transaction("PROV0133", "2024-01-01", "1", "2024-01-01"));
+        assert_eq!(value(&with, "provider_key").as_deref(), Some("PROV0133-hos-x"));
+        assert_eq!(value(&with, "provider_key"), value(&without, "provider_key"));
+        assert_eq!(value(&with, "transaction_key").as_deref(), Some("T1-hos-x"));
+    }
+
+    #[test]
+    fn a_source_without_modified_times_is_as_old_as_its_extract() {
+        let mapping = Mapping::parse("x.toml", MAPPING).unwrap();
+        let extracted_at = DateTime::from_timestamp_micros(1_234_567).unwrap();
+        let rows = to_model(&df!("Id" => ["H1-P"]).unwrap(), &PROVIDERS, &mapping, extracted_at).unwrap();
+        assert_eq!(rows.column("src_modified_at").unwrap().datetime().unwrap().physical().get(0), Some(1_234_567));
+        assert_eq!(value(&rows, "src_provider_id").as_deref(), Some("H1-P"), "the source's id stays as it is");
+    }
+
+    #[test]
+    fn typed_columns_of_a_database_are_taken_as_they_are() {
+        let raw = df!("Id" => [7_i64], "Doctor" => [Some("P")], "Day" => [19_000_i32], "Amount" => [12.345_f64], "Changed" => [0_i64])
+            .unwrap()
+            .lazy()
+            .with_columns([
+                col("Day").cast(DataType::Date),
+                col("Changed").cast(DataType::Datetime(TimeUnit::Microseconds, None)),
+            ])
+            .collect()
+            .unwrap();
+        let rows = model(raw);
+        assert_eq!(value(&rows, "transaction_key").as_deref(), Some("7-hos-x"));
+        assert_eq!(value(&rows, "service_date").as_deref(), Some("2022-01-08"));
+        assert_eq!(value(&rows, "amount").as_deref(), Some("12.34"), "half a cent goes to the even one");
+        assert!(value(&rows, "src_modified_at").unwrap().starts_with("1970-01-01 05:00:00"));
+    }
+
+    #[test]
+    fn a_missing_mapped_column_is_an_error() {
+        let mapping = Mapping::parse("x.toml", MAPPING).unwrap();
+        let error = to_model(&df!("Id" => ["1"]).unwrap(), &TRANSACTIONS, &mapping, DateTime::UNIX_EPOCH).unwrap_err();
+        assert!(matches!(error, PolarsError::ColumnNotFound(_)));
+    }
 }

@@ -105,6 +105,7 @@ impl Check {
 fn checks(entity: &Entity, rulebook: &Rulebook) -> PolarsResult<Vec<Check>> {
     let well_formed = col(MALFORMED).not();
     let unparseable = col(UNPARSEABLE).neq(lit(""));
+    let unreadable = col(UNPARSEABLE).str().strip_chars_end(lit(" "));
     let modified_at_unparseable = col(UNPARSEABLE).str().contains_literal(lit("src_modified_at"));
     let mut checks = vec![
         Check::new(MALFORMED, Severity::Error, col(MALFORMED)),
@@ -115,7 +116,7 @@ fn checks(entity: &Entity, rulebook: &Rulebook) -> PolarsResult<Vec<Check>> {
             well_formed.clone().and(col("src_modified_at").is_null()).and(modified_at_unparseable.not()),
         ),
         Check {
-            reason: concat_str([lit(format!("{UNPARSEABLE_VALUE}: ")), col(UNPARSEABLE), lit("; ")], "", false),
+            reason: concat_str([lit(format!("{UNPARSEABLE_VALUE}: ")), unreadable, lit("; ")], "", false),
             ..Check::new(UNPARSEABLE_VALUE, Severity::Error, unparseable)
         },
     ];
@@ -193,4 +194,121 @@ fn text_fails(value: Expr, fails: impl Fn(&str) -> bool + Send + Sync + 'static)
         },
         |_, field| Ok(Field::new(field.name().clone(), DataType::Boolean)),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cdm::{CLAIMS, PATIENTS, TRANSACTIONS};
+
+    /// Rows of an entity with the given columns; all others are null.
+    fn rows(entity: &Entity, columns: DataFrame) -> DataFrame {
+        let mut schema = entity.silver_schema();
+        schema.with_column(UNPARSEABLE.into(), DataType::String);
+        let height = columns.height();
+        let nulls = schema.iter().map(|(name, dtype)| Column::full_null(name.clone(), height, dtype));
+        let mut rows = DataFrame::new_infer_height(nulls.collect()).unwrap();
+        let moments = Column::new_scalar("src_modified_at".into(), Scalar::from(0_i64), height);
+        rows.with_column(moments.cast(&crate::cdm::timestamp()).unwrap()).unwrap();
+        rows.with_column(Column::new_scalar(UNPARSEABLE.into(), Scalar::from(PlSmallStr::EMPTY), height)).unwrap();
+        for column in columns.columns() {
+            let dtype = schema.get(column.name()).unwrap();
+            rows.with_column(column.cast(dtype).unwrap()).unwrap();
+        }
+        rows
+    }
+
+    fn reasons(entity: &Entity, columns: DataFrame, rules: &str) -> Vec<Option<String>> {
+        let rows = rows(entity, columns);
+        let malformed = BooleanChunked::full("m".into(), false, rows.height());
+        let book = Rulebook::parse(entity.name, rules).unwrap();
+        let assessment = assess(&rows, &malformed, entity, &book).unwrap();
+        assessment.reasons.iter().map(|reasons| reasons.map(str::to_owned)).collect()
+    }
+
+    fn rule(kind: &str, more: &str) -> String {
+        format!("[[rule]]\nid='r'\nkind='{kind}'\nseverity='error'\ndescription=''\n{more}\n")
+    }
+
+    #[rstest::rstest]
+    #[case("not_null", "columns=['first_name']", Some("Ada"), None)]
+    #[case("not_null", "columns=['first_name']", None, Some("r"))]
+    #[case("not_literal_null", "columns=['first_name']", Some("nuLL"), Some("r"))]
+    #[case("not_literal_null", "columns=['first_name']", Some("Nullmann"), None)]
+    #[case("accepted_values", "columns=['first_name']\nvalues=['Ada', 'Bob']", Some("Bob"), None)]
+    #[case("accepted_values", "columns=['first_name']\nvalues=['Ada', 'Bob']", Some("Cleo"), Some("r"))]
+    #[case("accepted_values", "columns=['first_name']\nvalues=['Ada']", None, None)]
+    #[case("matches", "columns=['first_name']\npattern='^[A-Z]'", Some("ada"), Some("r"))]
+    #[case("plausible_phone", "columns=['first_name']", Some("-5550100123"), Some("r"))]
+    #[case("icd10_syntax", "columns=['first_name']", Some("I19.4"), None)]
+    #[case("icd10_syntax", "columns=['first_name']", Some("19.4"), Some("r"))]
+    #[case("cpt_syntax", "columns=['first_name']", Some("9921"), Some("r"))]
+    #[case("npi_check_digit", "columns=['first_name']", Some("1234567893"), None)]
+    #[case("npi_check_digit", "columns=['first_name']", Some("1234567890"), Some("r"))]
+    #[case("expression", "expression=\"first_name = 'Ada'\"", Some("Bob"), Some("r"))]
+    #[case("expression", "expression=\"first_name = 'Ada'\"", None, None)]
+    fn a_kind_of_rule_looks_at_a_value(
+        #[case] kind: &str,
+        #[case] more: &str,
+        #[case] value: Option<&str>,
+        #[case] expected: Option<&str>,
+    ) {
+        let columns = df!("patient_key" => ["k"], "first_name" => [value]).unwrap();
+        assert_eq!(reasons(&PATIENTS, columns, &rule(kind, more)), [expected.map(str::to_owned)]);
+    }
+
+    #[test]
+    fn range_and_date_order_look_at_amounts_and_dates() {
+        let columns = || {
+            df!("transaction_key" => ["a", "b"], "amount" => ["-1", "5"], "service_date" => [10, 10], "paid_date" => [9, 10])
+                .unwrap()
+        };
+        let range = rule("range", "columns=['amount']\nmin=0\nmax=10");
+        assert_eq!(reasons(&TRANSACTIONS, columns(), &range), [Some("r".to_owned()), None]);
+        let order = rule("date_order", "columns=['service_date', 'paid_date']");
+        assert_eq!(reasons(&TRANSACTIONS, columns(), &order), [Some("r".to_owned()), None]);
+    }
+
+    #[test]
+    fn a_value_that_two_keys_share_is_not_unique() {
+        let columns = df!("patient_key" => ["a", "a", "b", "c"], "ssn" => ["1", "1", "2", "2"]).unwrap();
+        let found = reasons(&PATIENTS, columns, &rule("unique", "columns=['ssn']"));
+        assert_eq!(found, [None, None, Some("r".to_owned()), Some("r".to_owned())]);
+    }
+
+    #[test]
+    fn a_row_without_key_or_modified_time_is_quarantined_without_any_rule() {
+        let no_time: Option<i64> = None;
+        let columns = df!("claim_key" => [None, Some("k")], "src_modified_at" => [Some(1), no_time]).unwrap();
+        let found = reasons(&CLAIMS, columns, "");
+        assert_eq!(found, [Some("key_missing".to_owned()), Some("modified_at_missing".to_owned())]);
+    }
+
+    #[test]
+    fn every_reason_is_named_and_a_value_that_cannot_be_read_is_not_called_missing() {
+        let columns = df!("transaction_key" => [None::<&str>], UNPARSEABLE => ["amount "]).unwrap();
+        let rules = "[[rule]]\nid='amount_missing'\nkind='not_null'\ncolumns=['amount']\nseverity='error'\ndescription=''";
+        let found = reasons(&TRANSACTIONS, columns, rules);
+        assert_eq!(found, [Some("key_missing; unparseable_value: amount".to_owned())]);
+    }
+
+    #[test]
+    fn a_warning_counts_and_quarantines_nothing() {
+        let rows = rows(&PATIENTS, df!("patient_key" => ["a", "b"], "first_name" => [None, Some("Bob")]).unwrap());
+        let malformed = BooleanChunked::full("m".into(), false, 2);
+        let book = Rulebook::parse("patients", &rule("not_null", "columns=['first_name']").replace("error", "warn")).unwrap();
+        let assessment = assess(&rows, &malformed, &PATIENTS, &book).unwrap();
+        assert_eq!(assessment.reasons.null_count(), 2);
+        let tally = assessment.tallies.iter().find(|tally| tally.rule == "r").unwrap();
+        assert_eq!((tally.failed, tally.severity), (1, Severity::Warn));
+    }
+
+    #[test]
+    fn a_malformed_record_has_that_one_reason() {
+        let rows = rows(&PATIENTS, df!("patient_key" => [None::<&str>]).unwrap());
+        let malformed = BooleanChunked::full("m".into(), true, 1);
+        let book = Rulebook::parse("patients", &rule("not_null", "columns=['dob']")).unwrap();
+        let assessment = assess(&rows, &malformed, &PATIENTS, &book).unwrap();
+        assert_eq!(assessment.reasons.get(0), Some("malformed_record"));
+    }
 }

@@ -1,5 +1,6 @@
 //! `configs/quality/<entity>.toml`: the rules of one entity.
 
+use polars::prelude::*;
 use serde::Deserialize;
 
 use crate::cdm::{self, Entity};
@@ -152,7 +153,11 @@ impl Rule {
         }
         self.check_reference()?;
         let Some(expression) = &self.expression else { return Ok(()) };
-        polars::sql::sql_expr(expression).map(|_| ()).map_err(|error| format!("expression: {error}"))
+        let verdict = polars::sql::sql_expr(expression)
+            .and_then(|verdict| DataFrame::empty_with_schema(&schema).lazy().select([verdict]).collect())
+            .map_err(|error| format!("expression: {error}"))?;
+        let is_verdict = verdict.columns().iter().all(|column| column.dtype().is_bool());
+        is_verdict.then_some(()).ok_or_else(|| "expression: it must be true or false".to_owned())
     }
 
     fn check_reference(&self) -> Result<(), String> {
@@ -176,6 +181,8 @@ mod tests {
     #[case("id='a'\nkind='accepted_values'\ncolumns=['gender']\nseverity='warn'\ndescription=''", "values")]
     #[case("id='a'\nkind='date_order'\ncolumns=['dob']\nseverity='warn'\ndescription=''", "2 column")]
     #[case("id='a'\nkind='expression'\nexpression='dob >'\nseverity='warn'\ndescription=''", "expression")]
+    #[case("id='a'\nkind='expression'\nexpression='age > 1'\nseverity='warn'\ndescription=''", "age")]
+    #[case("id='a'\nkind='expression'\nexpression='gender'\nseverity='warn'\ndescription=''", "true or false")]
     #[case(
         "id='a'\nkind='references'\ncolumns=['gender']\nentity='npi'\nseverity='error'\ndescription=''",
         "only warn"

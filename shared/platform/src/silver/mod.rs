@@ -67,7 +67,7 @@ async fn attempt(context: &Context, entity: &'static Entity, run_id: &str) -> st
     let quarantined: u64 = work.loads.iter().map(|load| load.quarantined).sum();
     if quarantined > 0 {
         work.commits.extend(quarantine::add(context, entity, run_id, intake.quarantined).await?);
-        work.notes.push(format!("{quarantined} rows in quarantine/{}", entity.name));
+        work.notes.push(format!("rows that went to quarantine/{}: {quarantined}", entity.name));
     }
     work.commits.push(commit(context, entity, table.as_ref(), changes, &pending.loads, (buckets, run_id)).await?);
     Ok(work)

@@ -1,0 +1,124 @@
+//! Nothing that a run logs, prints, reports or names its files by has a patient's data in it.
+
+use std::collections::BTreeSet;
+use std::io;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+
+use rcm::{demo, kpis, print, status};
+use tracing_subscriber::fmt::MakeWriter;
+
+use crate::scratch::Scratch;
+
+/// Columns of the hospitals' patients that nobody but the lake's readers may see.
+const PRIVATE: [&str; 12] = [
+    "FirstName", "LastName", "SSN", "PhoneNumber", "Address", "DOB", "F_Name", "L_Name", "PatientID", "ID", "MedicaidID",
+    "MedicareID",
+];
+
+/// Everything that is logged, at the finest level that the product has.
+#[derive(Clone, Default)]
+struct Captured(Arc<Mutex<Vec<u8>>>);
+
+impl io::Write for Captured {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl<'a> MakeWriter<'a> for Captured {
+    type Writer = Self;
+
+    fn make_writer(&'a self) -> Self {
+        self.clone()
+    }
+}
+
+/// Values of the private columns of every file below a folder.
+fn private_values(folder: &Path, values: &mut BTreeSet<String>) {
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            private_values(&path, values);
+            continue;
+        }
+        let Ok(mut reader) = csv::ReaderBuilder::new().flexible(true).from_path(&path) else { continue };
+        let Ok(header) = reader.headers().cloned() else { continue };
+        // Providers are no patients; their names are public in the registry.
+        if path.ends_with("providers.csv") {
+            continue;
+        }
+        for record in reader.records().flatten() {
+            for (column, value) in header.iter().zip(&record) {
+                // A birth date of the last years may be the date of anything.
+                let recent = column == "DOB" && value > "1990";
+                if PRIVATE.contains(&column) && value.len() >= 4 && value.to_uppercase() != "NULL" && !recent {
+                    values.insert(value.to_owned());
+                }
+            }
+        }
+    }
+}
+
+fn keys_below(folder: &Path, keys: &mut String) {
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        keys.push_str(&path.to_string_lossy());
+        keys.push('\n');
+        if path.is_dir() {
+            keys_below(&path, keys);
+        }
+    }
+}
+
+/// Words of a text that could be a value: maximal runs without what separates words in logs.
+fn leaks<'a>(text: &str, values: &'a BTreeSet<String>) -> Vec<&'a str> {
+    let is_word = |c: char| c.is_alphanumeric() || "-_".contains(c);
+    let words: BTreeSet<&str> = text.split(|c: char| !is_word(c)).collect();
+    let in_text = |value: &&String| {
+        if value.chars().all(is_word) { words.contains(value.as_str()) } else { text.contains(value.as_str()) }
+    };
+    values.iter().filter(in_text).map(String::as_str).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_that_a_run_logs_prints_or_names_has_a_patients_data() {
+    let captured = Captured::default();
+    let everything = "info,rcm=trace,rcm_domain=trace,rcm_platform=trace,emr_extract=trace,landing_to_bronze=trace";
+    let subscriber =
+        tracing_subscriber::fmt().json().with_env_filter(everything).with_writer(captured.clone()).finish();
+    tracing::subscriber::set_global_default(subscriber).unwrap();
+
+    let scratch = Scratch::new().await;
+    let files = demo::write(&scratch.beside("sources"), demo::SEED).unwrap();
+    let mut said = String::new();
+    for delivery in &files.deliveries {
+        scratch.set_clock(delivery.extracted_at);
+        scratch.land(&delivery.landing).await;
+        let run = scratch.run(&delivery.emr, demo::AS_OF).await;
+        said.push_str(&serde_json::to_string(&run).unwrap());
+        said.push_str(&print::summary(&run.stages, &[]));
+        said.push_str(&print::kpis(&kpis::read(&scratch.lake(), run.as_of).await.unwrap()));
+    }
+    let context = scratch.context(&scratch.beside("sources")).await;
+    said.push_str(&print::status(&status::read(&context).await.unwrap()));
+    keys_below(&scratch.path(""), &mut said);
+    for table in ["load_logs", "quality_metrics", "control_checks"] {
+        let rows = scratch.rows(&format!("audit/{table}")).await.unwrap();
+        said.push_str(&serde_json::to_string(&rows).unwrap_or_else(|_| format!("{rows:?}")));
+    }
+    let logged = String::from_utf8(captured.0.lock().unwrap().clone()).unwrap();
+    assert!(logged.contains("stage done"), "the log is captured");
+
+    let mut values = BTreeSet::new();
+    private_values(&scratch.beside("sources"), &mut values);
+    assert!(values.len() > 1000, "there is something to look for");
+    assert!(!leaks("x HOSP1-000001 y", &BTreeSet::from(["HOSP1-000001".to_owned()])).is_empty());
+    assert_eq!(leaks(&said, &values), Vec::<&str>::new(), "in what a run says");
+    assert_eq!(leaks(&logged, &values), Vec::<&str>::new(), "in what a run logs");
+}
