@@ -174,6 +174,9 @@ impl SmallHospital {
         let rows = std::fs::read_to_string(&load_config).unwrap();
         let rows: Vec<&str> = rows.lines().filter(|row| !row.contains(",hos-b,")).collect();
         write(&load_config, &(rows.join("\n") + "\n"));
+        let sources = scratch.path("configs/sources.toml");
+        let text = std::fs::read_to_string(&sources).unwrap();
+        write(&sources, &text.replace("transactions = 4", "transactions = 2").replace(" = 4\n", " = 1\n"));
         let deliveries = [1, 2].map(|number| scratch.beside(&format!("delivery-{number}")));
         for (number, folder) in deliveries.iter().enumerate() {
             write_delivery(folder, number);
