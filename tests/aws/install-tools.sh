@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs tools of the checks and tests into target/tools, each set once and apart, since their
-# dependencies exclude one another. Usage: install-tools.sh [sam|checkov|stand-ins|asl-validator]…
+# dependencies exclude one another. Usage: install-tools.sh [sam|checkov|stand-ins|tests|asl-validator]…
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 tools=$(cd "$here/../.." && pwd)/target/tools
@@ -23,7 +23,7 @@ asl_validator() {
 
 for tool in "$@"; do
   case $tool in
-    sam | checkov | stand-ins) python_set "$tool" ;;
+    sam | checkov | stand-ins | tests) python_set "$tool" ;;
     asl-validator) asl_validator ;;
     *) echo "no such tool: $tool" >&2 && exit 2 ;;
   esac

@@ -1,0 +1,131 @@
+//! The functions answer their sample events as Lambda calls them: `cargo lambda watch` serves them on a
+//! lake in a folder, `cargo lambda invoke` sends the events.
+
+use std::fs::{self, File};
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use rcm_domain::event::{Outcome, StageReport, WorkPlan};
+use url::Url;
+
+use crate::readers::TOOLS;
+use crate::scratch::{Scratch, SmallHospital, as_of};
+
+const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
+
+/// How long the service may take until it listens.
+const LONGEST_START: Duration = Duration::from_mins(1);
+
+/// `cargo lambda watch`, and with it every function that was called, until this value goes away.
+struct Service {
+    watch: Child,
+    port: u16,
+    log: PathBuf,
+}
+
+impl Service {
+    fn start(scratch: &Scratch, emr: &Path) -> Self {
+        let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port();
+        let log = scratch.beside("watch.log");
+        let output = File::create(&log).unwrap();
+        let watch = cargo_lambda("watch", port)
+            .arg("--ignore-changes")
+            .env("LAKE_URL", Url::from_directory_path(scratch.path("")).unwrap().as_str())
+            .env("RCM_EMR_DIR", emr)
+            .stdout(output.try_clone().unwrap())
+            .stderr(output)
+            .spawn()
+            .unwrap();
+        let mut service = Self { watch, port, log };
+        let started = Instant::now();
+        while TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_err() {
+            let ended = service.watch.try_wait().unwrap();
+            assert!(ended.is_none() && started.elapsed() < LONGEST_START, "{}", service.said());
+            sleep(Duration::from_millis(20));
+        }
+        service
+    }
+
+    /// What a function answers to its sample event; what `cargo lambda invoke` says of it if it fails.
+    fn answer(&self, function: &str) -> Result<String, String> {
+        self.answer_to(function, &fs::read_to_string(format!("{ROOT}/events/{function}.json")).unwrap())
+    }
+
+    fn answer_to(&self, function: &str, event: &str) -> Result<String, String> {
+        let output = cargo_lambda("invoke", self.port).args([function, "--data-ascii", event]).output().unwrap();
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        if output.status.success() { Ok(text(&output.stdout)) } else { Err(text(&output.stderr)) }
+    }
+
+    fn report(&self, function: &str) -> StageReport {
+        let answer = self.answer(function).unwrap_or_else(|error| panic!("{function}: {error}\n{}", self.said()));
+        serde_json::from_str(&answer).unwrap()
+    }
+
+    fn said(&self) -> String {
+        fs::read_to_string(&self.log).unwrap()
+    }
+}
+
+impl Drop for Service {
+    /// Asks it to end, so that it takes its functions along.
+    fn drop(&mut self) {
+        let _ = Command::new("kill").arg(self.watch.id().to_string()).status();
+        let _ = self.watch.wait();
+    }
+}
+
+/// `cargo lambda` in the root of the workspace, without what cargo tells a test about its package:
+/// build scripts would take it for a change and build everything again.
+fn cargo_lambda(command: &str, port: u16) -> Command {
+    let program = Path::new(TOOLS).join("cargo-lambda");
+    assert!(program.exists(), "{} is missing: `bash tests/run.sh` installs it", program.display());
+    let mut cargo = Command::new(program);
+    cargo.current_dir(ROOT).args(["lambda", command, "--invoke-address", "127.0.0.1"]);
+    cargo.args(["--invoke-port", &port.to_string()]);
+    for (name, _) in std::env::vars_os() {
+        let name = name.to_string_lossy();
+        if name.starts_with("CARGO_MANIFEST_") || name.starts_with("CARGO_PKG_") {
+            cargo.env_remove(&*name);
+        }
+    }
+    cargo
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_functions_answer_their_sample_events() {
+    let scratch = Scratch::new().await;
+    let hospital = SmallHospital::write(&scratch);
+    let landing = scratch.path("landing/claims");
+    fs::create_dir_all(&landing).unwrap();
+    let claims = fs::read_dir(hospital.landing[0].join("claims")).unwrap().next().unwrap().unwrap().path();
+    fs::copy(&claims, landing.join("hospital1_claim_data.csv")).unwrap();
+    let service = Service::start(&scratch, &hospital.emr[0]);
+
+    let work: WorkPlan = serde_json::from_str(&service.answer("plan").unwrap()).unwrap();
+    assert_eq!(work.as_of, as_of());
+    assert_eq!((work.extracts.len(), work.files.len()), (5, 1));
+
+    let extract = service.report("emr-extract");
+    assert_eq!((extract.subject.as_str(), extract.loads[0].read), ("hosa/patients", 3));
+    let landed = service.report("landing-to-bronze");
+    assert_eq!((landed.loads[0].stream.as_str(), landed.loads[0].read), ("claims", 1));
+    let silver = service.report("silver-patients");
+    assert_eq!((silver.loads[0].new, silver.loads[0].quarantined), (2, 1));
+    for function in ["gold-dimensions", "gold-facts", "gold-kpis", "audit"] {
+        let report = service.report(function);
+        assert_eq!((report.stage.as_str(), report.outcome), (function, Outcome::Done));
+    }
+    let tables = scratch.versions().await;
+    for table in ["silver/patients", "gold/dim_patient", "audit/load_logs"] {
+        assert_eq!(tables.get(table), Some(&0), "{table}");
+    }
+
+    fs::copy(&claims, landing.join("hospital9_claims.csv")).unwrap();
+    let unknown = r#"{"run_id": "unknown-hospital", "key": "landing/claims/hospital9_claims.csv"}"#;
+    let error = service.answer_to("landing-to-bronze", unknown).unwrap_err();
+    assert!(error.contains("BrokenContract"), "the name that the state machine matches: {error}");
+}

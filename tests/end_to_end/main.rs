@@ -1,9 +1,17 @@
 //! The whole pipeline, from files to KPIs, as its users run it: one binary, since every test of it
 //! links everything.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test ends where something is not as it must be"
+)]
 
+mod commit_race;
 mod crash;
 mod figures;
 mod lambda;
+mod parity;
 mod privacy;
 mod readers;
 mod replay;

@@ -12,7 +12,17 @@ use crate::scratch::Scratch;
 
 /// Columns of the hospitals' patients that nobody but the lake's readers may see.
 const PRIVATE: [&str; 12] = [
-    "FirstName", "LastName", "SSN", "PhoneNumber", "Address", "DOB", "F_Name", "L_Name", "PatientID", "ID", "MedicaidID",
+    "FirstName",
+    "LastName",
+    "SSN",
+    "PhoneNumber",
+    "Address",
+    "DOB",
+    "F_Name",
+    "L_Name",
+    "PatientID",
+    "ID",
+    "MedicaidID",
     "MedicareID",
 ];
 

@@ -1,6 +1,7 @@
 //! Any order, split and repetition of what arrives gives the same history, through bronze and silver.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write;
 use std::fs;
 use std::path::Path;
 
@@ -44,16 +45,16 @@ fn reference(batches: &[Vec<Row>]) -> BTreeSet<Version> {
     let mut versions: Vec<Version> = Vec::new();
     let mut open: Option<usize> = None;
     for ((key, day), kinds) in seen {
-        let text = |kind: &Option<&str>| kind.map(str::to_owned);
+        let text = |kind: Option<&str>| kind.map(str::to_owned);
         let (winner, losers) = kinds.split_last().unwrap();
-        versions.extend(losers.iter().map(|kind| (key, text(kind), day, Some(day))));
+        versions.extend(losers.iter().map(|kind| (key, text(*kind), day, Some(day))));
         if let Some(index) = open.filter(|index| versions[*index].0 == key) {
-            if versions[index].1 == text(winner) {
+            if versions[index].1 == text(*winner) {
                 continue;
             }
             versions[index].3 = Some(day);
         }
-        versions.push((key, text(winner), day, None));
+        versions.push((key, text(*winner), day, None));
         open = Some(versions.len() - 1);
     }
     versions.into_iter().collect()
@@ -63,7 +64,7 @@ fn write(batch: &[Row], path: &Path) {
     let mut text = "EncounterID,PatientID,EncounterDate,EncounterType,ProviderID,DepartmentID,ProcedureCode,InsertedDate,ModifiedDate\n".to_owned();
     for (key, day, kind) in batch {
         let kind = kind.unwrap_or_default();
-        text += &format!("ENC{key},HOSP1-1,2024-01-01,{kind},PROV1,DEPT1,99213,2024-01-01,2024-01-0{day}\n");
+        writeln!(text, "ENC{key},HOSP1-1,2024-01-01,{kind},PROV1,DEPT1,99213,2024-01-01,2024-01-0{day}").unwrap();
     }
     fs::create_dir_all(path.parent().unwrap()).unwrap();
     fs::write(path, text).unwrap();
@@ -103,7 +104,8 @@ async fn fed(batches: &[Vec<Row>], silver_after: &[bool]) -> BTreeSet<Version> {
 
 fn versions(rows: &DataFrame) -> BTreeSet<Version> {
     let text = |column: &str| rows.column(column).unwrap().cast(&DataType::String).unwrap().str().unwrap().clone();
-    let (key, kind, from, to) = (text("src_encounter_id"), text("encounter_type"), text("effective_from"), text("effective_to"));
+    let (key, kind, from, to) =
+        (text("src_encounter_id"), text("encounter_type"), text("effective_from"), text("effective_to"));
     let day = |moment: &str| moment[8..10].parse::<u8>().unwrap();
     (0..rows.height())
         .map(|row| {

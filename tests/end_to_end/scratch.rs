@@ -21,8 +21,7 @@ use tempfile::TempDir;
 use url::Url;
 
 /// Retries without a pause: what they are good for shows all the same.
-const AT_ONCE: Retry =
-    Retry { max_attempts: 3, interval: Duration::ZERO, backoff_rate: 1, max_delay: Duration::ZERO };
+const AT_ONCE: Retry = Retry { max_attempts: 3, interval: Duration::ZERO, backoff_rate: 1, max_delay: Duration::ZERO };
 
 /// A lake with the default configuration, its sources and its clock.
 pub(crate) struct Scratch {
@@ -134,7 +133,7 @@ impl Scratch {
                 continue;
             }
             let rows = self.rows(&table).await.unwrap();
-            content.insert(table, as_text(rows));
+            content.insert(table, as_text(&rows));
         }
         content
     }
@@ -144,7 +143,7 @@ impl Scratch {
 const OF_THE_RUN: [&str; 8] =
     ["load_id", "inserted_at", "updated_at", "observations", "presence", "quarantined_at", "sequence", "stream"];
 
-fn as_text(rows: DataFrame) -> String {
+fn as_text(rows: &DataFrame) -> String {
     let mut columns: Vec<Column> =
         rows.columns().iter().filter(|column| !OF_THE_RUN.contains(&column.name().as_str())).cloned().collect();
     columns.sort_by(|a, b| a.name().cmp(b.name()));
@@ -182,10 +181,7 @@ impl SmallHospital {
             write_delivery(folder, number);
         }
         let [first, second] = &deliveries;
-        Self {
-            emr: [first.join("emr"), second.join("emr")],
-            landing: [first.join("landing"), second.join("landing")],
-        }
+        Self { emr: [first.join("emr"), second.join("emr")], landing: [first.join("landing"), second.join("landing")] }
     }
 }
 

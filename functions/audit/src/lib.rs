@@ -12,6 +12,7 @@ use polars::prelude::{DataFrame, Schema};
 use rcm_domain::event::{Outcome, StageInput, StageReport, TableCommit};
 use rcm_platform::delta::{self, COMMIT_TRIES, Change, Table};
 use rcm_platform::stage::REPORTS;
+use rcm_platform::telemetry::metrics;
 use rcm_platform::{Context, StageError, lake};
 use serde_json::json;
 use tracing::info;
@@ -35,7 +36,7 @@ pub async fn handle(context: Context, input: StageInput) -> Result<StageReport, 
     }
     let outcome = if commits.is_empty() { Outcome::NothingNew } else { Outcome::Done };
     info!(commits = commits.len(), "reports folded");
-    Ok(StageReport {
+    let report = StageReport {
         run_id: input.run_id,
         stage: "audit".to_owned(),
         subject: "audit".to_owned(),
@@ -46,9 +47,12 @@ pub async fn handle(context: Context, input: StageInput) -> Result<StageReport, 
         commits,
         rules: Vec::new(),
         checks: Vec::new(),
+        figures: Vec::new(),
         notes: Vec::new(),
         error: None,
-    })
+    };
+    metrics::tell(&context.environment, &report);
+    Ok(report)
 }
 
 /// Whether a run started long ago: its identifier says when.

@@ -1,6 +1,8 @@
 //! One row of `load_config.csv` → one bronze load.
 
 #[cfg(test)]
+mod sql_server_tests;
+#[cfg(test)]
 mod tests;
 
 use rcm_domain::event::{ExtractInput, StageReport};
@@ -66,7 +68,10 @@ async fn load_after(
         started_at: context.now(),
     };
     let (rows, notes) = match emr::extract(context, &Table { subject, row, mapping, last }).await? {
-        Extract::NothingNew(note) => return Ok(Some(load::nothing_new(note))),
+        Extract::NothingNew(note) => {
+            let lag = last.and_then(|last| load::watermark_lag(last, subject.started_at));
+            return Ok(Some(Work { figures: lag.into_iter().collect(), ..load::nothing_new(note) }));
+        }
         Extract::Rows(rows, notes) => (rows, notes),
     };
     if !input.force {
@@ -78,5 +83,6 @@ async fn load_after(
     };
     let mut work = load::work(&made, last);
     work.notes.extend(notes);
+    work.figures.extend(load::watermark_lag(&made, subject.started_at));
     Ok(Some(work))
 }

@@ -243,9 +243,9 @@ async fn a_missing_column_is_named(#[case] column: &str) {
 }
 
 #[tokio::test]
-async fn a_missing_file_is_an_unavailable_source() {
+async fn a_missing_file_is_named_and_not_tried_again() {
     let error = full(&TestLake::new()).await.unwrap_err();
-    assert_eq!(error.name(), "SourceUnavailable");
+    assert_eq!(error.name(), "BrokenContract");
     assert!(error.to_string().contains("hos-a/departments.csv"), "{error}");
 }
 
@@ -281,5 +281,21 @@ async fn a_stage_leaves_a_report_whether_it_ends_well_or_not() {
     incremental(&lake).await.unwrap();
     let reports = lake.files("audit/_reports/run-1");
     assert_eq!(reports.len(), 2);
-    assert!(lake.read(&reports[0]).contains("SourceUnavailable"));
+    assert!(lake.read(&reports[0]).contains("BrokenContract"));
+}
+
+#[tokio::test]
+async fn how_far_the_newest_row_lies_behind_is_told_whether_or_not_there_is_a_new_one() {
+    let lake = TestLake::new();
+    lake.write(PATIENTS, patients(&[("P1", "2024-11-01")]));
+    let first = incremental(&lake).await.unwrap();
+    lake.wait(TimeDelta::days(1));
+    let second = incremental(&lake).await.unwrap();
+    let lag = |report: &StageReport| {
+        let figure = report.figures.first().unwrap();
+        (figure.name.clone(), figure.entity.clone(), figure.value.round())
+    };
+    // From midnight of the 1st to six o'clock of the 7th, and a day more.
+    assert_eq!(lag(&first), ("WatermarkLagHours".to_owned(), "hosa/patients".to_owned(), 150.0));
+    assert_eq!((second.outcome, lag(&second).2), (Outcome::NothingNew, 174.0));
 }

@@ -40,7 +40,8 @@ async fn rebuild_dimension(
 ) -> Result<Work, StageError> {
     let entity = dimension.entity;
     let source = lake::silver(entity.name);
-    let made_from = std::iter::once(source.clone()).chain(parents_of(context, entity));
+    let registry = dimension.registry.map(|registry| lake::silver(registry.name));
+    let made_from = std::iter::once(source.clone()).chain(parents_of(context, entity)).chain(registry.clone());
     let made_from = made_from.map(|path| silver.made_from(&path)).collect();
     let target = Target::new(context, run_id, gold, lake::gold(dimension.table), made_from);
     if !target.is_due().await? {
@@ -48,9 +49,13 @@ async fn rebuild_dimension(
     }
     let versions = silver.scan(&source).await?;
     let versions = versions.unwrap_or_else(|| DataFrame::empty_with_schema(&entity.silver_schema()).lazy());
+    let registry = match registry {
+        Some(registry) => silver.scan_current(&registry).await?,
+        None => None,
+    };
     let path = target.path().to_owned();
     let (rows, checks) = blocking(move || {
-        let rows = dimension.build(versions)?;
+        let rows = dimension.build(versions, registry)?;
         let current = rows.clone().lazy().filter(col("is_current")).select([col(entity.key)]).collect()?;
         let versions = control::duplicates(&rows, &[entity.surrogate])?;
         let members = control::duplicates(&current, &[entity.key])?;

@@ -1,5 +1,6 @@
 //! Facts → the KPIs as of a date.
 
+mod figures;
 #[cfg(test)]
 mod tests;
 
@@ -85,7 +86,7 @@ async fn rebuild_kpi(
         Ok((rows, checks, kpi.undated(&gold)?))
     })
     .await?;
-    let mut work = Work { checks, ..Work::default() };
+    let mut work = Work { checks, figures: figures::of(kpi, &rows)?, ..Work::default() };
     if undated > 0 {
         let (fact, date) = kpi.dated_by;
         work.notes.push(format!("{} leaves out {undated} rows of {fact} without a {date}", kpi.table));

@@ -9,7 +9,7 @@ use rcm_platform::{StageError, load};
 pub(crate) struct Landed<'a> {
     pub(crate) path: Path,
     pub(crate) feed: &'a Feed,
-    file_name: &'a str,
+    pub(crate) file_name: &'a str,
     /// The key as messages may say it.
     pub(crate) printable: String,
 }

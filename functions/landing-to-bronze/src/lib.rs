@@ -1,13 +1,15 @@
 //! One landed file → one bronze load.
 
 mod landed;
+mod order_file;
 #[cfg(test)]
 mod tests;
 
 use object_store::ObjectMeta;
 use rcm_domain::event::{LandedFileInput, Outcome, StageReport};
 use rcm_platform::bronze::{LoadLog, Manifest, Refusal, Source};
-use rcm_platform::config::LoadKind;
+use rcm_platform::bronze_rows;
+use rcm_platform::config::{Format, LoadKind};
 use rcm_platform::csv_stream::{self, Csv, Wanted};
 use rcm_platform::load::{self, Rows, Subject};
 use rcm_platform::stage::{self, Failure, Work};
@@ -80,6 +82,9 @@ async fn read(context: &Context, landed: &Landed<'_>, meta: &ObjectMeta) -> Resu
             return Ok(Reading::Known(Box::new(load.clone())));
         }
     }
+    if landed.feed.format == Format::Icd10cmOrder {
+        return read_order_file(context, landed, meta).await;
+    }
     let (load_id, data_key) = load::new_file(context, stream);
     let wanted = Wanted { columns: mapping.source_columns(stream).map(str::to_owned).collect(), newer: None };
     let found = csv_stream::to_parquet(&csv, wanted, &context.lake, &data_key).await?;
@@ -93,6 +98,22 @@ async fn read(context: &Context, landed: &Landed<'_>, meta: &ObjectMeta) -> Resu
         watermark: None,
         unmapped_columns: load::unmapped(&found.columns, mapping.source_columns(stream)),
     })))
+}
+
+async fn read_order_file(context: &Context, landed: &Landed<'_>, meta: &ObjectMeta) -> Result<Reading, StageError> {
+    let broken = |reason: &str| StageError::BrokenContract(format!("`{}` {reason}", landed.printable));
+    let (mapping, stream) = (landed.mapping(&context.settings)?, &landed.feed.entity);
+    if let Some(column) = mapping.source_columns(stream).find(|column| !order_file::COLUMNS.contains(column)) {
+        return Err(StageError::BadConfig(format!("an order file has no column `{column}`")));
+    }
+    if meta.size > order_file::SIZE_LIMIT {
+        return Err(broken("is larger than any order file"));
+    }
+    let bytes = context.lake.get(meta.location.as_ref()).await?;
+    let rows = order_file::read(landed.file_name, &bytes).map_err(|reason| broken(&reason))?;
+    let written = bronze_rows::write(context, stream, source(landed, meta), &order_file::COLUMNS, &rows).await?;
+    let content_hash = csv_stream::content_hash(&csv(context, landed)).await?;
+    Ok(Reading::Rows(Box::new(Rows { content_hash, ..written })))
 }
 
 /// Makes the rows a load. What they say does not depend on the loads before them, so another run's
@@ -110,7 +131,8 @@ async fn make_load(
             return Ok(same_content(landed, load));
         }
         let last = loads.last();
-        load::check_lost_keys(context, subject, last, rows).await?;
+        let last_whole = bronze_rows::last_snapshot(&loads, subject.datasource);
+        load::check_lost_keys(context, subject, last_whole, rows).await?;
         if let Some(made) = load::commit(context, subject, last, rows).await? {
             return Ok(load::work(&made, last));
         }
@@ -155,7 +177,7 @@ fn same_load<'a>(
     source: &Source,
     content_hash: &str,
 ) -> Option<&'a Manifest> {
-    let last = loads.last()?.sequence;
+    let last = loads.iter().rev().find(|load| load.datasource == datasource)?.sequence;
     loads.iter().find(|load| {
         let counts = kind == LoadKind::Upsert || load.sequence == last || load.source == *source;
         counts && load.datasource == datasource && load.content_hash == content_hash

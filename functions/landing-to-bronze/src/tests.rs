@@ -137,7 +137,7 @@ async fn a_file_that_was_cut_off_is_loaded_with_a_malformed_record() {
     lake.write(FILE, &whole[..whole.len() - 15]);
     let report = run(&lake, FILE).await.unwrap();
     assert_eq!(lake.loads("claims").await[0].malformed, 1);
-    assert!(report.notes.contains(&"1 rows do not fit the header and will be quarantined".to_owned()));
+    assert!(report.notes.contains(&"rows that do not fit the header, and so go to quarantine: 1".to_owned()));
 }
 
 #[tokio::test]
@@ -241,4 +241,50 @@ async fn files_that_are_loaded_at_once_each_get_a_number() {
     }
     assert_eq!(lake.loads("claims").await.len(), 4);
     assert_eq!(lake.files("bronze/claims/data").len(), 4);
+}
+
+/// An order file of made-up codes.
+fn order_file(codes: &[&str]) -> String {
+    let line = |(index, code): (usize, &&str)| {
+        let billable = u8::from(code.len() > 3);
+        format!("{index:05} {code:<7} {billable} {:<60} Made up condition {code}\n", format!("Made up {code}"))
+    };
+    codes.iter().enumerate().map(line).collect()
+}
+
+#[tokio::test]
+async fn an_order_file_is_a_snapshot_of_the_icd_codes() {
+    let lake = TestLake::new();
+    let key = "landing/icd/icd10cm_order_2025.txt";
+    lake.write(key, order_file(&["Z90", "Z900", "Z901"]));
+    let report = run(&lake, key).await.unwrap();
+    assert_eq!((report.outcome, report.loads[0].read), (Outcome::Done, 3));
+    let load = &lake.loads("icd_codes").await[0];
+    assert_eq!((load.datasource.as_str(), load.kind, load.malformed), ("icd10cm", LoadKind::Snapshot, 0));
+    assert_eq!(run(&lake, key).await.unwrap().outcome, Outcome::NothingNew);
+}
+
+#[rstest]
+#[case::addenda("icd10cm_order_addenda_2025.txt", "Add:      00017 Z999A   1 Made up\n")]
+#[case::empty("icd10cm_order_2025.txt", "")]
+#[case::other_name("codes.txt", "00017 Z999A   1 Made up\n")]
+#[tokio::test]
+async fn what_is_no_order_file_is_refused(#[case] name: &str, #[case] content: &str) {
+    let lake = TestLake::new();
+    let key = format!("landing/icd/{name}");
+    lake.write(&key, content);
+    assert_eq!(run(&lake, &key).await.unwrap_err().name(), "BrokenContract");
+    assert_eq!(lake.files("bronze/icd_codes/_refused").len(), 1);
+    assert_eq!(lake.loads("icd_codes").await, []);
+}
+
+#[tokio::test]
+async fn an_order_file_that_lost_too_many_codes_is_not_taken() {
+    let lake = TestLake::new();
+    lake.write("landing/icd/icd10cm_order_2025.txt", order_file(&["Z90", "Z900", "Z901", "Z902"]));
+    lake.write("landing/icd/icd10cm_order_2026.txt", order_file(&["Z90"]));
+    run(&lake, "landing/icd/icd10cm_order_2025.txt").await.unwrap();
+    let error = run(&lake, "landing/icd/icd10cm_order_2026.txt").await.unwrap_err();
+    assert_eq!(error.name(), "ThresholdExceeded");
+    assert_eq!(lake.files("bronze/icd_codes/data").len(), 1);
 }

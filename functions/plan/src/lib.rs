@@ -1,12 +1,14 @@
 //! What a run has to do before silver: the tables to extract and the landed files to load.
 
+mod freshness;
 mod landing;
 #[cfg(test)]
 mod tests;
 
 use rcm_domain::event::{ExtractInput, LandedFileInput, PlanInput, WorkPlan};
+use rcm_platform::telemetry::metrics;
 use rcm_platform::{Context, StageError, stage};
-use tracing::info;
+use tracing::{info, warn};
 
 /// Reads the table of sources and the landing folders and answers the work list: every active row
 /// of `load_config.csv`, and every landed file, oldest first, that no load holds and that is not
@@ -28,6 +30,12 @@ pub async fn handle(context: Context, input: PlanInput) -> Result<WorkPlan, Stag
         files: files.collect(),
         run_id,
     };
+    if context.environment.in_lambda {
+        match freshness::load_ages(&context, now).await {
+            Ok(ages) => metrics::tell_figures(&context.environment, "plan", &plan.run_id, now, &ages),
+            Err(error) => warn!(error = error.name(), message = %error, "the loads' ages are not known"),
+        }
+    }
     info!(run_id = plan.run_id, extracts = plan.extracts.len(), files = plan.files.len(), "run planned");
     Ok(plan)
 }

@@ -158,3 +158,15 @@ async fn hostile_file_names_neither_stop_the_plan_nor_leave_the_lake() {
         assert!(context.lake.head(&key).await.unwrap().is_some(), "{key}");
     }
 }
+
+#[tokio::test]
+async fn the_age_of_a_streams_last_load_is_told_and_of_a_stream_without_one_nothing() {
+    let lake = TestLake::new();
+    lake.write("landing/claims/hospital1_a.csv", "one");
+    note_load(&lake, "landing/claims/hospital1_a.csv").await;
+    let context = lake.context().await;
+    let later = START.parse::<chrono::DateTime<chrono::Utc>>().unwrap() + chrono::TimeDelta::minutes(90);
+    let ages = freshness::load_ages(&context, later).await.unwrap();
+    let ages: Vec<_> = ages.iter().map(|age| (age.name.as_str(), age.entity.as_str(), age.value)).collect();
+    assert_eq!(ages, [("LoadAgeHours", "claims", 1.5)]);
+}

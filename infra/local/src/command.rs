@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Instant;
 
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
@@ -15,6 +16,7 @@ use url::Url;
 
 use crate::print::{self, Progress};
 use crate::run::{Options, Run, run};
+use crate::stand_in::StandIns;
 use crate::{defaults, demo, history, kpis, landing, status};
 
 /// Hospitals' revenue cycle data into one trustworthy lake, and into the KPIs of receivables.
@@ -135,7 +137,7 @@ async fn run_once(arguments: RunArguments) -> Result<Answer, StageError> {
     if let Some(folder) = &arguments.landing {
         landing::copy(&lake, folder).await?;
     }
-    let context = Context::of(lake, environment(&arguments.lake, arguments.emr)?, Clock::system()).await?;
+    let context = Context::of(lake, environment(&arguments.lake, arguments.emr.as_deref())?, Clock::system()).await?;
     let progress = Progress::new(arguments.json);
     let options = Options { as_of: arguments.as_of, force: arguments.force, ..Options::default() };
     let run = run(&context, options, &progress).await?;
@@ -173,31 +175,41 @@ async fn run_demo(dir: &Path, seed: u64) -> Result<Answer, StageError> {
     let url = lake_url(&lake_dir.to_string_lossy())?;
     let lake = Lake::open(&url)?;
     defaults::lay_in(&lake).await?;
-    let mut text = print::demo_files(&files);
+    let registries = StandIns::start(&dir.join("sources/month-1/emr")).await.map_err(unwritable)?;
+    let secrets = registries.write_secret(&dir.join("sources")).map_err(unwritable)?;
+    let mut text = vec![print::demo_files(&files), registries.describe()];
     let mut last = None;
     for delivery in &files.deliveries {
         landing::copy(&lake, &delivery.landing).await?;
-        let environment = Environment { lake_url: url.clone(), emr_dir: Some(absolute(&delivery.emr)?), ..Environment::default() };
-        let context = Context::of(lake.clone(), environment, clock_from(delivery.extracted_at)).await?;
-        let options = Options { as_of: Some(demo::AS_OF.min(delivery.extracted_at.date_naive())), ..Options::default() };
+        let environment = Environment {
+            lake_url: url.clone(),
+            emr_dir: Some(absolute(&delivery.emr)?),
+            secrets_file: Some(secrets.clone()),
+            ..Environment::default()
+        };
+        let mut context = Context::of(lake.clone(), environment, clock_from(delivery.extracted_at)).await?;
+        registries.configure(&mut Arc::make_mut(&mut context.settings).sources);
+        let options =
+            Options { as_of: Some(demo::AS_OF.min(delivery.extracted_at.date_naive())), ..Options::default() };
         let run = run(&context, options, &Progress::new(false)).await?;
-        text += &format!("\n=== Delivery of {} ===\n\n{}", delivery.month, print::summary(&reports(&run), &[]));
+        text.push(format!("\n=== Delivery of {} ===\n\n{}", delivery.month, print::summary(&reports(&run), &[])));
         last = Some(run);
     }
-    let Some(run) = last else { return Ok(Answer { text, exit: ExitCode::SUCCESS }) };
-    text += &format!("\n{}\n", print::kpis(&kpis::read(&lake, run.as_of).await?));
-    text += &format!("The lake is in {}. Look around:\n", lake_dir.display());
+    let Some(run) = last else { return Ok(Answer { text: text.concat(), exit: ExitCode::SUCCESS }) };
+    text.push(format!("\n{}\n", print::kpis(&kpis::read(&lake, run.as_of).await?)));
+    text.push(format!("The lake is in {}. Look around:\n", lake_dir.display()));
     for line in next_lines(&lake_dir.to_string_lossy(), &run) {
-        text += &format!("  {line}\n");
+        text.push(format!("  {line}\n"));
     }
-    text += &format!("\nThe demo took {:.1} s.\n", started.elapsed().as_secs_f64());
-    Ok(Answer { text, exit: ExitCode::SUCCESS })
+    text.push(format!("\nThe demo took {:.1} s.\n", started.elapsed().as_secs_f64()));
+    Ok(Answer { text: text.concat(), exit: ExitCode::SUCCESS })
 }
 
 async fn show_history(lake: &str, entity: &str, key: &str) -> Result<Answer, StageError> {
     let context = existing(lake).await?;
     let Some(found) = history::read(&context.lake, entity, key).await? else {
-        let text = format!("the lake knows no {entity} `{key}`; keys are <id>-<datasource>, such as HOSP1-000402-hos-b\n");
+        let text =
+            format!("the lake knows no {entity} `{key}`; keys are <id>-<datasource>, such as HOSP1-000402-hos-b\n");
         return Ok(Answer { text, exit: ExitCode::from(SOME_FAILED) });
     };
     Ok(Answer { text: print::history(&found), exit: ExitCode::SUCCESS })
@@ -226,9 +238,9 @@ async fn existing(lake: &str) -> Result<Context, StageError> {
     Context::of(Lake::open(&url)?, environment(lake, None)?, Clock::system()).await
 }
 
-fn environment(lake: &str, emr: Option<PathBuf>) -> Result<Environment, StageError> {
-    let emr_dir = emr.as_deref().map(absolute).transpose()?;
-    Ok(Environment { lake_url: lake_url(lake)?, emr_dir, ..Environment::default() })
+fn environment(lake: &str, emr: Option<&Path>) -> Result<Environment, StageError> {
+    let emr_dir = emr.map(absolute).transpose()?;
+    Ok(Environment { emr_dir, ..Environment::read_for(lake_url(lake)?) })
 }
 
 /// The URL of a lake that may be given as a folder.

@@ -14,6 +14,8 @@ pub async fn call(name: &str, context: Context, input: Value) -> Result<StageRep
     let answer: BoxFuture<'static, Result<StageReport, StageError>> = match name {
         "emr-extract" => Box::pin(emr_extract::handle(context, decode(name, input)?)),
         "landing-to-bronze" => Box::pin(landing_to_bronze::handle(context, decode(name, input)?)),
+        "npi-pull" => Box::pin(npi_pull::handle(context, decode(name, input)?)),
+        "icd-pull" => Box::pin(icd_pull::handle(context, decode(name, input)?)),
         "silver-departments" => Box::pin(silver_departments::handle(context, decode(name, input)?)),
         "silver-providers" => Box::pin(silver_providers::handle(context, decode(name, input)?)),
         "silver-patients" => Box::pin(silver_patients::handle(context, decode(name, input)?)),
@@ -27,6 +29,7 @@ pub async fn call(name: &str, context: Context, input: Value) -> Result<StageRep
         "gold-facts" => Box::pin(gold_facts::handle(context, decode(name, input)?)),
         "gold-kpis" => Box::pin(gold_kpis::handle(context, decode(name, input)?)),
         "audit" => Box::pin(audit::handle(context, decode(name, input)?)),
+        "maintenance" => Box::pin(maintenance::handle(context, decode(name, input)?)),
         other => return Err(StageError::BadConfig(format!("there is no function `{other}`"))),
     };
     // A task of its own: stages side by side use all cores, and one that dies takes no other along.

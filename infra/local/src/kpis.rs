@@ -58,7 +58,8 @@ fn with_total(rows: &DataFrame, total: fn(&DataFrame) -> PolarsResult<DataFrame>
 }
 
 fn aging(rows: &DataFrame) -> Result<Vec<AgingRow>, StageError> {
-    let (datasource, bucket, balance) = (texts(rows, "datasource")?, texts(rows, "age_bucket")?, cents(rows, "balance")?);
+    let (datasource, bucket, balance) =
+        (texts(rows, "datasource")?, texts(rows, "age_bucket")?, cents(rows, "balance")?);
     let mut by_source: BTreeMap<String, BTreeMap<String, i128>> = BTreeMap::new();
     for ((datasource, bucket), balance) in datasource.into_iter().zip(bucket).zip(balance) {
         *by_source.entry(ALL.to_owned()).or_default().entry(bucket.clone()).or_default() += balance;

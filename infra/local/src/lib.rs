@@ -11,4 +11,5 @@ pub mod landing;
 pub mod pipeline;
 pub mod print;
 pub mod run;
+pub mod stand_in;
 pub mod status;

@@ -6,6 +6,7 @@ use rcm::command::{self, Arguments};
 
 #[tokio::main]
 async fn main() -> ExitCode {
+    rcm_platform::crypto::install();
     let arguments = Arguments::parse();
     rcm_platform::telemetry::start_for_terminal();
     match command::carry_out(arguments).await {

@@ -22,6 +22,27 @@ pub enum Step {
 pub enum Source {
     /// A call per item of this list of the work plan.
     PerItem { function: &'static str, list: &'static str },
+    /// One call, with the run's own input.
+    Once { function: &'static str },
+}
+
+impl Source {
+    /// The function that is called.
+    #[must_use]
+    pub fn function(&self) -> &'static str {
+        match self {
+            Self::PerItem { function, .. } | Self::Once { function } => function,
+        }
+    }
+
+    /// The list of the work plan that has a call's input per item.
+    #[must_use]
+    pub fn list(&self) -> Option<&'static str> {
+        match self {
+            Self::PerItem { list, .. } => Some(list),
+            Self::Once { .. } => None,
+        }
+    }
 }
 
 /// The run.
@@ -30,6 +51,8 @@ pub const PIPELINE: [Step; 5] = [
     Step::Sources(&[
         Source::PerItem { function: "emr-extract", list: "extracts" },
         Source::PerItem { function: "landing-to-bronze", list: "files" },
+        Source::Once { function: "npi-pull" },
+        Source::Once { function: "icd-pull" },
     ]),
     Step::Parallel(&SILVER),
     Step::Sequence(&["gold-dimensions", "gold-facts", "gold-kpis"]),

@@ -67,7 +67,7 @@ pub async fn run(context: &Context, options: Options, progress: &Progress) -> Re
         match step {
             Step::Plan => {}
             Step::Sources(sources) => {
-                let calls = sources.iter().flat_map(|source| source_calls(source, &work)).collect();
+                let calls = sources.iter().flat_map(|source| source_calls(*source, &work)).collect();
                 run.call_all(context, calls, work.concurrency, options.retry, progress).await;
             }
             Step::Parallel(functions) => {
@@ -90,8 +90,14 @@ pub async fn run(context: &Context, options: Options, progress: &Progress) -> Re
     Ok(run)
 }
 
-fn source_calls(source: &Source, work: &WorkPlan) -> Vec<Call> {
-    let Source::PerItem { function, list } = *source;
+fn source_calls(source: Source, work: &WorkPlan) -> Vec<Call> {
+    let (function, list) = match source {
+        Source::PerItem { function, list } => (function, list),
+        Source::Once { function } => {
+            let input = StageInput { run_id: work.run_id.clone(), as_of: Some(work.as_of) };
+            return vec![Call { function, subject: subject_of_layer(function), input: json!(input) }];
+        }
+    };
     let work = serde_json::to_value(work).unwrap_or_default();
     let items = work.get(list).and_then(Value::as_array).cloned().unwrap_or_default();
     items.into_iter().map(|input| Call { function, subject: subject_of(&input), input }).collect()
@@ -108,8 +114,16 @@ fn subject_of(item: &Value) -> String {
 
 fn layer_call(function: &'static str, run: &Run) -> Call {
     let input = StageInput { run_id: run.run_id.clone(), as_of: Some(run.as_of) };
-    let subject = function.split_once('-').map_or(function, |(_, entity)| entity);
-    Call { function, subject: subject.to_owned(), input: json!(input) }
+    Call { function, subject: subject_of_layer(function), input: json!(input) }
+}
+
+/// What a function that is called once is about: `patients` of `silver-patients`.
+fn subject_of_layer(function: &str) -> String {
+    match function.split_once('-') {
+        Some((registry, "pull")) => registry.to_owned(),
+        Some((_, entity)) => entity.to_owned(),
+        None => function.to_owned(),
+    }
 }
 
 impl Run {
@@ -133,6 +147,7 @@ impl Run {
             commits: Vec::new(),
             rules: Vec::new(),
             checks: Vec::new(),
+            figures: Vec::new(),
             notes: Vec::new(),
             error: Some(failure.error.clone()),
         }

@@ -72,7 +72,7 @@ fn table_status(path: String, table: &Table) -> TableStatus {
 
 async fn open_rows(table: &Table) -> Result<u64, StageError> {
     let open = table.scan(table.files()).await?.filter(col("status").eq(lit("open"))).select([col("status")]);
-    Ok(blocking(move || Ok(open.collect()?.height() as u64)).await?)
+    blocking(move || Ok(open.collect()?.height() as u64)).await
 }
 
 /// The checks of the last run that wrote any, where they failed.
@@ -81,7 +81,10 @@ async fn failed_checks(lake: &Lake) -> Result<Vec<ControlCheck>, StageError> {
     let checks = table.scan(table.files()).await?;
     let rows = blocking(move || {
         let last_run = col("checked_at").eq(col("checked_at").max());
-        Ok(checks.filter(col("run_id").eq(col("run_id").filter(last_run).first())).filter(col("passed").not()).collect()?)
+        Ok(checks
+            .filter(col("run_id").eq(col("run_id").filter(last_run).first()))
+            .filter(col("passed").not())
+            .collect()?)
     });
     let rows = rows.await?;
     let text = |name: &str| -> Result<StringChunked, StageError> { Ok(rows.column(name)?.str()?.clone()) };

@@ -61,6 +61,14 @@ pub struct StageInput {
     pub as_of: Option<NaiveDate>,
 }
 
+/// Input of `maintenance`, which belongs to no run of the pipeline.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MaintenanceInput {
+    /// Identifier of the report; made from the clock where none is given.
+    #[serde(default)]
+    pub run_id: Option<String>,
+}
+
 /// How a stage ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -99,6 +107,8 @@ pub struct StageReport {
     pub rules: Vec<RuleCount>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub checks: Vec<ControlCheck>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub figures: Vec<Figure>,
     /// What a person should know: drift, refusals, what to do next. Never a value of a row.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
@@ -150,6 +160,16 @@ pub struct TableCommit {
     pub table: String,
     pub version: i64,
     pub rows: u64,
+}
+
+/// A figure that a stage measured beside its counts, for the metrics.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Figure {
+    /// Name of the metric, which also tells the unit: `WatermarkLagHours`.
+    pub name: String,
+    /// What it is a figure of: a bronze stream, a datasource. Never a value of a row.
+    pub entity: String,
+    pub value: f64,
 }
 
 /// Rows of one load that failed one rule: the grain of `audit/quality_metrics`.

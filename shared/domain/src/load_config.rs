@@ -34,10 +34,11 @@ pub enum LoadType {
 }
 
 impl LoadRow {
-    /// Table name without its schema: the entity of the common data model.
+    /// Table name without its schema and its brackets: the entity of the common data model.
     #[must_use]
     pub fn entity(&self) -> &str {
-        self.tablename.rsplit('.').next().unwrap_or(&self.tablename)
+        let table = self.tablename.rsplit('.').next().unwrap_or(&self.tablename);
+        table.strip_prefix('[').and_then(|table| table.strip_suffix(']')).unwrap_or(table)
     }
 
     /// Bronze stream of the table, such as `hosa/patients`.
@@ -132,6 +133,12 @@ mod tests {
         assert_eq!(rows[0].entity(), "patients");
         assert_eq!(rows[0].stream(), "hosa/patients");
         assert!(rows[0].is_active);
+    }
+
+    #[test]
+    fn a_table_name_may_be_in_brackets() {
+        let text = format!("{HEADER}\ndb-a,hos-a,[my.schema].[patients],Full,,1,hosa\n");
+        assert_eq!(parse(&text).unwrap()[0].stream(), "hosa/patients");
     }
 
     #[rstest::rstest]

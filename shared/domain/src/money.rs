@@ -14,7 +14,6 @@ pub fn dtype() -> DataType {
 }
 
 /// Nought, as an amount.
-#[must_use]
 pub fn zero() -> Expr {
     lit(0).cast(dtype())
 }

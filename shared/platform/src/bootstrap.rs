@@ -7,17 +7,18 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::config::Environment;
-use crate::context::Context;
+use crate::context::{Clock, Context};
 use crate::error::StageError;
-use crate::telemetry;
+use crate::lake::Lake;
+use crate::{crypto, telemetry};
 
 /// Runs a handler as a Lambda function until the service ends it.
 ///
-/// The lake's configuration is read for every event, so that a change of it needs no new
-/// deployment.
+/// The lake's connections are kept from event to event. Its configuration is read for every one,
+/// so that a change of it needs no new deployment.
 ///
 /// # Errors
-/// The Lambda runtime cannot be reached.
+/// The environment names no lake, or the Lambda runtime cannot be reached.
 pub async fn run<I, O, H, F>(handler: H) -> Result<(), lambda_runtime::Error>
 where
     I: DeserializeOwned,
@@ -25,11 +26,13 @@ where
     H: Fn(Context, I) -> F + Copy,
     F: Future<Output = Result<O, StageError>>,
 {
+    crypto::install();
     let environment = Environment::read()?;
     telemetry::start(&environment);
+    let lake = Lake::open(&environment.lake_url)?;
     lambda_runtime::run(service_fn(move |event: LambdaEvent<I>| {
-        let environment = environment.clone();
-        async move { handler(Context::open(environment).await?, event.payload).await }
+        let (lake, environment) = (lake.clone(), environment.clone());
+        async move { handler(Context::of(lake, environment, Clock::system()).await?, event.payload).await }
     }))
     .await
 }

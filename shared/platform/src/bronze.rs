@@ -3,6 +3,8 @@
 //! A load writes its Parquet under a key of its own and then takes the stream's next sequence
 //! number with a conditional put of one manifest. No manifest, no load; of two writers, one wins.
 
+use std::collections::HashSet;
+
 use chrono::{DateTime, Utc};
 use futures::{StreamExt, TryStreamExt};
 use serde::{Deserialize, Serialize};
@@ -32,7 +34,7 @@ pub struct Manifest {
     pub datasource: String,
     pub kind: LoadKind,
     pub source: Source,
-    /// SHA-256 of the source's bytes, in hexadecimal.
+    /// SHA-256 of the source's bytes, or a hash over a table's rows in any order, in hexadecimal.
     pub content_hash: String,
     pub rows: u64,
     /// Records among the rows that do not fit the header.
@@ -69,6 +71,10 @@ pub struct Watermark {
     pub from: Option<DateTime<Utc>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub to: Option<DateTime<Utc>>,
+    /// Hash over the rows that the next load reads again if nothing newer comes: equal, nothing of
+    /// them has changed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub overlap_hash: Option<String>,
 }
 
 /// A file that was refused whole: `bronze/<stream>/_refused/<content>-<file>-<configuration>.json`.
@@ -157,6 +163,23 @@ impl<'a> LoadLog<'a> {
             refusals.push(from_json(meta.location.as_ref(), &self.lake.get(meta.location.as_ref()).await?)?);
         }
         Ok(refusals)
+    }
+
+    /// Keys of data files that were written before a moment and that no load names: of tries that
+    /// ended early, or that another one was ahead of. The loads are only read if there are more data
+    /// files than loads.
+    ///
+    /// # Errors
+    /// The store fails, or the log cannot be read.
+    pub async fn leftovers(&self, before: DateTime<Utc>) -> Result<Vec<String>> {
+        let data = self.lake.list(&format!("bronze/{}/data", self.stream)).await?;
+        if data.len() <= self.lake.list(&self.folder()).await?.len() {
+            return Ok(Vec::new());
+        }
+        let loads = self.after(0).await?;
+        let named: HashSet<&str> = loads.iter().flat_map(|load| &load.data_files).map(String::as_str).collect();
+        let old = data.into_iter().filter(|meta| meta.last_modified < before);
+        Ok(old.map(|meta| String::from(meta.location)).filter(|key| !named.contains(key.as_str())).collect())
     }
 
     async fn read(&self, key: &str) -> Result<Manifest> {

@@ -13,6 +13,7 @@ use tokio::sync::mpsc::Receiver;
 
 use crate::error::{Result, StageError};
 use crate::lake::Lake;
+use crate::storage_error;
 
 const ROW_GROUP_ROWS: usize = 128 * 1024;
 /// Encoded size at which a row group ends early: it is what a writer holds in memory.
@@ -69,5 +70,5 @@ fn properties() -> Result<WriterProperties> {
 }
 
 fn failed(error: &ParquetError) -> StageError {
-    StageError::Storage(format!("writing a Parquet file: {error}"))
+    storage_error::of(format!("writing a Parquet file: {error}"), error)
 }

@@ -19,16 +19,7 @@ pub struct Context {
 }
 
 impl Context {
-    /// Opens the lake that the environment names and reads its configuration.
-    ///
-    /// # Errors
-    /// The lake cannot be opened, or a configuration file is missing or unusable.
-    pub async fn open(environment: Environment) -> Result<Self> {
-        let lake = Lake::open(&environment.lake_url)?;
-        Self::of(lake, environment, Clock::system()).await
-    }
-
-    /// The context of a lake that is open already.
+    /// The context of a lake: reads its configuration.
     ///
     /// # Errors
     /// A configuration file is missing or unusable.

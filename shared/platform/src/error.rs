@@ -5,6 +5,8 @@ use lambda_runtime::Diagnostic;
 use rcm_domain::cdm::MappingError;
 use rcm_domain::load_config::LoadConfigError;
 
+use crate::storage_error;
+
 /// Why a stage ended without doing its work.
 ///
 /// Messages name the table, the load, the rule or the row number, and never a value of a row.
@@ -85,13 +87,13 @@ impl From<StageError> for Diagnostic {
 
 impl From<object_store::Error> for StageError {
     fn from(error: object_store::Error) -> Self {
-        Self::Storage(error.to_string())
+        storage_error::of(error.to_string(), &error)
     }
 }
 
 impl From<deltalake::DeltaTableError> for StageError {
     fn from(error: deltalake::DeltaTableError) -> Self {
-        Self::Storage(format!("delta log: {error}"))
+        storage_error::of(format!("delta log: {error}"), &error)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 use rcm_domain::cdm;
-use rcm_domain::event::{LoadCounts, Outcome};
+use rcm_domain::event::{Figure, LoadCounts, Outcome};
 
 use crate::bronze::{LoadLog, Manifest, Source, Watermark};
 use crate::config::LoadKind;
@@ -11,6 +11,7 @@ use crate::error::{Result, StageError};
 use crate::lake::PutOutcome;
 use crate::lost_keys;
 use crate::stage::{self, Work};
+use crate::telemetry::metrics::{self, WATERMARK_LAG_HOURS};
 
 /// Times that a stage goes for a sequence number before it leaves the stream to the others.
 pub const TRIES: usize = 5;
@@ -124,6 +125,13 @@ pub fn work(load: &Manifest, last: Option<&Manifest>) -> Work {
         ..LoadCounts::default()
     };
     Work { outcome: Some(Outcome::Done), loads: vec![counts], notes, ..Work::default() }
+}
+
+/// How far the newest row that a stream holds lies behind a moment; none where no watermark is kept.
+#[must_use]
+pub fn watermark_lag(load: &Manifest, now: DateTime<Utc>) -> Option<Figure> {
+    let newest = load.watermark.as_ref()?.to?;
+    Some(metrics::hours(WATERMARK_LAG_HOURS, &load.stream, now - newest))
 }
 
 /// What a stage tells when it found nothing that the lake does not hold.

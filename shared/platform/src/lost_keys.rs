@@ -3,7 +3,8 @@
 
 use std::collections::HashSet;
 
-use arrow_array::{Array, StringArray};
+use arrow_array::cast::AsArray;
+use arrow_schema::DataType;
 use futures::TryStreamExt;
 use object_store::ObjectStoreExt;
 use object_store::buffered::BufReader;
@@ -15,6 +16,7 @@ use xxhash_rust::xxh3::xxh3_64;
 use crate::bronze::Manifest;
 use crate::error::{Result, StageError};
 use crate::lake::Lake;
+use crate::storage_error;
 
 /// Checks that the rows under `data_key` have enough of the last load's distinct keys.
 ///
@@ -56,12 +58,14 @@ async fn for_each_key(lake: &Lake, file: &str, column: &str, mut found: impl FnM
     builder = builder.with_projection(only_key);
     let mut batches = builder.build().map_err(|error| failed(file, &error))?;
     while let Some(batch) = batches.try_next().await.map_err(|error| failed(file, &error))? {
-        let Some(keys) = batch.column(0).as_any().downcast_ref::<StringArray>() else { return Ok(()) };
+        // A database's keys may be numbers; as text they are what a file says of them.
+        let Ok(texts) = arrow_cast::cast(batch.column(0), &DataType::Utf8) else { return Ok(()) };
+        let Some(keys) = texts.as_string_opt::<i32>() else { return Ok(()) };
         keys.iter().flatten().for_each(|key| found(xxh3_64(key.trim().as_bytes())));
     }
     Ok(())
 }
 
 fn failed(file: &str, error: &ParquetError) -> StageError {
-    StageError::Storage(format!("reading `{file}`: {error}"))
+    storage_error::of(format!("reading `{file}`: {error}"), error)
 }

@@ -128,8 +128,10 @@ fn raw_values(raw: &DataFrame) -> Result<Vec<String>> {
             values.push(fields.to_owned());
             continue;
         }
-        let object: Map<String, Value> =
-            columns.iter().map(|(name, column)| (name.clone(), column.get(row).map_or(Value::Null, Value::from))).collect();
+        let object: Map<String, Value> = columns
+            .iter()
+            .map(|(name, column)| (name.clone(), column.get(row).map_or(Value::Null, Value::from)))
+            .collect();
         values.push(Value::Object(object).to_string());
     }
     Ok(values)

@@ -2,13 +2,14 @@
 
 use chrono::{DateTime, Utc};
 use futures::Future;
-use rcm_domain::event::{ControlCheck, LoadCounts, Outcome, RuleCount, StageFailure, StageReport, TableCommit};
+use rcm_domain::event::{ControlCheck, Figure, LoadCounts, Outcome, RuleCount, StageFailure, StageReport, TableCommit};
 use tracing::{Instrument, info, info_span, warn};
 use uuid::Uuid;
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::context::Context;
 use crate::error::{Result, StageError};
+use crate::telemetry::metrics;
 
 /// Where the reports of a run wait to be folded into the audit tables.
 pub const REPORTS: &str = "audit/_reports";
@@ -21,6 +22,7 @@ pub struct Work {
     pub commits: Vec<TableCommit>,
     pub rules: Vec<RuleCount>,
     pub checks: Vec<ControlCheck>,
+    pub figures: Vec<Figure>,
     pub notes: Vec<String>,
 }
 
@@ -82,11 +84,13 @@ where
             commits: work.commits,
             rules: work.rules,
             checks: work.checks,
+            figures: work.figures,
             notes: work.notes,
             error: error
                 .as_ref()
                 .map(|error| StageFailure { name: error.name().to_owned(), message: error.to_string() }),
         };
+        metrics::tell(&context.environment, &report);
         write(context, &report).await?;
         if let Some(error) = error {
             warn!(error = error.name(), message = %error, "stage failed");

@@ -82,17 +82,13 @@ pub fn history(history: &History) -> String {
     }
     let (changing, steady): (Vec<usize>, Vec<usize>) =
         (0..history.columns.len()).partition(|&column| ever_changes(&history.versions, column));
-    sections(&[
-        versions(&title, history, &changing),
-        unchanged(history, &steady),
-        quarantined(&history.quarantined),
-    ])
+    sections(&[versions(&title, history, &changing), unchanged(history, &steady), quarantined(&history.quarantined)])
 }
 
 fn quarantined(rows: &[QuarantinedRow]) -> String {
-    let lines = rows.iter().map(|row| {
-        vec![moment(row.quarantined_at), row.place.clone(), row.reasons.clone(), row.status.clone()]
-    });
+    let lines = rows
+        .iter()
+        .map(|row| vec![moment(row.quarantined_at), row.place.clone(), row.reasons.clone(), row.status.clone()]);
     table("In quarantine", &["since", "row", "failed", "status"], 4, lines.collect())
 }
 
@@ -156,7 +152,13 @@ mod tests {
 
     fn of(versions: Vec<Version>) -> History {
         let columns = ["first_name", "address", "phone_number"].map(str::to_owned).to_vec();
-        History { entity: "patients".to_owned(), key: "HOSP1-000001-hos-a".to_owned(), columns, versions, quarantined: Vec::new() }
+        History {
+            entity: "patients".to_owned(),
+            key: "HOSP1-000001-hos-a".to_owned(),
+            columns,
+            versions,
+            quarantined: Vec::new(),
+        }
     }
 
     #[test]

@@ -152,6 +152,7 @@ mod tests {
             commits: Vec::new(),
             rules: Vec::new(),
             checks: Vec::new(),
+            figures: Vec::new(),
             notes: Vec::new(),
             error: None,
         }

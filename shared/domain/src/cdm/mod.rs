@@ -11,6 +11,8 @@ mod npi;
 mod patients;
 mod providers;
 mod transactions;
+#[cfg(test)]
+mod typed_tests;
 
 pub use claims::CLAIMS;
 pub use cpt_codes::CPT_CODES;

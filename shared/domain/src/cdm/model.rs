@@ -71,7 +71,12 @@ impl Source<'_> {
 
     /// Text without blanks around it; null where nothing is left.
     fn text(&self, column: &str) -> PolarsResult<Expr> {
-        let value = self.raw(column)?.map_or_else(|| lit(NULL).cast(DataType::String), |(raw, _)| trimmed(raw));
+        let value = match self.raw(column)? {
+            None => lit(NULL).cast(DataType::String),
+            // Tables that came out of a spreadsheet have their ids as floats.
+            Some((raw, dtype)) if dtype.is_float() => trimmed(raw).str().strip_suffix(lit(".0")),
+            Some((raw, _)) => trimmed(raw),
+        };
         Ok(value.alias(column))
     }
 
@@ -92,15 +97,19 @@ impl Source<'_> {
             Kind::KeyOf(entity) => Ok((self.durable_key(column, column, entity)?, None)),
             Kind::Money | Kind::Boolean => self.cast(column, &kind.dtype()),
             Kind::Date => {
-                let Some((raw, dtype)) = self.raw(column)? else { return self.absent(column, &DataType::Date) };
-                let value = if dtype.is_temporal() { raw.clone() } else { self.parsed_moment(raw.clone()) };
+                let Some((raw, dtype)) = self.raw(column)? else { return Ok(absent(column, &DataType::Date)) };
+                let value = match dtype {
+                    DataType::Datetime(_, Some(_)) => self.to_local(raw.clone()),
+                    dtype if dtype.is_temporal() => raw.clone(),
+                    _ => self.parsed_moment(raw.clone()),
+                };
                 Ok(checked(column, value.cast(DataType::Date), raw))
             }
         }
     }
 
     fn cast(&self, column: &'static str, dtype: &DataType) -> PolarsResult<(Expr, Option<Unreadable>)> {
-        let Some((raw, raw_dtype)) = self.raw(column)? else { return self.absent(column, dtype) };
+        let Some((raw, raw_dtype)) = self.raw(column)? else { return Ok(absent(column, dtype)) };
         let value = match (raw_dtype, dtype) {
             (DataType::String, DataType::Boolean) => is_true(trimmed(raw.clone())),
             (DataType::String, _) => trimmed(raw.clone()).cast(dtype.clone()),
@@ -111,18 +120,13 @@ impl Source<'_> {
     }
 
     fn moment(&self, column: &'static str) -> PolarsResult<(Expr, Option<Unreadable>)> {
-        let Some((raw, dtype)) = self.raw(column)? else { return self.absent(column, &timestamp()) };
+        let Some((raw, dtype)) = self.raw(column)? else { return Ok(absent(column, &timestamp())) };
         let value = match dtype {
             DataType::Datetime(_, Some(_)) => raw.clone().cast(timestamp()),
             DataType::Datetime(_, None) | DataType::Date => self.to_utc(raw.clone()),
             _ => self.to_utc(self.parsed_moment(raw.clone())),
         };
         Ok(checked(column, value, raw))
-    }
-
-    fn absent(&self, column: &'static str, dtype: &DataType) -> PolarsResult<(Expr, Option<Unreadable>)> {
-        debug_assert!(self.mapping.source_column(self.entity.name, column).is_none());
-        Ok((lit(NULL).cast(dtype.clone()).alias(column), None))
     }
 
     /// A text read by the first of the mapping's formats that fits, as a moment without a zone.
@@ -132,6 +136,19 @@ impl Source<'_> {
             move |texts| parse_moments(&texts, &formats),
             |_, field| Ok(Field::new(field.name().clone(), DataType::Datetime(TimeUnit::Microseconds, None))),
         )
+    }
+
+    /// A moment with a zone, on the clock of the source: its day is the hospital's.
+    fn to_local(&self, moment: Expr) -> Expr {
+        // `Mapping::parse` has checked the name.
+        let zone = self.mapping.time_zone.as_deref().map(PlSmallStr::from_str);
+        match TimeZone::opt_try_new(zone).ok().flatten() {
+            Some(zone) => {
+                let local = moment.dt().convert_time_zone(zone);
+                local.dt().replace_time_zone(None, lit("earliest"), NonExistent::Null)
+            }
+            None => moment,
+        }
     }
 
     /// A moment without a zone, in the zone of the source, as UTC. An hour that a clock change
@@ -167,6 +184,11 @@ fn is_true(text: Expr) -> Expr {
     when(among(yes)).then(lit(true)).when(among(no)).then(lit(false)).otherwise(lit(NULL))
 }
 
+/// A column that the source does not have.
+fn absent(column: &'static str, dtype: &DataType) -> (Expr, Option<Unreadable>) {
+    (lit(NULL).cast(dtype.clone()).alias(column), None)
+}
+
 /// A value, and whether it is missing although the source had something there.
 fn checked(column: &'static str, value: Expr, raw: Expr) -> (Expr, Option<Unreadable>) {
     let failed = value.clone().is_null().and(trimmed(raw).is_not_null());
@@ -193,7 +215,9 @@ fn parse_moments(texts: &Column, formats: &[String]) -> PolarsResult<Column> {
         let found = parse_moments_as(texts, format)?;
         let merged = match parsed {
             None => found,
-            Some(before) => before.physical().zip_with(&before.physical().is_not_null(), found.physical())?
+            Some(before) => before
+                .physical()
+                .zip_with(&before.physical().is_not_null(), found.physical())?
                 .into_datetime(TimeUnit::Microseconds, None),
         };
         if merged.physical().null_count() == texts.null_count() {
@@ -201,14 +225,22 @@ fn parse_moments(texts: &Column, formats: &[String]) -> PolarsResult<Column> {
         }
         parsed = Some(merged);
     }
-    let none = || Int64Chunked::full_null(texts.name().clone(), texts.len()).into_datetime(TimeUnit::Microseconds, None);
+    let none =
+        || Int64Chunked::full_null(texts.name().clone(), texts.len()).into_datetime(TimeUnit::Microseconds, None);
     Ok(parsed.unwrap_or_else(none).into_column())
 }
 
 fn parse_moments_as(texts: &StringChunked, format: &str) -> PolarsResult<DatetimeChunked> {
     let has_time = ["%H", "%I", "%s", "%T", "%R"].iter().any(|part| format.contains(part));
     if has_time {
-        return texts.as_datetime(Some(format), TimeUnit::Microseconds, true, false, None, &StringChunked::from_slice("".into(), &["raise"]));
+        return texts.as_datetime(
+            Some(format),
+            TimeUnit::Microseconds,
+            true,
+            false,
+            None,
+            &StringChunked::from_slice("".into(), &["raise"]),
+        );
     }
     let dates = texts.as_date(Some(format), true)?;
     Ok(dates.into_series().cast(&DataType::Datetime(TimeUnit::Microseconds, None))?.datetime()?.clone())
@@ -235,13 +267,14 @@ mod tests {
         src_provider_id = "Id"
     "#;
 
-    fn model(raw: DataFrame) -> DataFrame {
+    fn model(raw: &DataFrame) -> DataFrame {
         let mapping = Mapping::parse("x.toml", MAPPING).unwrap();
-        to_model(&raw, &TRANSACTIONS, &mapping, DateTime::UNIX_EPOCH).unwrap()
+        to_model(raw, &TRANSACTIONS, &mapping, DateTime::UNIX_EPOCH).unwrap()
     }
 
     fn transaction(doctor: &str, day: &str, amount: &str, changed: &str) -> DataFrame {
-        df!("Id" => [" T1 "], "Doctor" => [doctor], "Day" => [day], "Amount" => [amount], "Changed" => [changed]).unwrap()
+        df!("Id" => [" T1 "], "Doctor" => [doctor], "Day" => [day], "Amount" => [amount], "Changed" => [changed])
+            .unwrap()
     }
 
     fn value(rows: &DataFrame, column: &str) -> Option<String> {
@@ -255,7 +288,7 @@ mod tests {
     #[case("1e3", Some("1000.00"))]
     #[case("", None)]
     fn money_is_rounded_to_the_cent(#[case] text: &str, #[case] expected: Option<&str>) {
-        let rows = model(transaction("PROV1", "2024-01-01", text, "2024-01-01"));
+        let rows = model(&transaction("PROV1", "2024-01-01", text, "2024-01-01"));
         assert_eq!(value(&rows, "amount").as_deref(), expected);
         assert_eq!(value(&rows, UNPARSEABLE).as_deref(), Some(""));
     }
@@ -267,7 +300,7 @@ mod tests {
     #[case("2023-02-29", None)]
     #[case("soon", None)]
     fn dates_are_read_in_any_of_the_formats(#[case] text: &str, #[case] expected: Option<&str>) {
-        let rows = model(transaction("PROV1", text, "1", "2024-01-01"));
+        let rows = model(&transaction("PROV1", text, "1", "2024-01-01"));
         assert_eq!(value(&rows, "service_date").as_deref(), expected);
         let unparseable = if expected.is_some() { "" } else { "service_date " };
         assert_eq!(value(&rows, UNPARSEABLE).as_deref(), Some(unparseable));
@@ -277,28 +310,28 @@ mod tests {
     fn formats_may_be_mixed_in_one_column() {
         let days = ["2024-01-02", "01/03/2024", "", "never"];
         let rows = df!("Id" => ["1", "2", "3", "4"], "Doctor" => [""; 4], "Day" => days, "Amount" => ["1"; 4], "Changed" => ["2024-01-01"; 4]);
-        let dates = model(rows.unwrap()).column("service_date").unwrap().cast(&DataType::String).unwrap();
+        let dates = model(&rows.unwrap()).column("service_date").unwrap().cast(&DataType::String).unwrap();
         let dates: Vec<Option<&str>> = dates.str().unwrap().iter().collect();
         assert_eq!(dates, [Some("2024-01-02"), Some("2024-01-03"), None, None]);
     }
 
     #[test]
     fn a_value_that_cannot_be_read_is_null_and_named() {
-        let rows = model(transaction("PROV1", "2024-01-01", "many", "yesterday"));
+        let rows = model(&transaction("PROV1", "2024-01-01", "many", "yesterday"));
         assert_eq!(value(&rows, "amount"), None);
         assert_eq!(value(&rows, UNPARSEABLE).as_deref(), Some("amount src_modified_at "));
     }
 
     #[test]
     fn local_times_become_utc() {
-        let rows = model(transaction("PROV1", "2024-01-01", "1", "01.07.2024 20:30"));
+        let rows = model(&transaction("PROV1", "2024-01-01", "1", "01.07.2024 20:30"));
         assert!(value(&rows, "src_modified_at").unwrap().starts_with("2024-07-02 00:30:00"));
     }
 
     #[test]
     fn an_id_with_a_known_prefix_and_without_is_one_key() {
-        let with = model(transaction("H1-PROV0133", "2024-01-01", "1", "2024-01-01"));
-        let without = model(transaction("PROV0133", "2024-01-01", "1", "2024-01-01"));
+        let with = model(&transaction("H1-PROV0133", "2024-01-01", "1", "2024-01-01"));
+        let without = model(&transaction("PROV0133", "2024-01-01", "1", "2024-01-01"));
         assert_eq!(value(&with, "provider_key").as_deref(), Some("PROV0133-hos-x"));
         assert_eq!(value(&with, "provider_key"), value(&without, "provider_key"));
         assert_eq!(value(&with, "transaction_key").as_deref(), Some("T1-hos-x"));
@@ -324,7 +357,7 @@ mod tests {
             ])
             .collect()
             .unwrap();
-        let rows = model(raw);
+        let rows = model(&raw);
         assert_eq!(value(&rows, "transaction_key").as_deref(), Some("7-hos-x"));
         assert_eq!(value(&rows, "service_date").as_deref(), Some("2022-01-08"));
         assert_eq!(value(&rows, "amount").as_deref(), Some("12.34"), "half a cent goes to the even one");

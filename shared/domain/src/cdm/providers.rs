@@ -9,10 +9,5 @@ pub const PROVIDERS: Entity = Entity {
     tracked: &COLUMNS,
 };
 
-const COLUMNS: [Column; 5] = [
-    text("first_name"),
-    text("last_name"),
-    text("specialization"),
-    key_of("dept_key", "departments"),
-    text("npi"),
-];
+const COLUMNS: [Column; 5] =
+    [text("first_name"), text("last_name"), text("specialization"), key_of("dept_key", "departments"), text("npi")];

@@ -11,6 +11,12 @@ pub const CPT_PATTERN: &str = r"^[0-9]{4}[0-9A-Z]$";
 /// Sum of the constant prefix 80840 that turns an NPI into a card number.
 const NPI_PREFIX_SUM: u32 = 24;
 
+/// Whether a text has the form of an NPI: ten digits, whatever the last one says.
+#[must_use]
+pub fn is_npi(text: &str) -> bool {
+    text.len() == 10 && text.bytes().all(|byte| byte.is_ascii_digit())
+}
+
 /// Whether an NPI has ten digits, the last of which is the Luhn check digit over 80840 and the
 /// first nine. Source: CMS, Requirements for National Provider Identifier Check Digit.
 #[must_use]
@@ -23,7 +29,7 @@ pub fn is_valid_npi(npi: &str) -> bool {
         .enumerate()
         .map(|(place, digit)| if place % 2 == 1 { doubled(*digit) } else { *digit })
         .sum();
-    (sum + NPI_PREFIX_SUM) % 10 == 0
+    (sum + NPI_PREFIX_SUM).is_multiple_of(10)
 }
 
 fn doubled(digit: u32) -> u32 {

@@ -2,8 +2,8 @@
 
 use polars::prelude::*;
 
-use super::{UNKNOWN_KEY, UNKNOWN_SK, conform};
-use crate::cdm::{CPT_CODES, DEPARTMENTS, Entity, ICD_CODES, Kind, NPI, PATIENTS, PROVIDERS, timestamp};
+use super::{UNKNOWN_KEY, UNKNOWN_SK, conform, registry};
+use crate::cdm::{CPT_CODES, Column, DEPARTMENTS, Entity, ICD_CODES, Kind, NPI, PATIENTS, PROVIDERS, timestamp};
 
 /// What the unknown member says where a version has a text.
 const UNKNOWN_TEXT: &str = "Unknown";
@@ -18,20 +18,27 @@ pub struct Dimension {
     pub entity: &'static Entity,
     /// Tracked columns that stay in silver.
     pub left_out: &'static [&'static str],
+    /// Silver table whose current rows tell more of the entity, in columns of their own.
+    pub registry: Option<&'static Entity>,
 }
 
 /// Versions of the patients, without the social security number.
-pub const DIM_PATIENT: Dimension = Dimension { table: "dim_patient", entity: &PATIENTS, left_out: &["ssn"] };
-/// Versions of the providers.
-pub const DIM_PROVIDER: Dimension = Dimension { table: "dim_provider", entity: &PROVIDERS, left_out: &[] };
+pub const DIM_PATIENT: Dimension =
+    Dimension { table: "dim_patient", entity: &PATIENTS, left_out: &["ssn"], registry: None };
+/// Versions of the providers, and what the NPI registry knows of them now.
+pub const DIM_PROVIDER: Dimension =
+    Dimension { table: "dim_provider", entity: &PROVIDERS, left_out: &[], registry: Some(&NPI) };
 /// Versions of the departments.
-pub const DIM_DEPARTMENT: Dimension = Dimension { table: "dim_department", entity: &DEPARTMENTS, left_out: &[] };
+pub const DIM_DEPARTMENT: Dimension =
+    Dimension { table: "dim_department", entity: &DEPARTMENTS, left_out: &[], registry: None };
 /// Versions of the CPT codes.
-pub const DIM_CPT_CODE: Dimension = Dimension { table: "dim_cpt_code", entity: &CPT_CODES, left_out: &[] };
+pub const DIM_CPT_CODE: Dimension =
+    Dimension { table: "dim_cpt_code", entity: &CPT_CODES, left_out: &[], registry: None };
 /// Versions of the ICD codes.
-pub const DIM_ICD_CODE: Dimension = Dimension { table: "dim_icd_code", entity: &ICD_CODES, left_out: &[] };
+pub const DIM_ICD_CODE: Dimension =
+    Dimension { table: "dim_icd_code", entity: &ICD_CODES, left_out: &[], registry: None };
 /// Versions of the entries of the NPI registry.
-pub const DIM_NPI: Dimension = Dimension { table: "dim_npi", entity: &NPI, left_out: &[] };
+pub const DIM_NPI: Dimension = Dimension { table: "dim_npi", entity: &NPI, left_out: &[], registry: None };
 
 /// Every dimension that is made from a silver table.
 pub const DIMENSIONS: [&Dimension; 6] =
@@ -42,7 +49,8 @@ impl Dimension {
     /// validity.
     #[must_use]
     pub fn schema(&self) -> Schema {
-        let silver = self.entity.silver_schema();
+        let mut silver = self.entity.silver_schema();
+        silver.extend(self.added().iter().map(|column| Field::new(column.name.into(), column.kind.dtype())));
         let identity = [Some(self.entity.surrogate), Some(self.entity.key), self.entity.source_id, Some("datasource")];
         let attributes =
             self.entity.tracked.iter().map(|column| column.name).filter(|name| !self.left_out.contains(name));
@@ -50,19 +58,29 @@ impl Dimension {
             .into_iter()
             .flatten()
             .chain(attributes)
+            .chain(self.added().iter().map(|column| column.name))
             .chain(["effective_from", "effective_to", "is_current", "is_deleted"])
             .filter_map(|name| silver.get_field(name))
             .collect()
     }
 
-    /// The table from all versions of the silver table.
+    fn added(&self) -> &'static [Column] {
+        if self.registry.is_some() { &registry::COLUMNS } else { &[] }
+    }
+
+    /// The table from all versions of the silver table, and the current rows of its registry.
     ///
     /// A version that lost a tie of modified times was valid at no moment and stays in silver.
     ///
     /// # Errors
     /// The versions lack a column.
-    pub fn build(&self, versions: LazyFrame) -> PolarsResult<DataFrame> {
+    pub fn build(&self, versions: LazyFrame, registry: Option<LazyFrame>) -> PolarsResult<DataFrame> {
         let schema = self.schema();
+        let versions = match (self.registry, registry) {
+            (None, _) => versions,
+            (Some(_), Some(registry)) => registry::with_registry(versions, registry),
+            (Some(_), None) => versions.with_columns(self.added().iter().map(nothing).collect::<Vec<_>>()),
+        };
         let known =
             versions.filter(is_ever_valid()).sort([self.entity.key, "effective_from"], SortMultipleOptions::default());
         let mut table = self.unknown_member(&schema)?;
@@ -81,7 +99,8 @@ impl Dimension {
         if column == self.entity.surrogate {
             return lit(UNKNOWN_SK);
         }
-        let kind = self.entity.tracked.iter().find(|tracked| tracked.name == column).map(|tracked| tracked.kind);
+        let mut told = self.entity.tracked.iter().chain(self.added());
+        let kind = told.find(|told| told.name == column).map(|told| told.kind);
         match (column, kind) {
             ("effective_from", _) => lit(UNKNOWN_SINCE_MICROS).cast(timestamp()),
             ("is_current", _) => lit(true),
@@ -92,6 +111,10 @@ impl Dimension {
             _ => lit(NULL),
         }
     }
+}
+
+fn nothing(column: &Column) -> Expr {
+    lit(NULL).cast(column.kind.dtype()).alias(column.name)
 }
 
 /// Whether a version was valid at any moment.
@@ -124,7 +147,7 @@ mod tests {
 
     #[test]
     fn a_version_that_was_never_valid_stays_out_and_the_unknown_member_comes_first() {
-        let table = DIM_DEPARTMENT.build(versions()).unwrap();
+        let table = DIM_DEPARTMENT.build(versions(), None).unwrap();
         let expected = df!(
             "dept_sk" => [0i64, 12],
             "dept_key" => ["unknown", "D1"],
@@ -141,7 +164,7 @@ mod tests {
     fn a_dimension_without_a_source_holds_the_unknown_member_alone() {
         for dimension in DIMENSIONS {
             let none = DataFrame::empty_with_schema(&dimension.entity.silver_schema()).lazy();
-            assert_eq!(dimension.build(none).unwrap().height(), 1, "{}", dimension.table);
+            assert_eq!(dimension.build(none, None).unwrap().height(), 1, "{}", dimension.table);
         }
     }
 

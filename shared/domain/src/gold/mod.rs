@@ -5,6 +5,7 @@ pub mod control;
 pub mod date;
 pub mod dimension;
 pub mod fact;
+mod registry;
 
 use polars::prelude::*;
 

@@ -135,9 +135,8 @@ fn verdicts(checks: &[Check]) -> Vec<Expr> {
     let mut verdicts: Vec<Expr> =
         checks.iter().map(|check| check.fails.clone().alias(PlSmallStr::from_str(&check.id))).collect();
     let errors = checks.iter().filter(|check| check.severity == Severity::Error);
-    let reasons: Vec<Expr> = errors
-        .map(|check| when(check.fails.clone()).then(check.reason.clone()).otherwise(lit("")))
-        .collect();
+    let reasons: Vec<Expr> =
+        errors.map(|check| when(check.fails.clone()).then(check.reason.clone()).otherwise(lit(""))).collect();
     let reasons = concat_str(reasons, "", false).str().strip_chars_end(lit("; "));
     verdicts.push(when(reasons.clone().eq(lit(""))).then(lit(NULL)).otherwise(reasons).alias("reasons"));
     verdicts
@@ -152,9 +151,9 @@ fn fails(rule: &Rule, entity: &Entity) -> PolarsResult<Expr> {
         let [earlier, later] = [0, 1].map(|index| col(PlSmallStr::from_str(&rule.columns[index])));
         return Ok(later.lt(earlier));
     }
-    rule.columns.iter().try_fold(lit(false), |any, column| {
-        Ok(any.or(fails_on(rule, col(PlSmallStr::from_str(column)), entity)?))
-    })
+    rule.columns
+        .iter()
+        .try_fold(lit(false), |any, column| Ok(any.or(fails_on(rule, col(PlSmallStr::from_str(column)), entity)?)))
 }
 
 fn fails_on(rule: &Rule, value: Expr, entity: &Entity) -> PolarsResult<Expr> {
@@ -202,7 +201,7 @@ mod tests {
     use crate::cdm::{CLAIMS, PATIENTS, TRANSACTIONS};
 
     /// Rows of an entity with the given columns; all others are null.
-    fn rows(entity: &Entity, columns: DataFrame) -> DataFrame {
+    fn rows(entity: &Entity, columns: &DataFrame) -> DataFrame {
         let mut schema = entity.silver_schema();
         schema.with_column(UNPARSEABLE.into(), DataType::String);
         let height = columns.height();
@@ -218,7 +217,7 @@ mod tests {
         rows
     }
 
-    fn reasons(entity: &Entity, columns: DataFrame, rules: &str) -> Vec<Option<String>> {
+    fn reasons(entity: &Entity, columns: &DataFrame, rules: &str) -> Vec<Option<String>> {
         let rows = rows(entity, columns);
         let malformed = BooleanChunked::full("m".into(), false, rows.height());
         let book = Rulebook::parse(entity.name, rules).unwrap();
@@ -254,7 +253,7 @@ mod tests {
         #[case] expected: Option<&str>,
     ) {
         let columns = df!("patient_key" => ["k"], "first_name" => [value]).unwrap();
-        assert_eq!(reasons(&PATIENTS, columns, &rule(kind, more)), [expected.map(str::to_owned)]);
+        assert_eq!(reasons(&PATIENTS, &columns, &rule(kind, more)), [expected.map(str::to_owned)]);
     }
 
     #[test]
@@ -264,15 +263,15 @@ mod tests {
                 .unwrap()
         };
         let range = rule("range", "columns=['amount']\nmin=0\nmax=10");
-        assert_eq!(reasons(&TRANSACTIONS, columns(), &range), [Some("r".to_owned()), None]);
+        assert_eq!(reasons(&TRANSACTIONS, &columns(), &range), [Some("r".to_owned()), None]);
         let order = rule("date_order", "columns=['service_date', 'paid_date']");
-        assert_eq!(reasons(&TRANSACTIONS, columns(), &order), [Some("r".to_owned()), None]);
+        assert_eq!(reasons(&TRANSACTIONS, &columns(), &order), [Some("r".to_owned()), None]);
     }
 
     #[test]
     fn a_value_that_two_keys_share_is_not_unique() {
         let columns = df!("patient_key" => ["a", "a", "b", "c"], "ssn" => ["1", "1", "2", "2"]).unwrap();
-        let found = reasons(&PATIENTS, columns, &rule("unique", "columns=['ssn']"));
+        let found = reasons(&PATIENTS, &columns, &rule("unique", "columns=['ssn']"));
         assert_eq!(found, [None, None, Some("r".to_owned()), Some("r".to_owned())]);
     }
 
@@ -280,23 +279,25 @@ mod tests {
     fn a_row_without_key_or_modified_time_is_quarantined_without_any_rule() {
         let no_time: Option<i64> = None;
         let columns = df!("claim_key" => [None, Some("k")], "src_modified_at" => [Some(1), no_time]).unwrap();
-        let found = reasons(&CLAIMS, columns, "");
+        let found = reasons(&CLAIMS, &columns, "");
         assert_eq!(found, [Some("key_missing".to_owned()), Some("modified_at_missing".to_owned())]);
     }
 
     #[test]
     fn every_reason_is_named_and_a_value_that_cannot_be_read_is_not_called_missing() {
         let columns = df!("transaction_key" => [None::<&str>], UNPARSEABLE => ["amount "]).unwrap();
-        let rules = "[[rule]]\nid='amount_missing'\nkind='not_null'\ncolumns=['amount']\nseverity='error'\ndescription=''";
-        let found = reasons(&TRANSACTIONS, columns, rules);
+        let rules =
+            "[[rule]]\nid='amount_missing'\nkind='not_null'\ncolumns=['amount']\nseverity='error'\ndescription=''";
+        let found = reasons(&TRANSACTIONS, &columns, rules);
         assert_eq!(found, [Some("key_missing; unparseable_value: amount".to_owned())]);
     }
 
     #[test]
     fn a_warning_counts_and_quarantines_nothing() {
-        let rows = rows(&PATIENTS, df!("patient_key" => ["a", "b"], "first_name" => [None, Some("Bob")]).unwrap());
+        let rows = rows(&PATIENTS, &df!("patient_key" => ["a", "b"], "first_name" => [None, Some("Bob")]).unwrap());
         let malformed = BooleanChunked::full("m".into(), false, 2);
-        let book = Rulebook::parse("patients", &rule("not_null", "columns=['first_name']").replace("error", "warn")).unwrap();
+        let book =
+            Rulebook::parse("patients", &rule("not_null", "columns=['first_name']").replace("error", "warn")).unwrap();
         let assessment = assess(&rows, &malformed, &PATIENTS, &book).unwrap();
         assert_eq!(assessment.reasons.null_count(), 2);
         let tally = assessment.tallies.iter().find(|tally| tally.rule == "r").unwrap();
@@ -305,7 +306,7 @@ mod tests {
 
     #[test]
     fn a_malformed_record_has_that_one_reason() {
-        let rows = rows(&PATIENTS, df!("patient_key" => [None::<&str>]).unwrap());
+        let rows = rows(&PATIENTS, &df!("patient_key" => [None::<&str>]).unwrap());
         let malformed = BooleanChunked::full("m".into(), true, 1);
         let book = Rulebook::parse("patients", &rule("not_null", "columns=['dob']")).unwrap();
         let assessment = assess(&rows, &malformed, &PATIENTS, &book).unwrap();

@@ -5,10 +5,11 @@ use polars::prelude::*;
 use super::hash::{bucket_of, row_hash};
 use crate::cdm::Entity;
 
-/// Column with the bronze sequence of an event's load.
-pub const SEQUENCE: &str = "sequence";
-/// Column with an event's place in its load.
-pub const POSITION: &str = "position";
+/// Column with the bronze sequence of an event's load. No entity has a column of its name.
+pub const SEQUENCE: &str = "bronze_sequence";
+/// Column with an event's place in its load. No entity has a column of its name, which `position`
+/// would be.
+pub const POSITION: &str = "bronze_position";
 /// Column with the id of an event's load.
 pub const LOAD_ID: &str = "load_id";
 

@@ -50,7 +50,10 @@ fn fold_column(hashes: &mut [u64], column: &Column) -> PolarsResult<()> {
         DataType::String => fold(hashes, series.str()?.iter().map(|text| text.map(str::as_bytes))),
         DataType::Boolean => fold(hashes, series.bool()?.iter().map(|value| value.map(|value| [u8::from(value)]))),
         DataType::Decimal(_, _) => fold(hashes, series.decimal()?.physical().iter().map(|v| v.map(i128::to_le_bytes))),
-        _ => fold(hashes, series.to_physical_repr().cast(&DataType::Int64)?.i64()?.iter().map(|v| v.map(i64::to_le_bytes))),
+        _ => fold(
+            hashes,
+            series.to_physical_repr().cast(&DataType::Int64)?.i64()?.iter().map(|v| v.map(i64::to_le_bytes)),
+        ),
     }
     Ok(())
 }

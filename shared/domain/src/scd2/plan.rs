@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 use polars::prelude::*;
 
+use super::events::{LOAD_ID, POSITION, SEQUENCE};
 use super::hash::surrogate;
 use super::points;
 use super::presence::{FullExtract, KeysSeen, resolve, toggles};
@@ -67,7 +68,8 @@ pub fn plan(
     let stored = concat([in_order.clone().lazy(), history.clone().lazy()], UnionArgs::default())?
         .collect()?
         .with_row_index("payload".into(), None)?;
-    let fresh = fresh.lazy().with_column((col("event") + lit(stored.height() as IdxSize)).alias("payload")).collect()?;
+    let fresh =
+        fresh.lazy().with_column((col("event") + lit(stored.height() as IdxSize)).alias("payload")).collect()?;
     let (ordered, rewritten) = (stored.slice(0, in_order.height()), stored.slice(in_order.height() as i64, usize::MAX));
 
     let values = concat(
@@ -93,7 +95,7 @@ pub fn plan(
         (laid_out, concat([kept, toggles], UnionArgs::default())?)
     };
     let Timeline { versions, fates } = laid_out;
-    let versions = with_payload(entity, versions, &stored, &fresh)?;
+    let versions = with_payload(entity, &versions, &stored, &fresh)?;
     let versions = versions
         .lazy()
         .join(presence, [col(entity.key)], [col("key")], JoinArgs::new(JoinType::Left))
@@ -147,7 +149,7 @@ fn known_keys(
     let arrived = fresh.clone().lazy().select([
         col(entity.key).alias("key"),
         col("datasource"),
-        col("sequence").alias("since"),
+        col(SEQUENCE).alias("since"),
         lit(NULL).cast(presence_dtype()).alias("presence"),
     ]);
     let arrived = arrived.join(need_history.clone().lazy(), [col("key")], [col("key")], JoinArgs::new(JoinType::Semi));
@@ -160,7 +162,7 @@ fn known_keys(
 /// Versions with everything that comes from the row they were made of, and their surrogate key.
 fn with_payload(
     entity: &Entity,
-    versions: DataFrame,
+    versions: &DataFrame,
     stored: &DataFrame,
     fresh: &DataFrame,
 ) -> PolarsResult<DataFrame> {
@@ -270,7 +272,7 @@ fn outcomes(
         .join(fates.clone().lazy(), [col("event")], [col("event")], JoinArgs::new(JoinType::Left))
         .join(known, [col(entity.key)], [col(entity.key)], JoinArgs::new(JoinType::Left))
         .select([col("load_id"), judgement.alias("outcome")]);
-    let identity = [col("load_id"), col("position")];
+    let identity = [col(LOAD_ID), col(POSITION)];
     let repeated = events
         .clone()
         .lazy()

@@ -7,6 +7,7 @@
 
 use polars::prelude::*;
 
+use super::events::{POSITION, SEQUENCE};
 use crate::cdm::{Entity, observation_dtype};
 
 /// A row said what the attributes were.
@@ -60,12 +61,12 @@ pub(super) fn of_events(entity: &Entity, rows: LazyFrame) -> LazyFrame {
     rows.select([
         col(entity.key).alias("key"),
         at().alias("at"),
-        col("sequence"),
-        col("position"),
+        col(SEQUENCE).alias("sequence"),
+        col(POSITION).alias("position"),
         lit(VALUE).cast(DataType::Int32).alias("kind"),
         col("row_hash").alias("hash"),
         col("payload"),
-        one_observation(at(), col("src_inserted_at"), col("sequence"), col("position")),
+        one_observation(at(), col("src_inserted_at"), col(SEQUENCE), col(POSITION)),
         at().alias("last_at"),
         col("src_inserted_at").alias("inserted_at"),
         col("event"),

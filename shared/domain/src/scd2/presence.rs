@@ -59,7 +59,12 @@ pub(super) fn resolve(known: &DataFrame, extracts: &[FullExtract], seen: &KeysSe
         .clone()
         .lazy()
         .select([col("key"), col("datasource"), col("since")])
-        .join(extracts_frame(extracts)?.lazy(), [col("datasource")], [col("datasource")], JoinArgs::new(JoinType::Inner))
+        .join(
+            extracts_frame(extracts)?.lazy(),
+            [col("datasource")],
+            [col("datasource")],
+            JoinArgs::new(JoinType::Inner),
+        )
         .join(seen_now, [col("key"), col("sequence")], [col("key"), col("sequence")], JoinArgs::new(JoinType::Left))
         .sort(["sequence"], SortMultipleOptions::default())
         .join_builder()
@@ -104,9 +109,8 @@ pub(super) fn toggles(resolved: &DataFrame, known: &DataFrame, dead: LazyFrame) 
         .join(dead, key.clone(), key.clone(), JoinArgs::new(JoinType::Semi))
         .with_column(when(col("since").gt(col("next"))).then(col("since")).otherwise(col("next")).alias("sequence"))
         .select([col("key"), col("sequence"), lit(false).alias("present")]);
-    let recorded = with_since
-        .filter(col("sequence").gt_eq(col("since")))
-        .select([col("key"), col("sequence"), col("present")]);
+    let recorded =
+        with_since.filter(col("sequence").gt_eq(col("since"))).select([col("key"), col("sequence"), col("present")]);
     concat([recorded, after_all], UnionArgs::default())?
         .sort(["key", "sequence"], SortMultipleOptions::default())
         .with_column(col("present").shift(lit(1)).over(key.clone())?.fill_null(lit(true)).alias("before"))

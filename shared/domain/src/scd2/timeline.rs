@@ -26,11 +26,7 @@ pub(super) fn timeline(points: LazyFrame) -> PolarsResult<Timeline> {
     let winners = sorted.lazy().filter(col("wins"));
     let steps = numbered(if values_only { winners } else { with_extracts(winners)? })?;
     let runs = runs(&steps)?;
-    let lasting = runs
-        .clone()
-        .lazy()
-        .filter(col("kind").neq(lit(ABSENT)))
-        .select(version_columns());
+    let lasting = runs.clone().lazy().filter(col("kind").neq(lit(ABSENT))).select(version_columns());
     let empty = lost.clone().with_columns([
         col("hash").alias("row_hash"),
         col("at").alias("effective_from"),
@@ -63,9 +59,12 @@ fn with_extracts(winners: LazyFrame) -> PolarsResult<LazyFrame> {
         Ok(when(absent).then(lit(NULL)).otherwise(last_of_key(column)?).alias(column))
     };
     let says_something = col("kind").eq(lit(VALUE)).or(last_of_key("hash")?.is_not_null());
-    Ok(winners
-        .filter(says_something)
-        .with_columns([carried("hash")?, carried("payload")?, carried("last_at")?, carried("inserted_at")?]))
+    Ok(winners.filter(says_something).with_columns([
+        carried("hash")?,
+        carried("payload")?,
+        carried("last_at")?,
+        carried("inserted_at")?,
+    ]))
 }
 
 /// The points, numbered by the run of equal attributes that they belong to.
@@ -145,4 +144,3 @@ fn next(column: &str) -> Expr {
 fn previous(column: &str) -> Expr {
     col(column).shift(lit(1))
 }
-

@@ -35,11 +35,8 @@ pub fn triage(entity: &Entity, current: &DataFrame, events: &DataFrame, seen: &K
             col("observations").struct_().field_by_name("modified_at").alias("src_modified_at"),
         ]);
     let identity = [key(), col("src_modified_at"), col("row_hash")];
-    let fresh = events
-        .clone()
-        .lazy()
-        .join(observed, identity.clone(), identity, JoinArgs::new(JoinType::Anti))
-        .collect()?;
+    let fresh =
+        events.clone().lazy().join(observed, identity.clone(), identity, JoinArgs::new(JoinType::Anti)).collect()?;
     // A version of a key that came back starts later than its attributes were modified.
     let starts_later = col("effective_from").gt(col("src_modified_at"));
     let latest = when(starts_later).then(col("effective_from")).otherwise(col("src_modified_at")).alias("latest");

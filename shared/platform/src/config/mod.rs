@@ -2,12 +2,16 @@
 //! reads either.
 
 mod environment;
+mod registries;
 mod settings;
 mod sources;
+mod sql_server;
 
-pub use environment::Environment;
+pub use environment::{Environment, StoreEnvironment};
+pub use registries::{Http, Icd, Npi, NpiSearch};
 pub use settings::Settings;
-pub use sources::{EmrKind, Feed, LoadKind, Sources};
+pub use sources::{EmrKind, Feed, Format, LoadKind, Sources};
+pub use sql_server::{ApplicationIntent, Database, Encrypt, SqlServer};
 
 /// Keys of the configuration files below the lake's root.
 pub mod keys {

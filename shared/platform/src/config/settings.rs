@@ -1,14 +1,16 @@
 //! The lake's `configs/`, read and checked as a whole.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
-use rcm_domain::cdm::{Entity, Mapping};
+use rcm_domain::cdm::{Entity, ICD_CODES, Mapping, NPI};
 use rcm_domain::load_config::{self, LoadRow, LoadType};
 use rcm_domain::quality::Rulebook;
 use sha2::{Digest, Sha256};
 
 use super::{Feed, LoadKind, Sources, keys};
 use crate::error::{Result, StageError};
+use crate::frames::blocking;
 use crate::lake::Lake;
 
 /// The lake's configuration.
@@ -43,9 +45,12 @@ impl Settings {
         let mut rulebooks = BTreeMap::new();
         for (name, text) in toml_files(lake, keys::QUALITY).await? {
             let entity = name.trim_end_matches(".toml").to_owned();
-            let rulebook = Rulebook::parse(&entity, &text)
-                .map_err(|error| StageError::BadConfig(format!("quality/{name}: {error}")))?;
-            rulebooks.insert(entity, rulebook);
+            let parsed = entity.clone();
+            let rulebook = blocking(move || {
+                Rulebook::parse(&parsed, &text)
+                    .map_err(|error| StageError::BadConfig(format!("quality/{name}: {error}")))
+            });
+            rulebooks.insert(entity, rulebook.await?);
         }
         let mappings_hash = format!("{:x}", hash.finalize());
         Ok(Self { load_config, sources, mappings, rulebooks, mappings_hash })
@@ -78,12 +83,13 @@ impl Settings {
         self.sources.feeds.iter().find(|feed| feed.folder == folder)
     }
 
-    /// Whether every load of a stream is a whole table, so that keys it lacks are gone.
+    /// Whether loads of a stream are whole tables, so that keys they lack are gone. Of the ICD codes
+    /// some may be: a walk of a whole release is.
     #[must_use]
     pub fn reads_whole(&self, stream: &str) -> bool {
         let full = |row: &LoadRow| row.stream() == stream && row.loadtype == LoadType::Full;
         let snapshot = |feed: &Feed| feed.entity == stream && feed.load == LoadKind::Snapshot;
-        self.load_config.iter().any(full) || self.sources.feeds.iter().any(snapshot)
+        stream == ICD_CODES.name || self.load_config.iter().any(full) || self.sources.feeds.iter().any(snapshot)
     }
 
     /// Names of the bronze streams that an entity is made from. A source that is switched off
@@ -92,22 +98,29 @@ impl Settings {
     pub fn streams_of(&self, entity: &Entity) -> Vec<String> {
         let extracts = self.load_config.iter().filter(|row| row.entity() == entity.name).map(LoadRow::stream);
         let feeds = self.sources.feeds.iter().filter(|feed| feed.entity == entity.name);
-        extracts.chain(feeds.map(|feed| feed.entity.clone())).collect()
+        let mut streams: Vec<String> = extracts.chain(feeds.map(|feed| feed.entity.clone())).collect();
+        let is_pulled = [NPI.name, ICD_CODES.name].contains(&entity.name);
+        if is_pulled && !streams.iter().any(|stream| stream == entity.name) {
+            streams.push(entity.name.to_owned());
+        }
+        streams
     }
 }
 
 async fn text(lake: &Lake, key: &str) -> Result<String> {
-    let bytes = lake
-        .get_if_exists(key)
-        .await?
-        .ok_or_else(|| StageError::BadConfig(format!("the lake has no `{key}`")))?;
+    let bytes =
+        lake.get_if_exists(key).await?.ok_or_else(|| StageError::BadConfig(format!("the lake has no `{key}`")))?;
     String::from_utf8(bytes.to_vec()).map_err(|_| StageError::BadConfig(format!("`{key}` is not UTF-8")))
+}
+
+fn is_toml(name: &str) -> bool {
+    Path::new(name).extension().is_some_and(|extension| extension.eq_ignore_ascii_case("toml"))
 }
 
 async fn toml_files(lake: &Lake, folder: &str) -> Result<Vec<(String, String)>> {
     let mut files = Vec::new();
     for meta in lake.list(folder).await? {
-        let Some(name) = meta.location.filename().filter(|name| name.ends_with(".toml")) else { continue };
+        let Some(name) = meta.location.filename().filter(|name| is_toml(name)) else { continue };
         files.push((name.to_owned(), text(lake, meta.location.as_ref()).await?));
     }
     Ok(files)

@@ -4,6 +4,9 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::SqlServer;
+use super::registries::{Icd, Npi};
+
 /// The whole of `configs/sources.toml`.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -12,10 +15,16 @@ pub struct Sources {
     /// Folders of `landing/` and what lands there.
     #[serde(default, rename = "landing")]
     pub feeds: Vec<Feed>,
+    /// The NPI registry; not asked where there is none.
+    pub npi: Option<Npi>,
+    /// The ICD API; not asked where there is none.
+    pub icd: Option<Icd>,
     #[serde(default)]
     pub silver: Silver,
     #[serde(default)]
     pub run: Run,
+    #[serde(default)]
+    pub maintenance: Maintenance,
 }
 
 /// How the hospitals' tables are read.
@@ -26,6 +35,9 @@ pub struct Emr {
     /// For `files`: a folder `<datasource>/<table>.csv`; `RCM_EMR_DIR` and `rcm run --emr` go before it.
     #[serde(default)]
     pub folder: Option<String>,
+    /// For `sql_server`: how its databases are read.
+    #[serde(default)]
+    pub sql_server: SqlServer,
     /// Days that an incremental load reads again before its last watermark.
     #[serde(default)]
     pub overlap_days: u32,
@@ -43,6 +55,10 @@ pub struct Emr {
 pub struct StreamOptions {
     pub overlap_days: Option<u32>,
     pub max_lost_share: Option<f64>,
+    /// For `sql_server`: connections that read the table at the same time, each its own range of keys.
+    pub shards: Option<u32>,
+    /// Source column that the ranges are cut by; that of the entity's own id where none is given.
+    pub shard_column: Option<String>,
 }
 
 /// What the hospitals' tables are read from.
@@ -51,6 +67,8 @@ pub struct StreamOptions {
 pub enum EmrKind {
     /// A folder per datasource, a CSV file per table.
     Files,
+    /// SQL Server, Azure SQL or another database that speaks TDS.
+    SqlServer,
 }
 
 /// What lands in one folder.
@@ -62,6 +80,19 @@ pub struct Feed {
     /// Entity whose rows land there; its name is also that of the bronze stream.
     pub entity: String,
     pub load: LoadKind,
+    #[serde(default)]
+    pub format: Format,
+}
+
+/// How a landed file is written.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Format {
+    /// A header and comma-separated records.
+    #[default]
+    Csv,
+    /// The order file of ICD-10-CM as CMS publishes it: no header, fixed columns.
+    Icd10cmOrder,
 }
 
 /// What a load says about rows that it does not hold.
@@ -98,6 +129,21 @@ impl Default for Run {
     }
 }
 
+/// When what nothing refers to is removed.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Maintenance {
+    /// Days after which data files of bronze that no load names, and stage reports that no run has
+    /// folded, are removed.
+    pub leftovers_after_days: u32,
+}
+
+impl Default for Maintenance {
+    fn default() -> Self {
+        Self { leftovers_after_days: 30 }
+    }
+}
+
 fn default_lost_share() -> f64 {
     0.2
 }
@@ -113,6 +159,18 @@ impl Emr {
     #[must_use]
     pub fn max_lost_share(&self, stream: &str) -> f64 {
         self.streams.get(stream).and_then(|options| options.max_lost_share).unwrap_or(self.max_lost_share)
+    }
+
+    /// Connections that read the stream's table at the same time.
+    #[must_use]
+    pub fn shards(&self, stream: &str) -> u32 {
+        self.streams.get(stream).and_then(|options| options.shards).unwrap_or(1).max(1)
+    }
+
+    /// Source column that the ranges of the stream's table are cut by, where one is given.
+    #[must_use]
+    pub fn shard_column(&self, stream: &str) -> Option<&str> {
+        self.streams.get(stream)?.shard_column.as_deref()
     }
 }
 

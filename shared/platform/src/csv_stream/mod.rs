@@ -38,6 +38,7 @@ pub use self::watermark::{Moments, Newer};
 use crate::bronze_file;
 use crate::error::{Result, StageError};
 use crate::lake::Lake;
+use crate::storage_error;
 
 /// Batches that wait for the writer.
 const BATCHES_AHEAD: usize = 2;
@@ -115,7 +116,7 @@ impl Csv {
         let message = format!("reading `{}`: {}", self.name, error.kind());
         match self.place {
             Place::File(_) => StageError::SourceUnavailable(message),
-            Place::Lake(..) => StageError::Storage(message),
+            Place::Lake(..) => storage_error::of(message, error),
         }
     }
 

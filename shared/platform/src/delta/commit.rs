@@ -23,6 +23,9 @@ const PROPERTIES: [(&str, &str); 3] = [
     ("delta.checkpointInterval", "50"),
 ];
 
+/// Operation of a commit that leaves the rows as they are, as the log names it.
+pub(super) const COMPACTION: &str = "OPTIMIZE";
+
 /// A change of one table.
 pub struct Change<'a> {
     /// All columns, the partition columns too; the table is made with them if there is none.
@@ -52,10 +55,7 @@ pub struct Committed {
 /// transactions before another try.
 pub async fn commit(lake: &Lake, path: &str, table: Option<&Table>, change: Change<'_>) -> Result<Committed> {
     let transactions = change.transactions.iter().map(|(id, version)| Transaction::new(id, *version)).collect();
-    let properties = CommitProperties::default()
-        .with_max_retries(0)
-        .with_application_transactions(transactions)
-        .with_metadata([("runId".to_owned(), Value::from(change.run_id))]);
+    let properties = properties(change.run_id, transactions);
     let adds = change.add.iter().map(|file| Action::Add(file.add()));
     let Some(table) = table else {
         let made = CreateBuilder::new()
@@ -87,6 +87,16 @@ pub async fn commit(lake: &Lake, path: &str, table: Option<&Table>, change: Chan
     Ok(Committed { version: committed.version() as i64 })
 }
 
+/// How every commit is made: to the version that was opened or not at all, and without tidying up
+/// the log, which is left to who may remove objects.
+pub(super) fn properties(run_id: &str, transactions: Vec<Transaction>) -> CommitProperties {
+    CommitProperties::default()
+        .with_max_retries(0)
+        .with_cleanup_expired_logs(Some(false))
+        .with_application_transactions(transactions)
+        .with_metadata([("runId".to_owned(), Value::from(run_id))])
+}
+
 fn check_schema(path: &str, table: &Table, schema: &Schema) -> Result<()> {
     let known: HashMap<_, _> = table.schema().iter().collect();
     let same = known.len() == schema.len() && schema.iter().all(|(name, dtype)| known.get(name) == Some(&dtype));
@@ -96,7 +106,7 @@ fn check_schema(path: &str, table: &Table, schema: &Schema) -> Result<()> {
     Err(StageError::CorruptLake(format!("table `{path}` has other columns than this version of the product writes")))
 }
 
-fn conflict_or_storage(path: &str, error: DeltaTableError) -> StageError {
+pub(super) fn conflict_or_storage(path: &str, error: DeltaTableError) -> StageError {
     match error {
         DeltaTableError::VersionAlreadyExists(_)
         | DeltaTableError::Transaction {

@@ -4,12 +4,16 @@
 //! made on and is refused if there is a newer one, so that a caller always decides on what it read.
 
 mod commit;
+mod compact;
 mod schema;
 mod table;
+mod upkeep;
 mod write;
 
 pub use commit::{Change, Committed, commit};
+pub use compact::{Compacted, compact};
 pub use table::{DataFile, Table, scan_parquet};
+pub use upkeep::{checkpoint, clean_log, vacuum};
 pub use write::{NewFile, write};
 
 /// Tries of a read–decide–commit round before a stage gives up.

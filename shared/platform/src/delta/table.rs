@@ -10,8 +10,10 @@ use futures::TryStreamExt;
 use object_store::prefix::PrefixStore;
 use polars::prelude::*;
 use polars_buffer::Buffer;
+use serde_json::Value;
 use url::Url;
 
+use super::commit::COMPACTION;
 use super::schema;
 use crate::error::{Result, StageError};
 use crate::lake::Lake;
@@ -57,6 +59,10 @@ impl DataFile {
         self.view.size().unsigned_abs()
     }
 
+    pub(super) fn view(&self) -> &LogicalFileView {
+        &self.view
+    }
+
     pub(super) fn remove(&self) -> Remove {
         self.view.remove_action(true)
     }
@@ -76,10 +82,8 @@ impl Table {
         let state = inner.snapshot()?;
         let schema = schema::from_delta(state.schema().fields())?;
         let views: Vec<LogicalFileView> = inner.get_active_add_actions_by_partitions(&[]).try_collect().await?;
-        let files = views
-            .into_iter()
-            .map(|view| DataFile { partition_values: view.partition_values_map(), view })
-            .collect();
+        let files =
+            views.into_iter().map(|view| DataFile { partition_values: view.partition_values_map(), view }).collect();
         Ok(Some(Self { lake: lake.clone(), path: path.to_owned(), schema, files, inner }))
     }
 
@@ -87,6 +91,40 @@ impl Table {
     #[must_use]
     pub fn version(&self) -> i64 {
         self.inner.version().map_or(-1, |version| version as i64)
+    }
+
+    /// Version that has the rows of the one that was opened: the same one, or an earlier one if the
+    /// table has only been compacted since.
+    ///
+    /// # Errors
+    /// The log cannot be read.
+    pub async fn data_version(&self) -> Result<i64> {
+        let mut version = self.version();
+        while version > 0 && self.operation(version).await?.as_deref() == Some(COMPACTION) {
+            version -= 1;
+        }
+        Ok(version)
+    }
+
+    /// What the commit of a version was, as its information says; none where the log does not go back
+    /// that far.
+    async fn operation(&self, version: i64) -> Result<Option<String>> {
+        let key = format!("{}/_delta_log/{version:020}.json", self.path);
+        let Some(bytes) = self.lake.get_if_exists(&key).await? else { return Ok(None) };
+        let mut actions = bytes.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice(line).ok());
+        Ok(actions.find_map(|action: Value| Some(action.get("commitInfo")?.get("operation")?.as_str()?.to_owned())))
+    }
+
+    /// Identifier of the table: another one if it is removed and made anew.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        self.inner.snapshot().map_or("", |state| state.metadata().id())
+    }
+
+    /// Path below the lake's root.
+    #[must_use]
+    pub fn path(&self) -> &str {
+        &self.path
     }
 
     /// Columns, the partition columns at their place.
@@ -160,7 +198,11 @@ impl Table {
         for (values, group) in groups {
             let scan = self.scan_files(&group, &stored).await?;
             let values = partition_columns.iter().zip(values);
-            scans.push(scan.with_columns(values.map(|(column, value)| self.partition_literal(column, value)).collect::<Vec<_>>()));
+            scans.push(
+                scan.with_columns(
+                    values.map(|(column, value)| self.partition_literal(column, value)).collect::<Vec<_>>(),
+                ),
+            );
         }
         if scans.is_empty() {
             let order: Vec<Expr> = partition_columns.iter().map(|column| col(PlSmallStr::from_str(column))).collect();
@@ -188,10 +230,9 @@ impl Table {
         let literal = match (value, &dtype) {
             (None, _) => lit(NULL),
             (Some(value), DataType::Boolean) => lit(value == "true"),
-            (Some(value), DataType::Date) => lit(value).str().to_date(StrptimeOptions {
-                format: Some("%Y-%m-%d".into()),
-                ..StrptimeOptions::default()
-            }),
+            (Some(value), DataType::Date) => lit(value)
+                .str()
+                .to_date(StrptimeOptions { format: Some("%Y-%m-%d".into()), ..StrptimeOptions::default() }),
             (Some(value), _) => lit(value),
         };
         literal.cast(dtype).alias(PlSmallStr::from_str(column))
@@ -208,18 +249,15 @@ impl Table {
 /// A file cannot be read.
 pub async fn scan_parquet(lake: &Lake, keys: &[String], arguments: ScanArgsParquet) -> Result<LazyFrame> {
     let paths: Option<Vec<_>> = keys.iter().map(|key| lake.local_path(key)).collect();
-    let sources = match paths {
-        Some(paths) => {
-            let paths = paths.into_iter().map(PlRefPath::try_from_pathbuf).collect::<PolarsResult<Vec<_>>>()?;
-            ScanSources::Paths(Buffer::from_iter(paths))
+    let sources = if let Some(paths) = paths {
+        let paths = paths.into_iter().map(PlRefPath::try_from_pathbuf).collect::<PolarsResult<Vec<_>>>()?;
+        ScanSources::Paths(Buffer::from_iter(paths))
+    } else {
+        let mut buffers = Vec::with_capacity(keys.len());
+        for key in keys {
+            buffers.push(Buffer::from_owner(lake.get(key).await?));
         }
-        None => {
-            let mut buffers = Vec::with_capacity(keys.len());
-            for key in keys {
-                buffers.push(Buffer::from_owner(lake.get(key).await?));
-            }
-            ScanSources::Buffers(buffers.into())
-        }
+        ScanSources::Buffers(buffers.into())
     };
     Ok(LazyFrame::scan_parquet_sources(sources, arguments)?)
 }

@@ -48,11 +48,10 @@ pub async fn write(
         .with_row_group_size(Some(ROW_GROUP))
         .finish(&mut rows)?;
     let now = context.now();
-    let folder: String = partition
-        .iter()
-        .map(|(column, value)| format!("{column}={}/", value.as_deref().unwrap_or("__HIVE_DEFAULT_PARTITION__")))
-        .collect();
-    let name = format!("{folder}part-{}.zstd.parquet", new_id(now));
+    let name = format!("part-{}.zstd.parquet", new_id(now));
+    let of_null = "__HIVE_DEFAULT_PARTITION__";
+    let folders = partition.iter().map(|(column, value)| format!("{column}={}", value.as_deref().unwrap_or(of_null)));
+    let name = folders.chain([name]).collect::<Vec<_>>().join("/");
     let size = bytes.len() as i64;
     let statistics = statistics(&rows)?;
     context.lake.put(&format!("{path}/{name}"), bytes).await?;
@@ -82,7 +81,11 @@ fn statistics(rows: &DataFrame) -> Result<Value> {
         }
         nulls.insert(name.clone(), json!(column.null_count()));
         let text = *column.dtype() == DataType::String;
-        if (text && !name.ends_with("_key")) || name == BIRTH_DATE || column.dtype().is_bool() || column.null_count() == column.len() {
+        if (text && !name.ends_with("_key"))
+            || name == BIRTH_DATE
+            || column.dtype().is_bool()
+            || column.null_count() == column.len()
+        {
             continue;
         }
         let series = column.as_materialized_series();
@@ -104,7 +107,8 @@ fn json_value(scalar: &Scalar) -> Option<Value> {
         AnyValue::String(value) => Some(json!(value)),
         AnyValue::StringOwned(value) => Some(json!(value.as_str())),
         AnyValue::Date(days) => {
-            let date = chrono::NaiveDate::from_ymd_opt(1970, 1, 1)?.checked_add_signed(chrono::Duration::days((*days).into()))?;
+            let date = chrono::NaiveDate::from_ymd_opt(1970, 1, 1)?
+                .checked_add_signed(chrono::Duration::days((*days).into()))?;
             Some(json!(date.to_string()))
         }
         AnyValue::Datetime(micros, _, _) | AnyValue::DatetimeOwned(micros, _, _) => {

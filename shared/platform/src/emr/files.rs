@@ -68,10 +68,10 @@ fn folder(context: &Context) -> Result<PathBuf> {
 }
 
 async fn source(path: &Path, name: &str) -> Result<Source> {
-    let unavailable = |reason: String| StageError::SourceUnavailable(format!("extract file `{name}`: {reason}"));
     let metadata = tokio::fs::metadata(path).await.map_err(|error| match error.kind() {
-        ErrorKind::NotFound => unavailable("there is none".to_owned()),
-        kind => unavailable(kind.to_string()),
+        // No number of tries brings a file that was not delivered.
+        ErrorKind::NotFound => StageError::BrokenContract(format!("extract file `{name}`: there is none")),
+        kind => StageError::SourceUnavailable(format!("extract file `{name}`: {kind}")),
     })?;
     let modified = metadata.modified().ok().map(DateTime::<Utc>::from);
     Ok(Source { name: name.to_owned(), size: Some(metadata.len()), last_modified: modified })
@@ -104,5 +104,5 @@ fn watermark(table: &Table<'_>, found: &Found) -> Option<Watermark> {
         return None;
     }
     let from = last_watermark(table);
-    Some(Watermark { column: table.row.watermark.clone(), from, to: found.high.max(from) })
+    Some(Watermark { column: table.row.watermark.clone(), from, to: found.high.max(from), overlap_hash: None })
 }

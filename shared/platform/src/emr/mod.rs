@@ -1,6 +1,7 @@
 //! The hospitals' tables: one extract of one of them, into Parquet that no manifest names yet.
 
 mod files;
+mod sql_server;
 
 use rcm_domain::cdm::Mapping;
 use rcm_domain::load_config::LoadRow;
@@ -36,6 +37,7 @@ pub enum Extract {
 /// The source does not answer, or is not what the configuration says it is.
 pub async fn extract(context: &Context, table: &Table<'_>) -> Result<Extract> {
     match context.settings.sources.emr.kind {
-        EmrKind::Files => files::extract(context, table).await,
+        EmrKind::SqlServer if context.environment.emr_dir.is_none() => sql_server::extract(context, table).await,
+        EmrKind::SqlServer | EmrKind::Files => files::extract(context, table).await,
     }
 }

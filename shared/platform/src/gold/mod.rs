@@ -79,6 +79,7 @@ fn add(work: &mut Work, more: Work) {
     work.commits.extend(more.commits);
     work.rules.extend(more.rules);
     work.checks.extend(more.checks);
+    work.figures.extend(more.figures);
     for note in more.notes {
         if !work.notes.contains(&note) {
             work.notes.push(note);

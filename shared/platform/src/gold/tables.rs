@@ -13,7 +13,12 @@ use crate::lake::Lake;
 const NO_TABLE: i64 = -1;
 
 /// Some tables of the lake by their paths, each as it was when it was opened.
-pub struct Tables(BTreeMap<String, Option<Table>>);
+pub struct Tables(BTreeMap<String, Opened>);
+
+struct Opened {
+    table: Option<Table>,
+    data_version: i64,
+}
 
 impl Tables {
     /// Opens the tables at once; one that is not there is no error.
@@ -22,20 +27,24 @@ impl Tables {
     /// A log cannot be read.
     pub async fn open(lake: &Lake, paths: impl IntoIterator<Item = String>) -> Result<Self> {
         let paths: BTreeSet<String> = paths.into_iter().collect();
-        let tables = try_join_all(paths.iter().map(|path| Table::open(lake, path))).await?;
+        let tables = try_join_all(paths.iter().map(|path| open(lake, path))).await?;
         Ok(Self(paths.into_iter().zip(tables).collect()))
     }
 
     /// The table at a path; none where it is not there or was not asked for.
     #[must_use]
     pub fn get(&self, path: &str) -> Option<&Table> {
-        self.0.get(path)?.as_ref()
+        self.0.get(path)?.table.as_ref()
     }
 
-    /// The version of the table at a path, as a commit that is made from it records it.
+    /// The version of the table at a path, as a commit that is made from it records it. A table that
+    /// was only compacted since is the same to it; one that was removed and made anew is another.
     #[must_use]
     pub fn made_from(&self, path: &str) -> (String, i64) {
-        (path.to_owned(), self.get(path).map_or(NO_TABLE, Table::version))
+        match self.0.get(path) {
+            Some(Opened { table: Some(table), data_version }) => (format!("{path}@{}", table.id()), *data_version),
+            _ => (path.to_owned(), NO_TABLE),
+        }
     }
 
     /// A scan of the table at a path; none where it is not there.
@@ -68,6 +77,15 @@ impl Tables {
         }
         buckets.into_values().collect()
     }
+}
+
+async fn open(lake: &Lake, path: &str) -> Result<Opened> {
+    let table = Table::open(lake, path).await?;
+    let data_version = match &table {
+        Some(table) => table.data_version().await?,
+        None => NO_TABLE,
+    };
+    Ok(Opened { table, data_version })
 }
 
 fn current_files(table: &Table) -> Vec<DataFile> {

@@ -102,7 +102,12 @@ async fn rows(entity: &Entity, table: Option<&Table>, files: &[DataFile]) -> Res
 }
 
 /// Rows of the closed files whose key's history is needed, file by file.
-async fn closed_rows(entity: &'static Entity, table: Option<&Table>, bucket: i32, found: &Triage) -> Result<Vec<Closed>> {
+async fn closed_rows(
+    entity: &'static Entity,
+    table: Option<&Table>,
+    bucket: i32,
+    found: &Triage,
+) -> Result<Vec<Closed>> {
     let mut closed = Vec::new();
     if found.need_history.height() == 0 {
         return Ok(closed);

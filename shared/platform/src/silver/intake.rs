@@ -73,13 +73,7 @@ pub(super) async fn read(
     }
     quarantined.push(DataFrame::empty_with_schema(&quarantine::schema()).lazy());
     let all = |frames: Vec<LazyFrame>| concat(frames, UnionArgs::default())?.collect();
-    Ok(Intake {
-        events: all(events)?,
-        quarantined: all(quarantined)?,
-        keys_seen: all(keys_seen)?,
-        tallies,
-        rules,
-    })
+    Ok(Intake { events: all(events)?, quarantined: all(quarantined)?, keys_seen: all(keys_seen)?, tallies, rules })
 }
 
 async fn scan(context: &Context, load: &Manifest) -> Result<LazyFrame> {
@@ -99,7 +93,8 @@ fn read_load(
     wanted.sort_unstable();
     wanted.dedup();
     wanted.extend([POSITION, MALFORMED]);
-    let raw = scan.select(wanted.into_iter().map(|name| col(PlSmallStr::from_str(name))).collect::<Vec<_>>()).collect()?;
+    let raw =
+        scan.select(wanted.into_iter().map(|name| col(PlSmallStr::from_str(name))).collect::<Vec<_>>()).collect()?;
     let model = to_model(&raw, entity, mapping, load.extracted_at)?;
     let malformed = raw.column(MALFORMED)?.is_not_null();
     let assessment = assess(&model, &malformed, entity, rulebook)?;
@@ -107,13 +102,8 @@ fn read_load(
     let positions = raw.column(POSITION)?.i64()?.clone();
 
     let rows = model.filter(&good)?;
-    let events = scd2::events(
-        &rows,
-        positions.filter(&good)?,
-        entity,
-        (load.sequence as i64, load.load_id.as_str()),
-        buckets,
-    )?;
+    let events =
+        scd2::events(&rows, positions.filter(&good)?, entity, (load.sequence as i64, load.load_id.as_str()), buckets)?;
     let keys = model.column(entity.key)?.clone();
     let failed = if good.all() {
         None

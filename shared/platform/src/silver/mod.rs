@@ -98,11 +98,7 @@ async fn pending(context: &Context, entity: &Entity, table: Option<&Table>) -> R
 }
 
 fn full_extract(load: &Manifest) -> FullExtract {
-    FullExtract {
-        datasource: load.datasource.clone(),
-        sequence: load.sequence as i64,
-        extracted_at: load.extracted_at,
-    }
+    FullExtract { datasource: load.datasource.clone(), sequence: load.sequence as i64, extracted_at: load.extracted_at }
 }
 
 /// Buckets of the table: fixed when it was made.
@@ -199,6 +195,9 @@ fn seen_in(pending: &Pending, intake: &Intake, bucket: i32) -> Result<KeysSeen> 
         return Ok(KeysSeen::none());
     }
     let keys = intake.keys_seen.clone().lazy().filter(col("bucket").eq(lit(bucket)));
-    let keys = keys.select([col("key"), col("datasource"), col("sequence")]).unique(None, UniqueKeepStrategy::Any).collect()?;
+    let keys = keys
+        .select([col("key"), col("datasource"), col("sequence")])
+        .unique(None, UniqueKeepStrategy::Any)
+        .collect()?;
     Ok(KeysSeen { extracts, keys })
 }

@@ -1,12 +1,20 @@
-//! Logs: JSON in Lambda, lines for people elsewhere.
+//! Logs: JSON in Lambda, lines for people elsewhere. Metrics: in Lambda alone.
+
+pub mod metrics;
 
 use tracing_subscriber::EnvFilter;
 
 use crate::config::Environment;
 
+/// The driver of SQL Server logs rows, and what a server says of them, whatever is asked for.
+const SILENCED: &str = "tiberius=off";
+
 /// Starts logging to standard error. A second call changes nothing.
 pub fn start(environment: &Environment) {
-    let filter = EnvFilter::try_new(&environment.log_filter).unwrap_or_else(|_| EnvFilter::new("info"));
+    let mut filter = EnvFilter::try_new(&environment.log_filter).unwrap_or_else(|_| EnvFilter::new("info"));
+    if let Ok(silence) = SILENCED.parse() {
+        filter = filter.add_directive(silence);
+    }
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     let started = if environment.in_lambda {
         builder.json().with_current_span(true).flatten_event(true).try_init()

@@ -1,23 +1,31 @@
 //! The lake's root and everything below it: the only place that joins paths.
 
+mod layers;
+mod s3;
+
 use std::path::{Path as FilePath, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
 use futures::TryStreamExt;
-use object_store::aws::AmazonS3Builder;
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
-use object_store::prefix::PrefixStore;
-use object_store::{DynObjectStore, ObjectMeta, ObjectStore, ObjectStoreExt, PutMode, PutPayload};
+use object_store::{DynObjectStore, ObjectMeta, ObjectStore, ObjectStoreExt, PutMode, PutPayload, WriteMultipart};
 use url::Url;
 
+use crate::config::StoreEnvironment;
 use crate::error::{Result, StageError};
 
 /// Where landed files wait.
 pub const LANDING: &str = "landing";
 /// Where the configuration lies.
 pub const CONFIGS: &str = "configs";
+/// Bytes up to which an object is put with one request.
+const LARGEST_PUT: usize = 32 * 1024 * 1024;
+/// Bytes of one part of a larger one.
+const PART: usize = 8 * 1024 * 1024;
+/// Parts that are sent at the same time.
+const PARTS_AT_ONCE: usize = 8;
 
 /// A lake: one root, and the store that reads and writes below it.
 #[derive(Debug, Clone)]
@@ -36,11 +44,20 @@ pub enum PutOutcome {
 }
 
 impl Lake {
-    /// Opens the lake at `file:///folder` (made if missing) or `s3://bucket/prefix`.
+    /// Opens the lake at `file:///folder` (made if missing) or `s3://bucket/prefix`, the latter as
+    /// the process's environment says.
     ///
     /// # Errors
     /// The URL has another scheme, the folder cannot be made, or the store cannot be set up.
     pub fn open(root: &str) -> Result<Self> {
+        Self::open_with(root, &StoreEnvironment::read()?)
+    }
+
+    /// As [`Lake::open`], in the environment that is given.
+    ///
+    /// # Errors
+    /// As [`Lake::open`].
+    pub fn open_with(root: &str, environment: &StoreEnvironment) -> Result<Self> {
         let bad = |reason: String| StageError::BadConfig(format!("lake `{root}`: {reason}"));
         let root_url = Url::parse(&format!("{}/", root.trim_end_matches('/'))).map_err(|e| bad(e.to_string()))?;
         match root_url.scheme() {
@@ -51,10 +68,8 @@ impl Lake {
                 Ok(Self { root: root_url, store: Arc::new(store), local_root: Some(folder) })
             }
             "s3" => {
-                let bucket = root_url.host_str().ok_or_else(|| bad("has no bucket".to_owned()))?.to_owned();
-                let store = AmazonS3Builder::from_env().with_bucket_name(bucket).build()?;
-                let store = PrefixStore::new(store, root_url.path().trim_matches('/'));
-                Ok(Self { root: root_url, store: Arc::new(store), local_root: None })
+                let store = s3::open(&root_url, environment)?;
+                Ok(Self { root: root_url, store, local_root: None })
             }
             other => Err(bad(format!("the scheme must be file or s3, not {other}"))),
         }
@@ -115,9 +130,20 @@ impl Lake {
         }
     }
 
-    /// Writes an object, in place of one that may be there.
+    /// Writes an object, in place of one that may be there; a large one in parts, so that a part
+    /// that fails is all that has to be sent again.
     pub async fn put(&self, key: &str, bytes: impl Into<Bytes>) -> Result<()> {
-        self.store.put(&path(key), PutPayload::from(bytes.into())).await?;
+        let bytes = bytes.into();
+        if bytes.len() <= LARGEST_PUT {
+            self.store.put(&path(key), PutPayload::from(bytes)).await?;
+            return Ok(());
+        }
+        let mut upload = WriteMultipart::new_with_chunk_size(self.store.put_multipart(&path(key)).await?, PART);
+        for part in (0..bytes.len()).step_by(PART) {
+            upload.wait_for_capacity(PARTS_AT_ONCE).await?;
+            upload.put(bytes.slice(part..bytes.len().min(part + PART)));
+        }
+        upload.finish().await?;
         Ok(())
     }
 

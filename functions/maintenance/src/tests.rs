@@ -1,0 +1,245 @@
+use std::fs;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use polars::prelude::*;
+use rcm_domain::event::{MaintenanceInput, Outcome, StageReport};
+use rcm_platform::bronze::{LoadLog, Manifest, Source};
+use rcm_platform::config::LoadKind;
+use rcm_platform::delta::{self, Change, Table};
+use rcm_platform::gold::Tables;
+use rcm_platform::stage;
+use rcm_platform::testing::TestLake;
+use rcm_platform::{Context, StageError};
+
+use crate::handle;
+
+const PATH: &str = "silver/things";
+
+fn schema() -> Schema {
+    Schema::from_iter([Field::new("thing_key".into(), DataType::String), Field::new("half".into(), DataType::Int32)])
+}
+
+/// Adds a row to one half of the table, in a file and a commit of its own.
+async fn add(context: &Context, number: i64) {
+    let table = Table::open(&context.lake, PATH).await.unwrap();
+    let rows = df!("thing_key" => [format!("T{number}")]).unwrap();
+    let file = delta::write(context, PATH, &rows, &[("half", Some((number % 2).to_string()))]).await.unwrap();
+    let change = Change {
+        schema: &schema(),
+        partition_by: &["half"],
+        properties: &[],
+        add: vec![file],
+        remove: Vec::new(),
+        transactions: vec![("stream".to_owned(), number)],
+        run_id: "run",
+    };
+    delta::commit(&context.lake, PATH, table.as_ref(), change).await.unwrap();
+}
+
+async fn table(context: &Context) -> Table {
+    Table::open(&context.lake, PATH).await.unwrap().unwrap()
+}
+
+/// Keys and halves of all rows.
+async fn rows(context: &Context) -> Vec<String> {
+    let table = table(context).await;
+    let rows = table.scan(table.files()).await.unwrap();
+    let sorted = rows.sort(["thing_key"], SortMultipleOptions::default());
+    let rows = tokio::task::spawn_blocking(move || sorted.collect().unwrap()).await.unwrap();
+    let (keys, halves) = (rows.column("thing_key").unwrap().clone(), rows.column("half").unwrap().clone());
+    let of_row =
+        |row: usize| format!("{} {}", keys.str().unwrap().get(row).unwrap(), halves.i32().unwrap().get(row).unwrap());
+    (0..rows.height()).map(of_row).collect()
+}
+
+async fn maintain(context: &Context) -> StageReport {
+    handle(context.clone(), MaintenanceInput::default()).await.unwrap()
+}
+
+/// Turns the clock to some days after the files were written, which have the machine's time.
+fn wait_from_now(lake: &TestLake, days: i64) {
+    let written = fs::metadata(lake.path("configs/sources.toml")).unwrap().modified().unwrap();
+    let start: DateTime<Utc> = rcm_platform::testing::START.parse().unwrap();
+    lake.wait(DateTime::<Utc>::from(written) - start + TimeDelta::days(days));
+}
+
+/// A table of six files in each of its two halves.
+async fn lake_with_small_files() -> (TestLake, Context) {
+    let lake = TestLake::new();
+    let context = lake.context().await;
+    for number in 0..12 {
+        add(&context, number).await;
+    }
+    (lake, context)
+}
+
+fn data_files(lake: &TestLake) -> usize {
+    lake.files(PATH).iter().filter(|key| key.ends_with(".zstd.parquet")).count()
+}
+
+#[tokio::test]
+async fn small_files_of_a_partition_become_one_and_the_rows_stay() {
+    let (_lake, context) = lake_with_small_files().await;
+    let before = rows(&context).await;
+    let report = maintain(&context).await;
+    assert_eq!((report.outcome, report.commits[0].rows), (Outcome::Done, 12));
+    let after = table(&context).await;
+    let halves: Vec<_> =
+        after.files().iter().map(|file| (file.partition_value("half").unwrap().to_owned(), file.rows())).collect();
+    assert_eq!(after.files().len(), 2, "{halves:?}");
+    assert!(halves.iter().all(|(_, rows)| *rows == 6));
+    assert_eq!(rows(&context).await, before);
+}
+
+#[tokio::test]
+async fn a_second_time_there_is_nothing_to_do() {
+    let (lake, context) = lake_with_small_files().await;
+    maintain(&context).await;
+    let files = lake.files("silver");
+    let report = maintain(&context).await;
+    assert_eq!((report.outcome, report.notes, report.commits), (Outcome::NothingNew, vec![], vec![]));
+    assert_eq!(lake.files("silver"), files);
+}
+
+#[tokio::test]
+async fn a_few_small_files_are_left_as_they_are() {
+    let lake = TestLake::new();
+    let context = lake.context().await;
+    for number in 0..6 {
+        add(&context, number).await;
+    }
+    assert_eq!(maintain(&context).await.outcome, Outcome::NothingNew);
+    assert_eq!(table(&context).await.files().len(), 6);
+}
+
+#[tokio::test]
+async fn what_was_taken_in_is_known_after_compaction_checkpoint_and_cleaning_of_the_log() {
+    let (lake, context) = lake_with_small_files().await;
+    let before = rows(&context).await;
+    maintain(&context).await;
+    wait_from_now(&lake, 91);
+    let report = maintain(&context).await;
+    assert!(report.notes.iter().any(|note| note.contains("log files removed: 12")), "{:?}", report.notes);
+    assert_eq!(table(&context).await.transaction("stream").await.unwrap(), Some(11));
+    assert_eq!(rows(&context).await, before);
+    add(&context, 12).await;
+    assert_eq!(rows(&context).await.len(), 13);
+}
+
+#[tokio::test]
+async fn a_compacted_table_is_no_new_one_to_what_is_made_from_it() {
+    let (_lake, context) = lake_with_small_files().await;
+    let version = async || Tables::open(&context.lake, [PATH.to_owned()]).await.unwrap().made_from(PATH).1;
+    let before = version().await;
+    maintain(&context).await;
+    assert_eq!((version().await, table(&context).await.version()), (before, before + 1));
+    add(&context, 12).await;
+    assert_eq!(version().await, before + 2);
+}
+
+#[tokio::test]
+async fn somebody_elses_commit_is_not_undone_by_a_compaction() {
+    let (_lake, context) = lake_with_small_files().await;
+    let stale = table(&context).await;
+    add(&context, 12).await;
+    let refused = delta::compact(&context, &stale, "run").await.unwrap_err();
+    assert!(matches!(refused, StageError::CommitConflict(_)), "{refused}");
+    assert_eq!(rows(&context).await.len(), 13);
+}
+
+#[tokio::test]
+async fn removed_files_stay_for_the_tables_retention_and_go_after_it() {
+    let (lake, context) = lake_with_small_files().await;
+    maintain(&context).await;
+    assert_eq!(data_files(&lake), 14);
+    wait_from_now(&lake, 29);
+    maintain(&context).await;
+    assert_eq!(data_files(&lake), 14);
+    lake.wait(TimeDelta::days(2));
+    let report = maintain(&context).await;
+    assert!(report.notes.contains(&format!("{PATH}: data files removed: 12")), "{:?}", report.notes);
+    assert_eq!((data_files(&lake), rows(&context).await.len()), (2, 12));
+    let again = maintain(&context).await;
+    assert!(!again.notes.iter().any(|note| note.contains(PATH)), "{:?}", again.notes);
+}
+
+#[tokio::test]
+async fn a_file_that_the_log_does_not_know_goes_only_when_it_is_old() {
+    let lake = TestLake::new();
+    let context = lake.context().await;
+    add(&context, 0).await;
+    lake.write("silver/things/half=0/part-lost.zstd.parquet", "x");
+    lake.write("silver/things/_somebody/else.parquet", "x");
+    wait_from_now(&lake, 29);
+    maintain(&context).await;
+    assert_eq!(data_files(&lake), 2);
+    lake.wait(TimeDelta::days(2));
+    maintain(&context).await;
+    assert_eq!((data_files(&lake), rows(&context).await.len()), (1, 1));
+    assert!(lake.path("silver/things/_somebody/else.parquet").exists());
+}
+
+#[tokio::test]
+async fn a_table_that_cannot_be_read_does_not_stop_the_others() {
+    let (lake, context) = lake_with_small_files().await;
+    lake.write("gold/broken/_delta_log/00000000000000000000.json", "no JSON");
+    handle(context.clone(), MaintenanceInput::default()).await.unwrap_err();
+    assert_eq!(table(&context).await.files().len(), 2);
+}
+
+async fn load(context: &Context, sequence: u64, data_key: &str) {
+    let now = context.now();
+    let manifest = Manifest {
+        load_id: sequence.to_string(),
+        run_id: "r".to_owned(),
+        stream: "claims".to_owned(),
+        sequence,
+        entity: "claims".to_owned(),
+        datasource: "hos-a".to_owned(),
+        kind: LoadKind::Upsert,
+        source: Source { name: "landing/claims/a.csv".to_owned(), size: None, last_modified: None },
+        content_hash: "c".to_owned(),
+        rows: 1,
+        malformed: 0,
+        watermark: None,
+        extracted_at: now,
+        data_files: vec![data_key.to_owned()],
+        unmapped_columns: Vec::new(),
+        started_at: now,
+        finished_at: now,
+    };
+    LoadLog::new(&context.lake, "claims").commit(&manifest).await.unwrap();
+}
+
+#[tokio::test]
+async fn data_of_bronze_that_no_load_names_goes_when_it_is_old_and_a_loads_own_never() {
+    let lake = TestLake::new();
+    let context = lake.context().await;
+    for name in ["named", "lost"] {
+        lake.write(&format!("bronze/claims/data/{name}.parquet"), "x");
+    }
+    load(&context, 1, "bronze/claims/data/named.parquet").await;
+    wait_from_now(&lake, 29);
+    assert_eq!(maintain(&context).await.outcome, Outcome::NothingNew);
+    lake.wait(TimeDelta::days(2));
+    let notes = maintain(&context).await.notes;
+    assert!(notes.contains(&"bronze/claims: data files of no load removed: 1".to_owned()), "{notes:?}");
+    assert_eq!(lake.files("bronze/claims/data"), ["bronze/claims/data/named.parquet"]);
+}
+
+#[tokio::test]
+async fn reports_that_nobody_folded_go_when_they_are_old() {
+    let lake = TestLake::new();
+    let context = lake.context().await;
+    lake.write(&format!("{}/run/plan--a.json", stage::REPORTS), "{}");
+    maintain(&context).await;
+    // The old one, and the report of the call above.
+    assert_eq!(lake.files(stage::REPORTS).len(), 2);
+    wait_from_now(&lake, 31);
+    assert_eq!(maintain(&context).await.notes, ["audit/_reports: reports removed: 2"]);
+}
+
+#[tokio::test]
+async fn an_empty_lake_needs_nothing() {
+    assert_eq!(maintain(&TestLake::new().context().await).await.outcome, Outcome::NothingNew);
+}

@@ -1,0 +1,118 @@
+//! The NPI registry → bronze: the identifiers of the lake's providers, and the configured searches.
+
+mod due;
+mod search;
+#[cfg(test)]
+mod tests;
+
+use futures::{StreamExt, TryStreamExt};
+use rcm_domain::cdm::NPI;
+use rcm_domain::event::{Outcome, StageInput, StageReport};
+use rcm_platform::bronze_rows::{self, Row};
+use rcm_platform::config::{self, LoadKind, NpiSearch};
+use rcm_platform::http::npi::{COLUMNS, Provider, Registry};
+use rcm_platform::load::Subject;
+use rcm_platform::stage::{self, Failure, Work};
+use rcm_platform::{Context, StageError};
+
+/// Datasource of the registry's loads: the mapping in `configs/cdm`.
+const DATASOURCE: &str = "npi";
+/// Identifiers per load: what was asked for so far stays when the registry fails.
+const NUMBERS_PER_LOAD: usize = 500;
+const NUMBERS_SOURCE: &str = "NPI registry: identifiers of the providers";
+
+/// Asks the registry for what is due and makes a load of every search, and of every 500
+/// identifiers. Nothing is asked twice: what silver does not have yet but bronze has, counts.
+///
+/// # Errors
+/// The registry does not answer (`SourceUnavailable`, `Timeout`, `Throttled`: what was asked for
+/// until then is loaded), or is not what it should be (`BrokenContract`).
+pub async fn handle(context: Context, input: StageInput) -> Result<StageReport, StageError> {
+    stage::report(&context, "npi-pull", &input.run_id, NPI.name, pull(&context, &input.run_id)).await
+}
+
+async fn pull(context: &Context, run_id: &str) -> Result<Work, Failure> {
+    let Some(options) = &context.settings.sources.npi else {
+        let notes = vec!["configs/sources.toml has no [npi]: the NPI registry was not asked".to_owned()];
+        return Ok(Work { outcome: Some(Outcome::Skipped), notes, ..Work::default() });
+    };
+    let pull = Pull { context, options, registry: Registry::new(context, options)?, run_id };
+    let mut work = Work::default();
+    match pull.everything(&mut work).await {
+        Ok(()) if work.loads.is_empty() => Ok(Work { outcome: Some(Outcome::NothingNew), ..work }),
+        Ok(()) => Ok(Work { outcome: Some(Outcome::Done), ..work }),
+        Err(error) => Err(Failure { error, work }),
+    }
+}
+
+/// One pull of the registry.
+struct Pull<'a> {
+    context: &'a Context,
+    options: &'a config::Npi,
+    registry: Registry,
+    run_id: &'a str,
+}
+
+impl Pull<'_> {
+    async fn everything(&self, work: &mut Work) -> Result<(), StageError> {
+        for search in due::searches(self.context, self.options, source_name).await? {
+            self.search(search, work).await?;
+        }
+        let numbers = due::numbers(self.context, self.options).await?;
+        if numbers.is_empty() {
+            work.notes.push("every provider's identifier is known, and known recently".to_owned());
+        }
+        for numbers in numbers.chunks(NUMBERS_PER_LOAD) {
+            self.look_up(numbers, work).await?;
+        }
+        Ok(())
+    }
+
+    async fn search(&self, search: &NpiSearch, work: &mut Work) -> Result<(), StageError> {
+        let found = search::all(&self.registry, self.options, search).await?;
+        if found.cut_off > 0 {
+            work.notes.push(format!(
+                "{}: {} parts are deeper than the registry shows and cannot be cut further; narrow the search",
+                source_name(search),
+                found.cut_off
+            ));
+        }
+        self.load(source_name(search), found.providers, work).await
+    }
+
+    async fn look_up(&self, numbers: &[String], work: &mut Work) -> Result<(), StageError> {
+        let asked = numbers.iter().cloned().map(|number| async move { self.registry.look_up(&number).await });
+        let answers = futures::stream::iter(asked.collect::<Vec<_>>()).buffered(self.options.http.concurrency.max(1));
+        let providers: Vec<Provider> = answers.try_collect().await?;
+        let not_active = |status: &str| providers.iter().filter(|provider| provider.status == status).count();
+        for status in ["unknown", "deactivated"] {
+            if not_active(status) > 0 {
+                work.notes.push(format!("{} identifiers are {status}", not_active(status)));
+            }
+        }
+        self.load(NUMBERS_SOURCE.to_owned(), providers, work).await
+    }
+
+    async fn load(&self, source_name: String, providers: Vec<Provider>, work: &mut Work) -> Result<(), StageError> {
+        let subject = Subject {
+            run_id: self.run_id,
+            stream: NPI.name,
+            entity: NPI.name,
+            datasource: DATASOURCE,
+            kind: LoadKind::Upsert,
+            started_at: self.context.now(),
+        };
+        let rows: Vec<Row> = providers.into_iter().map(Provider::into_row).collect();
+        let loaded = bronze_rows::load(self.context, &subject, source_name, &COLUMNS, &rows).await?;
+        work.loads.extend(loaded.loads);
+        work.notes.extend(loaded.notes);
+        Ok(())
+    }
+}
+
+/// What the manifest of a search's load says it was read from.
+fn source_name(search: &NpiSearch) -> String {
+    let criteria = search.criteria();
+    let criteria: Vec<String> = criteria.into_iter().map(|(name, value)| format!("{name} = {value}")).collect();
+    format!("NPI registry: {}", criteria.join(", "))
+}

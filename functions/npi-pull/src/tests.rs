@@ -1,0 +1,270 @@
+use std::collections::HashMap;
+
+use chrono::TimeDelta;
+use rcm_domain::cdm::PROVIDERS;
+use rcm_platform::bronze_rows;
+use rcm_platform::gold::Tables;
+use rcm_platform::lake;
+use rcm_platform::testing::TestLake;
+use rstest::rstest;
+use serde_json::{Value, json};
+use wiremock::matchers::{any, query_param};
+use wiremock::{Mock, MockServer, Request, Respond, ResponseTemplate};
+
+use super::*;
+
+/// A registry of made-up entries that pages, and shows 1,200 results of a search at most.
+struct Entries(Vec<Value>);
+
+impl Respond for Entries {
+    fn respond(&self, request: &Request) -> ResponseTemplate {
+        let query: HashMap<String, String> = request.url.query_pairs().into_owned().collect();
+        assert_eq!(query["version"], "2.1");
+        let number = |name: &str| query.get(name).map_or(0, |text| text.parse().unwrap());
+        let fits = |entry: &&Value| {
+            let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+            query.iter().all(|(name, wanted)| match name.as_str() {
+                "number" => text(&entry["number"]) == *wanted,
+                "state" => text(&entry["addresses"][0]["state"]) == *wanted,
+                "postal_code" => text(&entry["addresses"][0]["postal_code"]).starts_with(wanted.trim_end_matches('*')),
+                "enumeration_type" => text(&entry["enumeration_type"]) == *wanted,
+                "taxonomy_description" => text(&entry["taxonomies"][0]["desc"]) == *wanted,
+                _ => true,
+            })
+        };
+        let (limit, skip) = (number("limit").clamp(10, 200), number("skip").min(1000));
+        let page: Vec<&Value> = self.0.iter().filter(fits).skip(skip).take(limit).collect();
+        ResponseTemplate::new(200).set_body_json(json!({"result_count": page.len(), "results": page}))
+    }
+}
+
+/// Entry of a made-up person.
+fn entry(number: usize, postal_code: &str) -> Value {
+    json!({
+        "number": number.to_string(), "enumeration_type": "NPI-1", "last_updated_epoch": "1700000000000",
+        "basic": {"first_name": "QUILLON", "last_name": "FICTOR", "status": "A", "last_updated": "2023-11-14"},
+        "addresses": [{"address_purpose": "LOCATION", "state": "ZZ", "postal_code": postal_code}],
+        "taxonomies": [{"desc": "Fabulist", "primary": true}],
+    })
+}
+
+fn errors(field: &str, number: &str) -> ResponseTemplate {
+    let error = json!({"field": field, "number": number, "description": "made up"});
+    ResponseTemplate::new(200).set_body_json(json!({"Errors": [error]}))
+}
+
+async fn registry(entries: Vec<Value>) -> MockServer {
+    let server = MockServer::start().await;
+    Mock::given(any()).respond_with(Entries(entries)).with_priority(9).mount(&server).await;
+    server
+}
+
+/// A lake that asks this server, and searches for this.
+fn lake(server: &MockServer, search: &str) -> TestLake {
+    let lake = TestLake::new();
+    let npi = format!(
+        "\n[npi]\nbase_url = \"{}/api/\"\n{search}\n[npi.http]\nrequests_per_second = 100000.0\ntries = 2\n\
+         first_pause_seconds = 0.001\n",
+        server.uri()
+    );
+    lake.write("configs/sources.toml", lake.read("configs/sources.toml") + &npi);
+    lake
+}
+
+/// Brings providers with these identifiers to silver.
+async fn providers(lake: &TestLake, numbers: &[String]) {
+    let columns = ["ProviderID", "FirstName", "LastName", "Specialization", "DeptID", "NPI"];
+    let row = |(index, number): (usize, &String)| {
+        let fields = [&format!("H1-PROV{index}"), "Quillon", "Fictor", "Fabulism", "DEPT1", number];
+        Row::Fields(fields.map(|field| Some(field.to_owned())).into())
+    };
+    let rows: Vec<Row> = numbers.iter().enumerate().map(row).collect();
+    let context = lake.context().await;
+    let subject = Subject {
+        run_id: "run-0",
+        stream: "hosa/providers",
+        entity: PROVIDERS.name,
+        datasource: "hos-a",
+        kind: LoadKind::Snapshot,
+        started_at: context.now(),
+    };
+    bronze_rows::load(&context, &subject, "made up".to_owned(), &columns, &rows).await.unwrap();
+    silver_providers::handle(context, input()).await.unwrap();
+}
+
+fn numbers(count: usize) -> Vec<String> {
+    (0..count).map(|index| (1_000_000_000 + index).to_string()).collect()
+}
+
+fn input() -> StageInput {
+    StageInput { run_id: "run-1".to_owned(), as_of: None }
+}
+
+async fn run(lake: &TestLake) -> Result<StageReport, StageError> {
+    handle(lake.context().await, input()).await
+}
+
+async fn requests(server: &MockServer) -> usize {
+    server.received_requests().await.unwrap().len()
+}
+
+/// Identifier and status of the current rows of silver.
+async fn silver(lake: &TestLake) -> Vec<(String, String)> {
+    use polars::prelude::*;
+    let context = lake.context().await;
+    silver_npi::handle(context.clone(), input()).await.unwrap();
+    let path = lake::silver(NPI.name);
+    let tables = Tables::open(&context.lake, [path.clone()]).await.unwrap();
+    let rows = tables.scan_current(&path).await.unwrap().unwrap().sort(["npi"], SortMultipleOptions::default());
+    let rows = rows.collect().unwrap();
+    let texts = |name: &str| -> Vec<String> {
+        rows.column(name).unwrap().str().unwrap().iter().map(|text| text.unwrap().to_owned()).collect()
+    };
+    texts("npi").into_iter().zip(texts("status")).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_registry_that_is_not_configured_is_left_out_and_said_so() {
+    let report = run(&TestLake::new()).await.unwrap();
+    assert_eq!(report.outcome, Outcome::Skipped);
+    assert!(report.notes[0].contains("no [npi]"), "{:?}", report.notes);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_providers_there_is_nothing_to_ask() {
+    let server = registry(Vec::new()).await;
+    assert_eq!(run(&lake(&server, "")).await.unwrap().outcome, Outcome::NothingNew);
+    assert_eq!(requests(&server).await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_identifier_is_asked_for_once_until_the_answer_is_old() {
+    let server = registry(vec![entry(1_000_000_000, "00501"), entry(1_000_000_001, "00501")]).await;
+    let lake = lake(&server, "");
+    let wanted = ["1000000001", "1000000000", "1000000001", "12345", "NULL", ""].map(str::to_owned);
+    providers(&lake, &wanted).await;
+    assert_eq!(run(&lake).await.unwrap().loads[0].read, 2);
+
+    assert_eq!(run(&lake).await.unwrap().outcome, Outcome::NothingNew, "bronze has them");
+    let active = || "active".to_owned();
+    assert_eq!(silver(&lake).await, [("1000000000".to_owned(), active()), ("1000000001".to_owned(), active())]);
+    assert_eq!(run(&lake).await.unwrap().outcome, Outcome::NothingNew, "silver has them");
+    assert_eq!(requests(&server).await, 2);
+
+    lake.wait(TimeDelta::days(31));
+    assert_eq!(run(&lake).await.unwrap().loads[0].read, 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_that_says_the_same_again_makes_no_version_but_is_recent() {
+    let server = registry(vec![entry(1_000_000_000, "00501")]).await;
+    let lake = lake(&server, "");
+    providers(&lake, &numbers(1)).await;
+    for _ in 0..2 {
+        run(&lake).await.unwrap();
+        silver(&lake).await;
+        lake.wait(TimeDelta::days(31));
+    }
+    lake.wait(TimeDelta::days(-10));
+    assert_eq!(run(&lake).await.unwrap().outcome, Outcome::NothingNew);
+    assert_eq!(silver(&lake).await.len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn deactivated_and_unknown_identifiers_are_recorded_as_such() {
+    let server = registry(vec![entry(1_000_000_000, "00501")]).await;
+    for (number, answer) in [("1000000001", errors("number", "15")), ("1000000002", errors("number", "06"))] {
+        Mock::given(query_param("number", number)).respond_with(answer).mount(&server).await;
+    }
+    let lake = lake(&server, "");
+    providers(&lake, &numbers(4)).await;
+    let report = run(&lake).await.unwrap();
+    assert!(report.notes.contains(&"2 identifiers are unknown".to_owned()), "{:?}", report.notes);
+    let expected = ["active", "deactivated", "unknown", "unknown"];
+    let statuses: Vec<String> = silver(&lake).await.into_iter().map(|(_, status)| status).collect();
+    assert_eq!(statuses, expected);
+}
+
+#[rstest]
+#[case::no_criteria(errors("generic", "04"), "BrokenContract")]
+#[case::neither_results_nor_errors(ResponseTemplate::new(200).set_body_json(json!({})), "BrokenContract")]
+#[case::not_found(ResponseTemplate::new(404), "BrokenContract")]
+#[case::out_of_order(ResponseTemplate::new(503), "SourceUnavailable")]
+#[case::throttled(ResponseTemplate::new(429), "Throttled")]
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_that_is_none_leaves_no_load(#[case] answer: ResponseTemplate, #[case] expected: &str) {
+    let server = registry(vec![entry(1_000_000_000, "00501")]).await;
+    Mock::given(query_param("number", "1000000001")).respond_with(answer).mount(&server).await;
+    let lake = lake(&server, "");
+    providers(&lake, &numbers(3)).await;
+    assert_eq!(run(&lake).await.unwrap_err().name(), expected);
+    assert_eq!(lake.files("bronze/npi"), [""; 0]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_asked_for_before_the_registry_failed_stays() {
+    let count = NUMBERS_PER_LOAD + 2;
+    let server = registry((0..count).map(|index| entry(1_000_000_000 + index, "00501")).collect()).await;
+    let last = (1_000_000_000 + count - 1).to_string();
+    let broken = ResponseTemplate::new(500);
+    Mock::given(query_param("number", &last)).respond_with(broken).up_to_n_times(2).mount(&server).await;
+    let lake = lake(&server, "");
+    providers(&lake, &numbers(count)).await;
+    assert_eq!(run(&lake).await.unwrap_err().name(), "SourceUnavailable");
+    assert_eq!(lake.loads("npi").await.iter().map(|load| load.rows).collect::<Vec<_>>(), [NUMBERS_PER_LOAD as u64]);
+    assert_eq!(run(&lake).await.unwrap().loads[0].read, 2);
+    assert_eq!(silver(&lake).await.len(), count);
+}
+
+const IN_ZZ: &str = "[[npi.searches]]\nstate = \"ZZ\"\n";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_search_is_read_page_by_page_and_again_when_it_is_old() {
+    let server = registry((0..450).map(|index| entry(1_000_000_000 + index, "00501")).collect()).await;
+    let lake = lake(&server, IN_ZZ);
+    let report = run(&lake).await.unwrap();
+    assert_eq!((report.loads[0].read, requests(&server).await), (450, 3));
+    assert_eq!(lake.loads("npi").await[0].source.name, "NPI registry: state = ZZ");
+    assert_eq!(run(&lake).await.unwrap().outcome, Outcome::NothingNew);
+    lake.wait(TimeDelta::days(31));
+    assert_eq!(run(&lake).await.unwrap().loads[0].read, 450);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_search_found_is_not_asked_for_again() {
+    let server = registry(vec![entry(1_000_000_000, "00501")]).await;
+    let lake = lake(&server, IN_ZZ);
+    providers(&lake, &numbers(1)).await;
+    run(&lake).await.unwrap();
+    assert_eq!((requests(&server).await, lake.loads("npi").await.len()), (1, 1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_search_deeper_than_the_registry_shows_is_cut_until_all_is_seen() {
+    let postal_code = |index: usize| format!("30{:03}1234", index % 400);
+    let entries = (0..3000).map(|index| entry(1_000_000_000 + index, &postal_code(index)));
+    let server = registry(entries.collect()).await;
+    let lake = lake(&server, IN_ZZ);
+    let report = run(&lake).await.unwrap();
+    assert_eq!(report.loads[0].read, 3000);
+    assert_eq!(silver(&lake).await.len(), 3000);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_search_that_nothing_cuts_says_what_it_could_not_see() {
+    let server = registry((0..1300).map(|index| entry(1_000_000_000 + index, "30318")).collect()).await;
+    let search = "[[npi.searches]]\npostal_code = \"30318\"\ntaxonomy_description = \"Fabulist\"\n";
+    let report = run(&lake(&server, search)).await.unwrap();
+    assert_eq!(report.loads[0].read, 1200);
+    assert!(report.notes[0].contains("1 parts are deeper than the registry shows"), "{:?}", report.notes);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_search_that_the_registry_refuses_leaves_no_load() {
+    let server = registry(Vec::new()).await;
+    Mock::given(query_param("state", "ZZ")).respond_with(errors("state", "09")).mount(&server).await;
+    let lake = lake(&server, IN_ZZ);
+    let error = run(&lake).await.unwrap_err();
+    assert_eq!(error.to_string(), "broken contract: NPI registry: answers error 09 for `state`");
+    assert_eq!(lake.loads("npi").await, []);
+}

@@ -1,0 +1,99 @@
+//! Stand-ins of the registries that a lake asks over HTTP, on this machine and for the demo alone:
+//! what they say is made up.
+
+mod icd;
+mod npi;
+mod server;
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use rcm_platform::config::{Http, Icd, Npi, NpiSearch, Sources};
+use serde_json::json;
+
+use self::server::Server;
+
+/// Name of the secret of the ICD API.
+const SECRET: &str = "demo-icd-api";
+
+/// Both registries, until this value is dropped.
+#[derive(Debug)]
+pub struct StandIns {
+    npi: Server,
+    icd: Server,
+}
+
+impl StandIns {
+    /// Starts both. The NPI registry knows the providers in the extracts `<emr>/<datasource>/providers.csv`.
+    ///
+    /// # Errors
+    /// An extract cannot be read, or no port is free.
+    pub async fn start(emr: &Path) -> io::Result<Self> {
+        let entries = npi::Entries::of_extracts(emr)?;
+        Ok(Self {
+            npi: Server::start(move |request| entries.answer(request)).await?,
+            icd: Server::start(icd::answer).await?,
+        })
+    }
+
+    /// Where the NPI registry stands.
+    #[must_use]
+    pub fn npi_url(&self) -> String {
+        self.npi.url()
+    }
+
+    /// Where the ICD API stands.
+    #[must_use]
+    pub fn icd_url(&self) -> String {
+        self.icd.url()
+    }
+
+    /// What they are and where, for a person.
+    #[must_use]
+    pub fn describe(&self) -> String {
+        format!(
+            "\nMade-up registries answer over HTTP on this machine while the demo runs\n  \
+             NPI registry: {}\n  ICD API:      {}\n",
+            self.npi_url(),
+            self.icd_url()
+        )
+    }
+
+    /// Makes a lake's sources ask the stand-ins.
+    pub fn configure(&self, sources: &mut Sources) {
+        let http = Http { concurrency: 8, requests_per_second: 2_000.0, ..Http::default() };
+        let search = NpiSearch {
+            state: Some(npi::STATE.to_owned()),
+            taxonomy_description: Some("Cardiology".to_owned()),
+            ..NpiSearch::default()
+        };
+        sources.npi = Some(Npi {
+            base_url: format!("{}/api/", self.npi_url()),
+            max_age_days: 30,
+            searches: vec![search],
+            taxonomies: Vec::new(),
+            http: http.clone(),
+        });
+        sources.icd = Some(Icd {
+            base_url: self.icd_url(),
+            token_url: Some(format!("{}{}", self.icd_url(), icd::TOKEN_PATH)),
+            secret: Some(SECRET.to_owned()),
+            release: icd::RELEASE.to_owned(),
+            language: "en".to_owned(),
+            chapters: vec!["IV".to_owned(), "IX".to_owned()],
+            max_age_days: 180,
+            http,
+        });
+    }
+
+    /// Writes the file with the secret that [`Self::configure`] names, and answers its path.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn write_secret(&self, folder: &Path) -> io::Result<PathBuf> {
+        let path = folder.join("secrets.json");
+        let secret = json!({SECRET: {"client_id": icd::CLIENT_ID, "client_secret": icd::CLIENT_SECRET}});
+        std::fs::write(&path, secret.to_string())?;
+        Ok(path)
+    }
+}

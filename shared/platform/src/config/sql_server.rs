@@ -1,0 +1,101 @@
+//! `[emr.sql_server]` of `configs/sources.toml`: how the hospitals' databases are read.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::Deserialize;
+
+/// How SQL Server databases are read.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct SqlServer {
+    /// What a connection says that it will do.
+    pub application_intent: ApplicationIntent,
+    /// Seconds that a connection may take until it is logged in.
+    pub connect_timeout_seconds: u64,
+    /// Seconds that a statement may keep us waiting for its first rows, or for more of them.
+    pub statement_timeout_seconds: u64,
+    /// Times that an extract is tried again after a lost connection, a deadlock or a database that
+    /// asks for patience.
+    pub retries: u32,
+    /// Milliseconds before the first of these tries; each later one waits twice as long.
+    pub retry_pause_ms: u64,
+    /// What is particular to a database, by its name in `load_config.csv`.
+    pub databases: BTreeMap<String, Database>,
+}
+
+/// What a connection says that it will do.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ApplicationIntent {
+    /// Only read, so that an availability group may send it to a readable replica.
+    #[default]
+    ReadOnly,
+    /// Anything, so that it stays on the primary.
+    ReadWrite,
+}
+
+/// How one database is reached.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Database {
+    /// Name or ARN of its secret; the database's own name where none is given.
+    pub secret: Option<String>,
+    pub encrypt: Encrypt,
+    /// Take any certificate. Passwords and patients' data then go to whoever answers.
+    pub trust_server_certificate: bool,
+}
+
+/// What goes encrypted.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Encrypt {
+    /// Everything, after a first message that says so.
+    #[default]
+    Required,
+    /// Everything from the first byte on, as SQL Server 2022 can.
+    Strict,
+    /// Nothing, not even the password.
+    Off,
+}
+
+impl Default for SqlServer {
+    fn default() -> Self {
+        Self {
+            application_intent: ApplicationIntent::default(),
+            connect_timeout_seconds: 15,
+            statement_timeout_seconds: 300,
+            retries: 4,
+            retry_pause_ms: 1000,
+            databases: BTreeMap::new(),
+        }
+    }
+}
+
+impl SqlServer {
+    /// How a database is reached.
+    #[must_use]
+    pub fn database(&self, name: &str) -> Database {
+        self.databases.get(name).cloned().unwrap_or_default()
+    }
+
+    /// Time that a connection may take until it is logged in.
+    #[must_use]
+    pub fn connect_timeout(&self) -> Duration {
+        Duration::from_secs(self.connect_timeout_seconds)
+    }
+
+    /// Time that a statement may keep us waiting.
+    #[must_use]
+    pub fn statement_timeout(&self) -> Duration {
+        Duration::from_secs(self.statement_timeout_seconds)
+    }
+}
+
+impl Database {
+    /// Name or ARN of the secret of the database of this name.
+    #[must_use]
+    pub fn secret<'a>(&'a self, name: &'a str) -> &'a str {
+        self.secret.as_deref().unwrap_or(name)
+    }
+}

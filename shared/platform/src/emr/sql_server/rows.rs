@@ -1,0 +1,150 @@
+//! From statements to the batches of one load, over one connection or several at once.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicI64;
+
+use arrow_array::RecordBatch;
+use arrow_schema::SchemaRef;
+use futures::TryStreamExt;
+use sha2::{Digest, Sha256};
+use tiberius::{QueryItem, Row};
+use tokio::sync::mpsc::Sender;
+use tokio::task::JoinSet;
+
+use super::batch::{self, BatchBuilder};
+use super::column::Column;
+use super::connection::Client;
+use super::failure::{Step, explain};
+use super::moment;
+use super::query::{Statement, Window};
+use crate::error::{Result, StageError};
+
+/// What all shards of a load have in common.
+#[derive(Debug)]
+pub(super) struct Reading {
+    /// The database and the table, for messages.
+    pub(super) place: String,
+    pub(super) columns: Vec<Column>,
+    pub(super) window: Option<Window>,
+    positions: AtomicI64,
+    schema: SchemaRef,
+}
+
+/// What was found among the rows.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Found {
+    pub(super) all: Tally,
+    /// Those that the next load reads again if nothing newer comes.
+    pub(super) read_again: Tally,
+    /// Rows whose watermark is in the future.
+    pub(super) ahead: u64,
+}
+
+/// Rows, whatever their order: a table has none, and shards come as they come.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Tally {
+    pub(super) rows: u64,
+    /// Sum of the rows' hashes.
+    sum: u128,
+}
+
+impl Reading {
+    pub(super) fn new(place: String, columns: Vec<Column>, window: Option<Window>) -> Self {
+        let schema = batch::schema(&columns);
+        Self { place, columns, window, positions: AtomicI64::new(0), schema }
+    }
+
+    /// Hash of some rows of the table, in hexadecimal.
+    pub(super) fn hash(&self, rows: Tally) -> String {
+        let mut hash = Sha256::new_with_prefix(format!("{:?}", self.schema));
+        hash.update(rows.rows.to_le_bytes());
+        hash.update(rows.sum.to_le_bytes());
+        format!("{:x}", hash.finalize())
+    }
+}
+
+/// Sends the rows of all statements, an empty batch with their columns first. The first error ends
+/// all of them.
+///
+/// # Errors
+/// A connection is lost, a statement fails, or a row is not what the table's columns say.
+pub(super) async fn send(
+    reading: Arc<Reading>,
+    shards: Vec<(Client, Statement)>,
+    batches: Sender<RecordBatch>,
+) -> Result<Found> {
+    let empty = RecordBatch::new_empty(Arc::clone(&reading.schema));
+    batches.send(empty).await.map_err(|_| writer_stopped())?;
+    let mut tasks = JoinSet::new();
+    for (client, statement) in shards {
+        tasks.spawn(send_shard(Arc::clone(&reading), client, statement, batches.clone()));
+    }
+    let mut found = Found::default();
+    while let Some(ended) = tasks.join_next().await {
+        found.add(&ended.map_err(|_| StageError::SourceUnavailable("a reading task stopped".to_owned()))??);
+    }
+    Ok(found)
+}
+
+async fn send_shard(
+    reading: Arc<Reading>,
+    mut client: Client,
+    statement: Statement,
+    batches: Sender<RecordBatch>,
+) -> Result<Found> {
+    let failed = |error: &tiberius::error::Error| explain(&reading.place, Step::ReadingRows, error);
+    let mut found = Found::default();
+    let mut builder = BatchBuilder::new(&reading.columns, Arc::clone(&reading.schema));
+    let watermark = reading.window.as_ref().and_then(|window| {
+        let index = reading.columns.iter().position(|column| *column == window.column)?;
+        Some((window, index))
+    });
+    let mut answer = statement.into_query().query(&mut client).await.map_err(|error| failed(&error))?;
+    while let Some(item) = answer.try_next().await.map_err(|error| failed(&error))? {
+        let QueryItem::Row(row) = item else { continue };
+        let hash = builder.push(&row)?;
+        found.take(&row, hash, watermark);
+        if builder.is_full() {
+            batches.send(builder.finish(&reading.positions)?).await.map_err(|_| writer_stopped())?;
+        }
+    }
+    if !builder.is_empty() {
+        batches.send(builder.finish(&reading.positions)?).await.map_err(|_| writer_stopped())?;
+    }
+    Ok(found)
+}
+
+/// The writer's own error goes before this one.
+fn writer_stopped() -> StageError {
+    StageError::Storage("the writer stopped".to_owned())
+}
+
+impl Found {
+    fn take(&mut self, row: &Row, hash: u128, watermark: Option<(&Window, usize)>) {
+        self.all.take(hash);
+        let Some((window, index)) = watermark else { return };
+        let Some(moment) = row.get_column_data(index).ok().and_then(moment::read) else { return };
+        self.ahead += u64::from(moment > window.until);
+        if window.is_read_again(moment) {
+            self.read_again.take(hash);
+        }
+    }
+
+    fn add(&mut self, other: &Self) {
+        self.all.add(other.all);
+        self.read_again.add(other.read_again);
+        self.ahead += other.ahead;
+    }
+}
+
+impl Tally {
+    fn take(&mut self, hash: u128) {
+        self.rows += 1;
+        self.sum = self.sum.wrapping_add(hash);
+    }
+
+    fn add(&mut self, other: Self) {
+        self.rows += other.rows;
+        self.sum = self.sum.wrapping_add(other.sum);
+    }
+}

@@ -1,0 +1,85 @@
+//! By which name an error of the store goes: whether another try may help, and when.
+
+use std::error::Error;
+use std::io;
+
+use object_store::client::{HttpError, HttpErrorKind};
+
+use crate::error::StageError;
+
+/// What a store that asks for patience answers, in the words of the errors that quote it.
+const THROTTLED: [&str; 5] =
+    ["SlowDown", "status code: 503", "status code: 429", "TooManyRequests", "RequestLimitExceeded"];
+
+/// The stage's error for one that came from the store, directly or through those who use it. The
+/// store has tried again by itself before it answers one that may pass.
+pub(crate) fn of(message: String, error: &(dyn Error + 'static)) -> StageError {
+    if causes(error).any(is_refusal) {
+        return StageError::BadConfig(message);
+    }
+    if causes(error).any(is_timeout) {
+        return StageError::Timeout(message);
+    }
+    if THROTTLED.iter().any(|answer| message.contains(answer)) {
+        return StageError::Throttled(message);
+    }
+    StageError::Storage(message)
+}
+
+/// An error and what caused it, down to the first cause.
+fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+    let mut next = Some(error);
+    std::iter::from_fn(move || {
+        let error = next?;
+        next = error.source();
+        Some(error)
+    })
+}
+
+/// Whether the store knows us and says no, or does not know us: rights have to be changed.
+fn is_refusal(error: &(dyn Error + 'static)) -> bool {
+    use object_store::Error as E;
+    matches!(error.downcast_ref::<E>(), Some(E::PermissionDenied { .. } | E::Unauthenticated { .. }))
+}
+
+fn is_timeout(error: &(dyn Error + 'static)) -> bool {
+    let in_http = error.downcast_ref::<HttpError>().is_some_and(|error| error.kind() == HttpErrorKind::Timeout);
+    in_http || error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::TimedOut)
+}
+
+#[cfg(test)]
+mod tests {
+    use deltalake::DeltaTableError;
+    use parquet::errors::ParquetError;
+    use rstest::rstest;
+
+    use super::*;
+
+    fn generic(source: impl Into<Box<dyn Error + Send + Sync>>) -> object_store::Error {
+        object_store::Error::Generic { store: "S3", source: source.into() }
+    }
+
+    fn timeout() -> object_store::Error {
+        generic(HttpError::new(HttpErrorKind::Timeout, io::Error::other("no answer")))
+    }
+
+    #[rstest]
+    #[case::slow_down(generic("Server returned non-2xx status code: 503 Service Unavailable: SlowDown"), "Throttled")]
+    #[case::too_many(generic("Server returned non-2xx status code: 429 Too Many Requests: "), "Throttled")]
+    #[case::no_answer(timeout(), "Timeout")]
+    #[case::socket(generic(io::Error::new(io::ErrorKind::TimedOut, "read")), "Timeout")]
+    #[case::broken(generic("Server returned non-2xx status code: 500 Internal Server Error: "), "Storage")]
+    #[case::forbidden(object_store::Error::PermissionDenied { path: "k".into(), source: "403".into() }, "BadConfig")]
+    #[case::unknown(object_store::Error::Unauthenticated { path: "k".into(), source: "401".into() }, "BadConfig")]
+    fn an_answer_of_the_store_has_the_name_that_retries_match(#[case] error: object_store::Error, #[case] name: &str) {
+        assert_eq!(StageError::from(error).name(), name);
+    }
+
+    #[test]
+    fn the_name_is_found_through_those_who_use_the_store() {
+        let delta = DeltaTableError::from(timeout());
+        assert_eq!(StageError::from(delta).name(), "Timeout");
+        let parquet = ParquetError::External(Box::new(timeout()));
+        assert_eq!(of("writing".to_owned(), &parquet).name(), "Timeout");
+    }
+}

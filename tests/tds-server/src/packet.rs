@@ -1,0 +1,94 @@
+//! Messages and the packets that they are cut into.
+
+use std::io;
+
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+
+pub(crate) const HEADER: usize = 8;
+const TABULAR_RESULT: u8 = 4;
+const END_OF_MESSAGE: u8 = 1;
+
+/// Kinds of messages that a client sends.
+pub(crate) mod kind {
+    pub(crate) const BATCH: u8 = 1;
+    pub(crate) const RPC: u8 = 3;
+    pub(crate) const LOGIN7: u8 = 16;
+    pub(crate) const PRE_LOGIN: u8 = 18;
+}
+
+/// Reads a message: its kind and its bytes. None where the client has gone.
+pub(crate) async fn read(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<Option<(u8, Vec<u8>)>> {
+    let mut message = Vec::new();
+    loop {
+        let mut header = [0; HEADER];
+        match stream.read_exact(&mut header).await {
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
+            read => read?,
+        };
+        let length = usize::from(u16::from_be_bytes([header[2], header[3]])).saturating_sub(HEADER);
+        let start = message.len();
+        message.resize(start + length, 0);
+        stream.read_exact(&mut message[start..]).await?;
+        if header[1] & END_OF_MESSAGE != 0 {
+            return Ok(Some((header[0], message)));
+        }
+    }
+}
+
+/// An answer on its way out: bytes are sent as soon as they fill a packet.
+pub(crate) struct Answer<'a, S> {
+    stream: &'a mut S,
+    packet_size: usize,
+    /// Bytes that wait for their packet.
+    pub(crate) bytes: Vec<u8>,
+    packets: u8,
+}
+
+impl<'a, S: AsyncWrite + Unpin> Answer<'a, S> {
+    pub(crate) fn new(stream: &'a mut S, packet_size: usize) -> Self {
+        Self { stream, packet_size, bytes: Vec::new(), packets: 0 }
+    }
+
+    /// Sends the packets that are full.
+    pub(crate) async fn send_full(&mut self) -> io::Result<()> {
+        let room = self.packet_size - HEADER;
+        if self.bytes.len() <= room {
+            return Ok(());
+        }
+        let full = (self.bytes.len() - 1) / room * room;
+        let rest = self.bytes.split_off(full);
+        let mut out = Vec::with_capacity(full + full / room * HEADER + HEADER);
+        for part in self.bytes.chunks(room) {
+            self.packets = self.packets.wrapping_add(1);
+            frame(part, 0, self.packets, &mut out);
+        }
+        self.bytes = rest;
+        self.stream.write_all(&out).await
+    }
+
+    /// Sends what is left, and that the answer is complete.
+    pub(crate) async fn finish(mut self) -> io::Result<()> {
+        self.send_full().await?;
+        let mut out = Vec::with_capacity(self.bytes.len() + HEADER);
+        frame(&self.bytes, END_OF_MESSAGE, self.packets.wrapping_add(1), &mut out);
+        self.stream.write_all(&out).await?;
+        self.stream.flush().await
+    }
+
+    /// Sends what is there, as a server does that dies in the middle of an answer.
+    pub(crate) async fn cut(mut self) -> io::Result<()> {
+        self.send_full().await?;
+        let mut out = Vec::new();
+        frame(&self.bytes, 0, self.packets.wrapping_add(1), &mut out);
+        self.stream.write_all(&out).await?;
+        self.stream.flush().await?;
+        self.stream.shutdown().await
+    }
+}
+
+fn frame(part: &[u8], status: u8, number: u8, out: &mut Vec<u8>) {
+    out.extend([TABULAR_RESULT, status]);
+    out.extend(((part.len() + HEADER) as u16).to_be_bytes());
+    out.extend([0, 0, number, 0]);
+    out.extend(part);
+}
