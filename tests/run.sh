@@ -3,14 +3,16 @@
 # target/tools. With RCM_SAMPLE_DATA naming a folder of sample data, the tests on it run too.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-step() { printf '\n== %s\n' "$*"; }
-
-tools=$PWD/target/tools
-step "tools for the tests, in target/tools"
-bash tests/aws/install-tools.sh tests
+step() { printf '\n== %s (%d s since the start)\n' "$*" "$SECONDS"; }
 
 step "format"
 cargo fmt --all --check
+
+step "tools for the tests, in target/tools"
+bash tests/aws/install-tools.sh tests stand-ins
+
+step "templates and state machines"
+bash tests/static.sh
 
 step "lints"
 cargo clippy --workspace --all-targets -- -D warnings
@@ -18,15 +20,12 @@ cargo clippy --workspace --all-targets -- -D warnings
 step "documentation"
 RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps
 
-step "templates and state machines"
-bash tests/static.sh
-
 step "tests"
-export PATH="$tools/tests/bin:$PATH"
+[ -n "${RCM_SAMPLE_DATA:-}" ] || echo "The tests on sample data are left out: RCM_SAMPLE_DATA names no folder."
 if cargo nextest --version >/dev/null 2>&1; then
-  sample=(); [ -z "${RCM_SAMPLE_DATA:-}" ] || sample=(--run-ignored all)
-  cargo nextest run --workspace --no-fail-fast "${sample[@]}"
+  set -- ${RCM_SAMPLE_DATA:+--run-ignored all}
+  cargo nextest run --workspace --profile ci "$@"
 else
-  sample=(); [ -z "${RCM_SAMPLE_DATA:-}" ] || sample=(--include-ignored)
-  cargo test --workspace --no-fail-fast -- "${sample[@]}"
+  set -- ${RCM_SAMPLE_DATA:+--include-ignored}
+  cargo test --workspace --no-fail-fast -- "$@"
 fi

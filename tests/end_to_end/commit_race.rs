@@ -135,11 +135,9 @@ fn manifest(load_id: String, sequence: u64) -> Manifest {
 /// Makes a load the next one of the stream, as often as somebody else is ahead.
 async fn append_load(lake: Lake, load_id: String) {
     let log = LoadLog::new(&lake, STREAM);
-    loop {
-        let last = log.last().await.unwrap().map_or(0, |load| load.sequence);
-        if log.commit(&manifest(load_id.clone(), last + 1)).await.unwrap() == PutOutcome::Created {
-            return;
-        }
+    let mut last = log.last().await.unwrap().map_or(0, |load| load.sequence);
+    while log.commit(&manifest(load_id.clone(), last + 1)).await.unwrap() == PutOutcome::AlreadyThere {
+        last = log.after(last).await.unwrap().last().map_or(last, |load| load.sequence);
     }
 }
 

@@ -19,7 +19,7 @@ use crate::scratch::{Scratch, SmallHospital, as_of};
 
 /// How the chosen write fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Fault {
+pub(crate) enum Fault {
     /// It is not done.
     NotDone,
     /// It is done, and reported as failed.
@@ -29,10 +29,11 @@ enum Fault {
 /// A store in which one write, counted from 0, fails, and every write after it too until the fault is
 /// taken away: the process is dead to the lake.
 #[derive(Debug)]
-struct Faulty {
-    inner: Arc<DynObjectStore>,
-    fault: Fault,
-    left: Arc<AtomicI64>,
+pub(crate) struct Faulty {
+    pub(crate) inner: Arc<DynObjectStore>,
+    pub(crate) fault: Fault,
+    /// Writes that go through until one fails.
+    pub(crate) left: Arc<AtomicI64>,
 }
 
 impl fmt::Display for Faulty {

@@ -16,6 +16,19 @@ use crate::scratch::{Scratch, SmallHospital, as_of};
 
 const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
 
+/// The functions that are called, in the order of a run.
+const FUNCTIONS: [&str; 9] = [
+    "plan",
+    "emr-extract",
+    "landing-to-bronze",
+    "silver-patients",
+    "silver-claims",
+    "gold-dimensions",
+    "gold-facts",
+    "gold-kpis",
+    "audit",
+];
+
 /// How long the service may take until it listens.
 const LONGEST_START: Duration = Duration::from_mins(1);
 
@@ -27,7 +40,12 @@ struct Service {
 }
 
 impl Service {
+    /// Builds the functions, and starts the service. It would build each when it is first called.
     fn start(scratch: &Scratch, emr: &Path) -> Self {
+        let mut build = in_workspace(Path::new(env!("CARGO")));
+        build.arg("build").args(FUNCTIONS.iter().flat_map(|function| ["--bin", function]));
+        assert!(build.status().unwrap().success(), "the functions are built");
+
         let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port();
         let log = scratch.beside("watch.log");
         let output = File::create(&log).unwrap();
@@ -78,21 +96,26 @@ impl Drop for Service {
     }
 }
 
-/// `cargo lambda` in the root of the workspace, without what cargo tells a test about its package:
-/// build scripts would take it for a change and build everything again.
 fn cargo_lambda(command: &str, port: u16) -> Command {
     let program = Path::new(TOOLS).join("cargo-lambda");
-    assert!(program.exists(), "{} is missing: `bash tests/run.sh` installs it", program.display());
-    let mut cargo = Command::new(program);
-    cargo.current_dir(ROOT).args(["lambda", command, "--invoke-address", "127.0.0.1"]);
-    cargo.args(["--invoke-port", &port.to_string()]);
+    assert!(program.exists(), "{} is missing: `bash tests/aws/install-tools.sh tests` installs it", program.display());
+    let mut cargo = in_workspace(&program);
+    cargo.args(["lambda", command, "--invoke-address", "127.0.0.1", "--invoke-port", &port.to_string()]);
+    cargo
+}
+
+/// A program in the root of the workspace, without what cargo tells a test about its package: build
+/// scripts would take it for a change and build everything again.
+fn in_workspace(program: &Path) -> Command {
+    let mut command = Command::new(program);
+    command.current_dir(ROOT);
     for (name, _) in std::env::vars_os() {
         let name = name.to_string_lossy();
         if name.starts_with("CARGO_MANIFEST_") || name.starts_with("CARGO_PKG_") {
-            cargo.env_remove(&*name);
+            command.env_remove(&*name);
         }
     }
-    cargo
+    command
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -101,30 +124,29 @@ async fn the_functions_answer_their_sample_events() {
     let hospital = SmallHospital::write(&scratch);
     let landing = scratch.path("landing/claims");
     fs::create_dir_all(&landing).unwrap();
-    let claims = fs::read_dir(hospital.landing[0].join("claims")).unwrap().next().unwrap().unwrap().path();
-    fs::copy(&claims, landing.join("hospital1_claim_data.csv")).unwrap();
+    let claims_file = fs::read_dir(hospital.landing[0].join("claims")).unwrap().next().unwrap().unwrap().path();
+    fs::copy(&claims_file, landing.join("hospital1_claim_data.csv")).unwrap();
     let service = Service::start(&scratch, &hospital.emr[0]);
 
     let work: WorkPlan = serde_json::from_str(&service.answer("plan").unwrap()).unwrap();
     assert_eq!(work.as_of, as_of());
     assert_eq!((work.extracts.len(), work.files.len()), (5, 1));
 
-    let extract = service.report("emr-extract");
-    assert_eq!((extract.subject.as_str(), extract.loads[0].read), ("hosa/patients", 3));
-    let landed = service.report("landing-to-bronze");
-    assert_eq!((landed.loads[0].stream.as_str(), landed.loads[0].read), ("claims", 1));
-    let silver = service.report("silver-patients");
-    assert_eq!((silver.loads[0].new, silver.loads[0].quarantined), (2, 1));
-    for function in ["gold-dimensions", "gold-facts", "gold-kpis", "audit"] {
-        let report = service.report(function);
-        assert_eq!((report.stage.as_str(), report.outcome), (function, Outcome::Done));
+    let reports: Vec<StageReport> = FUNCTIONS[1..].iter().map(|function| service.report(function)).collect();
+    for (function, report) in FUNCTIONS[1..].iter().zip(&reports) {
+        assert_eq!((report.stage.as_str(), report.outcome), (*function, Outcome::Done));
     }
+    let [extract, landed, patients, claims, ..] = &reports[..] else { panic!("a report per function") };
+    assert_eq!((extract.subject.as_str(), extract.loads[0].read), ("hosa/patients", 3));
+    assert_eq!((landed.loads[0].stream.as_str(), landed.loads[0].read), ("claims", 1));
+    assert_eq!((patients.loads[0].new, patients.loads[0].quarantined), (2, 1));
+    assert_eq!(claims.loads[0].new, 1);
     let tables = scratch.versions().await;
-    for table in ["silver/patients", "gold/dim_patient", "audit/load_logs"] {
+    for table in ["silver/patients", "gold/dim_patient", "gold/fact_claims", "gold/kpi_claims", "audit/load_logs"] {
         assert_eq!(tables.get(table), Some(&0), "{table}");
     }
 
-    fs::copy(&claims, landing.join("hospital9_claims.csv")).unwrap();
+    fs::copy(&claims_file, landing.join("hospital9_claims.csv")).unwrap();
     let unknown = r#"{"run_id": "unknown-hospital", "key": "landing/claims/hospital9_claims.csv"}"#;
     let error = service.answer_to("landing-to-bronze", unknown).unwrap_err();
     assert!(error.contains("BrokenContract"), "the name that the state machine matches: {error}");

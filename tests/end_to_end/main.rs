@@ -11,6 +11,7 @@ mod commit_race;
 mod crash;
 mod figures;
 mod lambda;
+mod maintenance;
 mod parity;
 mod privacy;
 mod readers;

@@ -9,8 +9,8 @@ use serde_json::Value;
 
 use crate::scratch::{AS_OF, Scratch};
 
-/// Where `tests/run.sh` installs the Python packages of the tests.
-pub(crate) const TOOLS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../target/tools/venv/bin");
+/// Where `tests/aws/install-tools.sh tests` installs the tools of the tests.
+pub(crate) const TOOLS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../target/tools/tests/bin");
 
 /// Readers that `describe.py` knows.
 const READERS: [&str; 3] = ["deltalake", "polars", "duckdb"];
@@ -95,7 +95,7 @@ fn the_log_says_what_was_taken_in(lake: &Path) {
 /// Runs a script of `tests/readers/` and reads the JSON that it prints.
 fn script(name: &str, arguments: &[&str]) -> Value {
     let python = Path::new(TOOLS).join("python");
-    assert!(python.exists(), "{} is missing: `bash tests/run.sh` installs it", python.display());
+    assert!(python.exists(), "{} is missing: `bash tests/aws/install-tools.sh tests` installs it", python.display());
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("readers").join(name);
     let output = Command::new(python).arg(path).args(arguments).output().unwrap();
     assert!(output.status.success(), "{name} {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));

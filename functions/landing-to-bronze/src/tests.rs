@@ -1,3 +1,4 @@
+use std::io::Write;
 use std::time::Duration;
 
 use rcm_platform::bronze::LoadLog;
@@ -148,8 +149,9 @@ async fn a_file_that_grows_while_it_is_read_is_left_for_the_next_run() {
     lake.write(FILE, &content);
     let path = lake.path(FILE);
     let writer = std::thread::spawn(move || {
-        for length in 1..400 {
-            std::fs::write(&path, &content.as_bytes()[..content.len() - length]).unwrap();
+        let mut file = std::fs::OpenOptions::new().append(true).open(&path).unwrap();
+        for _ in 0..400 {
+            file.write_all(b"\n").unwrap();
             std::thread::sleep(Duration::from_millis(1));
         }
     });

@@ -25,11 +25,11 @@ pub(crate) async fn searches<'a>(
 }
 
 /// Identifiers of the current providers that the lake does not know, or has not asked for lately,
-/// in order.
-pub(crate) async fn numbers(context: &Context, options: &config::Npi) -> Result<Vec<String>, StageError> {
+/// in order; none where silver has no providers yet.
+pub(crate) async fn numbers(context: &Context, options: &config::Npi) -> Result<Option<Vec<String>>, StageError> {
     let (providers, known) = (lake::silver(PROVIDERS.name), lake::silver(NPI.name));
     let tables = Tables::open(&context.lake, [providers.clone(), known.clone()]).await?;
-    let Some(wanted) = tables.scan_current(&providers).await? else { return Ok(Vec::new()) };
+    let Some(wanted) = tables.scan_current(&providers).await? else { return Ok(None) };
     let wanted = texts(wanted.filter(col("is_deleted").not()), "npi").await?;
     let mut wanted: BTreeSet<String> = wanted.into_iter().filter(|number| is_npi(number)).collect();
     let oldest = oldest(context, options);
@@ -42,7 +42,7 @@ pub(crate) async fn numbers(context: &Context, options: &config::Npi) -> Result<
     for number in waiting(context, tables.get(&known), oldest).await? {
         wanted.remove(&number);
     }
-    Ok(wanted.into_iter().collect())
+    Ok(Some(wanted.into_iter().collect()))
 }
 
 /// Identifiers that bronze has and silver has not taken in yet.

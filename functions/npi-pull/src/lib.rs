@@ -58,7 +58,10 @@ impl Pull<'_> {
         for search in due::searches(self.context, self.options, source_name).await? {
             self.search(search, work).await?;
         }
-        let numbers = due::numbers(self.context, self.options).await?;
+        let Some(numbers) = due::numbers(self.context, self.options).await? else {
+            work.notes.push("silver has no providers yet: the next run asks for their identifiers".to_owned());
+            return Ok(());
+        };
         if numbers.is_empty() {
             work.notes.push("every provider's identifier is known, and known recently".to_owned());
         }

@@ -268,3 +268,29 @@ async fn a_search_that_the_registry_refuses_leaves_no_load() {
     assert_eq!(error.to_string(), "broken contract: NPI registry: answers error 09 for `state`");
     assert_eq!(lake.loads("npi").await, []);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_dimension_of_providers_says_what_the_registry_knows() {
+    use polars::prelude::*;
+    let mut renamed = entry(1_000_000_001, "00501");
+    renamed["basic"]["last_name"] = json!("INVENTLEY");
+    let server = registry(vec![entry(1_000_000_000, "00501"), renamed]).await;
+    let lake = lake(&server, "");
+    providers(&lake, &numbers(3)).await;
+    run(&lake).await.unwrap();
+    silver(&lake).await;
+    let context = lake.context().await;
+    gold_dimensions::handle(context.clone(), input()).await.unwrap();
+    let path = lake::gold("dim_provider");
+    let tables = Tables::open(&context.lake, [path.clone()]).await.unwrap();
+    let rows = tables.scan(&path).await.unwrap().unwrap().sort(["npi"], SortMultipleOptions::default());
+    let rows = rows.select([col("npi"), col("npi_status"), col("npi_name_matches")]).collect().unwrap();
+    let expected = df!(
+        "npi" => ["1000000000", "1000000001", "1000000002", "Unknown"],
+        "npi_status" => ["active", "active", "unknown", "Unknown"],
+        "npi_name_matches" => [Some(true), Some(false), None, None],
+    );
+    assert_eq!(rows, expected.unwrap());
+    let again = gold_dimensions::handle(context, input()).await.unwrap();
+    assert_eq!(again.outcome, Outcome::NothingNew);
+}

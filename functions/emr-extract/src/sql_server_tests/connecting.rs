@@ -1,6 +1,7 @@
 //! Secrets, logins, TLS.
 
-use rcm_domain::event::Outcome;
+use rcm_domain::event::{ExtractInput, Outcome};
+use rcm_domain::load_config::LoadType;
 use rstest::rstest;
 use serde_json::{Value as Json, json};
 use tds_server::{Fault, PASSWORD, SqlError, USER};
@@ -11,6 +12,10 @@ async fn with_departments(hospital: Hospital) -> Hospital {
     hospital.create("departments", &department_columns()).await;
     hospital.insert("departments", departments(3)).await;
     hospital
+}
+
+fn full(hospital: &Hospital) -> ExtractInput {
+    ExtractInput { run_id: "run-1".to_owned(), row: hospital.row("departments", LoadType::Full), force: false }
 }
 
 fn set_secret(hospital: &Hospital, changes: &[(&str, Json)]) {
@@ -112,6 +117,16 @@ async fn a_secret_may_have_a_name_of_its_own() {
 }
 
 #[tokio::test]
+async fn the_secrets_of_databases_may_have_a_folder_of_their_own() {
+    let hospital = with_departments(hospital().await).await;
+    let secrets = hospital.lake.read("secrets.json").replace("db-a", "rcm/dev/emr/db-a");
+    hospital.lake.write("secrets.json", secrets);
+    let mut context = hospital.context().await;
+    context.environment.emr_secrets = Some("rcm/dev/emr/".to_owned());
+    assert_eq!(crate::handle(context, full(&hospital)).await.unwrap().outcome, Outcome::Done);
+}
+
+#[tokio::test]
 async fn a_server_that_is_not_there_is_an_unavailable_source() {
     let hospital = hospital().await;
     hospital.set("retry_pause_ms = 1", "retries = 0");
@@ -183,7 +198,5 @@ async fn a_folder_of_files_goes_before_the_database() {
     hospital.lake.write("emr/hos-a/departments.csv", "DeptID,Name\n1,One\n");
     let mut context = hospital.context().await;
     context.environment.emr_dir = Some(hospital.lake.path("emr"));
-    let row = hospital.row("departments", rcm_domain::load_config::LoadType::Full);
-    let input = rcm_domain::event::ExtractInput { run_id: "run-1".to_owned(), row, force: false };
-    assert_eq!(crate::handle(context, input).await.unwrap().loads[0].read, 1);
+    assert_eq!(crate::handle(context, full(&hospital)).await.unwrap().loads[0].read, 1);
 }

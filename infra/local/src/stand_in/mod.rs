@@ -4,6 +4,8 @@
 mod icd;
 mod npi;
 mod server;
+#[cfg(test)]
+mod tests;
 
 use std::io;
 use std::path::{Path, PathBuf};

@@ -18,6 +18,9 @@ pub struct Environment {
     /// `RCM_SECRETS_FILE`: a JSON file with an object per secret, by name, in place of AWS Secrets
     /// Manager.
     pub secrets_file: Option<PathBuf>,
+    /// `RCM_EMR_SECRETS`: what stands before a database's name in the name or ARN of its secret, for
+    /// databases whose secret `configs/sources.toml` does not name.
+    pub emr_secrets: Option<String>,
     /// `AWS_LAMBDA_FUNCTION_NAME` is set: logs are JSON, and metrics are told.
     pub in_lambda: bool,
     /// `RCM_ENVIRONMENT`: tells the metrics of several lakehouses apart.
@@ -46,6 +49,7 @@ impl Environment {
             lake_url,
             emr_dir: read("RCM_EMR_DIR").map(PathBuf::from),
             secrets_file: read("RCM_SECRETS_FILE").map(PathBuf::from),
+            emr_secrets: read("RCM_EMR_SECRETS"),
             in_lambda: read("AWS_LAMBDA_FUNCTION_NAME").is_some(),
             name: read("RCM_ENVIRONMENT").unwrap_or_else(|| "local".to_owned()),
             log_filter: read("RUST_LOG").unwrap_or_else(|| DEFAULT_LOG_FILTER.to_owned()),

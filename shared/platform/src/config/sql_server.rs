@@ -39,7 +39,8 @@ pub enum ApplicationIntent {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Database {
-    /// Name or ARN of its secret; the database's own name where none is given.
+    /// Name or ARN of its secret. Where none is given it is the database's own name, after what
+    /// `RCM_EMR_SECRETS` says.
     pub secret: Option<String>,
     pub encrypt: Encrypt,
     /// Take any certificate. Passwords and patients' data then go to whoever answers.
@@ -92,10 +93,16 @@ impl SqlServer {
     }
 }
 
-impl Database {
-    /// Name or ARN of the secret of the database of this name.
-    #[must_use]
-    pub fn secret<'a>(&'a self, name: &'a str) -> &'a str {
-        self.secret.as_deref().unwrap_or(name)
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_values_that_the_default_file_tells_are_those_where_nothing_is_said() {
+        let file = include_str!("../../../../infra/config/sources.toml");
+        let told = file.lines().skip_while(|line| *line != "# [emr.sql_server]").skip(1);
+        let told: Vec<&str> = told.take_while(|line| *line != "#").filter_map(|line| line.strip_prefix("# ")).collect();
+        assert_eq!(toml::from_str::<SqlServer>(&told.join("\n")).unwrap(), SqlServer::default());
+        assert_eq!(told.iter().filter(|line| line.contains(" = ")).count(), 5);
     }
 }

@@ -239,15 +239,6 @@ fn a_moment_is_read_as_its_source_writes_it(#[case] mapping: &str, #[case] text:
     assert_eq!(newer(None, mapping).moments.read(text), expected);
 }
 
-#[rstest]
-#[case("time_zone = \"Mars/Olympus\"", "time zone `Mars/Olympus`")]
-#[case("date_formats = [\"%Q\"]", "date format `%Q`")]
-fn a_zone_or_format_that_there_is_not_is_named(#[case] mapping: &str, #[case] expected: &str) {
-    let mapping = Mapping::parse("x.toml", &format!("datasource = \"x\"\n{mapping}")).unwrap();
-    let error = Moments::of(&mapping).unwrap_err().to_string();
-    assert!(error.contains(expected), "{error}");
-}
-
 #[tokio::test]
 async fn a_file_on_disk_that_is_not_there_is_an_unavailable_source() {
     let folder = tempfile::tempdir().unwrap();

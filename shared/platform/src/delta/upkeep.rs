@@ -10,7 +10,6 @@ use deltalake::checkpoints::{cleanup_expired_logs_for, create_checkpoint};
 use deltalake::table::config::TablePropertiesExt;
 use futures::TryStreamExt;
 use object_store::ObjectMeta;
-use serde::Deserialize;
 
 use super::table::Table;
 use crate::context::Context;
@@ -32,19 +31,15 @@ pub async fn checkpoint(lake: &Lake, table: &Table) -> Result<Option<i64>> {
     Ok(Some(table.version()))
 }
 
-/// `_delta_log/_last_checkpoint`.
-#[derive(Deserialize)]
-struct LastCheckpoint {
-    version: i64,
-}
-
-/// Version of the last checkpoint; -1 where there is none.
+/// Version of the last checkpoint; -1 where there is none. The files are what counts: the hint beside
+/// them, which readers begin at, is written after them.
 async fn last_checkpoint(lake: &Lake, table: &Table) -> Result<i64> {
-    let key = format!("{}/_delta_log/_last_checkpoint", table.path());
-    let Some(bytes) = lake.get_if_exists(&key).await? else { return Ok(-1) };
-    let last: LastCheckpoint =
-        serde_json::from_slice(&bytes).map_err(|error| StageError::CorruptLake(format!("`{key}`: {error}")))?;
-    Ok(last.version)
+    let log = lake.list(&format!("{}/_delta_log", table.path())).await?;
+    let versions = log.iter().filter_map(|meta| {
+        let (version, kind) = meta.location.filename()?.split_once('.')?;
+        kind.starts_with("checkpoint").then(|| version.parse().ok())?
+    });
+    Ok(versions.max().unwrap_or(-1))
 }
 
 /// Removes the data files that no version of the table's retention needs: those that were removed

@@ -10,6 +10,8 @@
 
 mod evaluate;
 mod parse;
+#[cfg(test)]
+mod tests;
 mod words;
 
 pub(crate) use evaluate::{Selection, select};

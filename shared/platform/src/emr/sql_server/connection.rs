@@ -44,7 +44,8 @@ pub(super) struct Source<'a> {
 pub(super) async fn connect(context: &Context, source: Source<'_>) -> Result<Client> {
     let settings = &context.settings.sources.emr.sql_server;
     let database = settings.database(source.name);
-    let secret_name = database.secret(source.name);
+    let prefix = context.environment.emr_secrets.as_deref().unwrap_or_default();
+    let secret_name = &database.secret.clone().unwrap_or_else(|| format!("{prefix}{}", source.name));
     let secret = secrets::read(context, secret_name).await?;
     let login = Login { settings, database: &database, source, secret_name };
     let mut client = match login.log_in(&secret).await? {

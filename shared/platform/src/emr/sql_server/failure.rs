@@ -56,7 +56,10 @@ pub(super) fn is_login_failure(error: &Error) -> bool {
 pub(super) fn explain(place: &str, step: Step, error: &Error) -> StageError {
     let message = |reason: &str| format!("{place}: {step}: {reason}");
     match error {
-        Error::Io { kind: IoErrorKind::TimedOut, .. } => StageError::Timeout(message("no answer in time")),
+        Error::Io { kind: IoErrorKind::TimedOut, .. } => match step {
+            Step::Connecting | Step::LoggingIn => StageError::SourceUnavailable(message("no answer in time")),
+            _ => StageError::Timeout(message("no answer in time")),
+        },
         Error::Io { kind, .. } => StageError::SourceUnavailable(message(&format!("the connection failed: {kind}"))),
         Error::Tls(reason) => StageError::BadConfig(message(&untrusted(reason))),
         Error::Protocol(reason) if reason.contains("encryption level") => {

@@ -36,9 +36,10 @@ where
     }
 }
 
-/// Whether the source may be well again soon. A store that fails is not the source's trouble.
+/// Whether the source may be well again soon. A statement that took too long will do so again, and
+/// a store that fails is not the source's trouble: these are left to whoever runs the stage.
 fn passes(error: &StageError) -> bool {
-    matches!(error, StageError::SourceUnavailable(_) | StageError::Throttled(_) | StageError::Timeout(_))
+    matches!(error, StageError::SourceUnavailable(_) | StageError::Throttled(_))
 }
 
 /// Half the pause to one and a half of it, so that tables that failed together do not come back
@@ -75,6 +76,7 @@ mod tests {
         assert_eq!(tries(0, StageError::Throttled(String::new())).await, 1);
         assert_eq!(tries(3, StageError::BadConfig(String::new())).await, 1);
         assert_eq!(tries(3, StageError::Storage(String::new())).await, 1);
+        assert_eq!(tries(3, StageError::Timeout(String::new())).await, 1);
     }
 
     #[test]
