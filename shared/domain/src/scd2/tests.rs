@@ -253,6 +253,14 @@ fn a_late_event_between_two_extracts_that_lack_its_key_lives_until_the_second() 
 }
 
 #[test]
+fn a_key_modified_after_an_extract_that_missed_it_is_kept_by_the_next_that_has_it() {
+    let mut table = Table::new();
+    let row = ("k", 6, Some("A"));
+    table.run(&[full(2, &[row]), full(4, &[])]).run(&[full(6, &[row])]).run(&[full(8, &[])]);
+    assert_eq!(table.versions(), [("k".to_owned(), Some("A".to_owned()), 6, Some(8), false, true)]);
+}
+
+#[test]
 fn a_key_that_an_upsert_lacks_stays() {
     let mut table = Table::new();
     table.run(&[upsert(&[("k", 1, Some("A"))])]).run(&[upsert(&[("l", 2, Some("A"))])]);

@@ -54,7 +54,11 @@ pub fn triage(entity: &Entity, current: &DataFrame, events: &DataFrame, seen: &K
         let of_source = col("datasource").eq(lit(extract.datasource.clone()));
         let of_extract = of_source.clone().and(col("sequence").eq(lit(extract.sequence)));
         let held = seen.keys.clone().lazy().filter(of_extract).select([col("key")]);
-        let alive = current.clone().lazy().filter(of_source).select([key().alias("key")]);
+        let alive = current.clone().lazy().filter(of_source.clone()).select([key().alias("key")]);
+        // Of a key that lives on although an extract missed it, it must be kept that this one has it.
+        let was_missed = col("presence").list().last().struct_().field_by_name("present").not();
+        let missed = current.clone().lazy().filter(of_source.and(was_missed)).select([key().alias("key")]);
+        sets.push(held.clone().join(missed, [col("key")], [col("key")], JoinArgs::new(JoinType::Semi)));
         sets.push(alive.clone().join(held.clone(), [col("key")], [col("key")], JoinArgs::new(JoinType::Anti)));
         sets.push(held.join(alive, [col("key")], [col("key")], JoinArgs::new(JoinType::Anti)));
     }
