@@ -29,3 +29,9 @@ else
   set -- ${RCM_SAMPLE_DATA:+--include-ignored}
   cargo test --workspace --no-fail-fast -- "$@"
 fi
+
+step "functions, as they are deployed"
+bash tests/aws/build-functions.sh
+
+step "tests of the deployed lakehouse"
+PYTHONDONTWRITEBYTECODE=1 target/tools/tests/bin/python -m pytest -p no:cacheprovider --durations=0 tests/aws/deployed

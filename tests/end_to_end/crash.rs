@@ -14,6 +14,7 @@ use object_store::{
 };
 
 use rcm::demo;
+use rcm::pipeline::{RETRY, Retry};
 
 use crate::scratch::{Scratch, SmallHospital, as_of};
 
@@ -147,6 +148,9 @@ impl MultipartUpload for FaultyUpload {
 /// Writes that a run may need at most; a run that needs more would leave faults untested.
 const MOST_WRITES: i64 = 400;
 
+/// A dead process tries nothing again.
+const NEVER_AGAIN: Retry = Retry { max_attempts: 0, ..RETRY };
+
 /// A lake that is to take a delivery: an empty one, or one that has taken the first already.
 async fn lake_before(delivery: usize) -> (Scratch, SmallHospital) {
     let scratch = Scratch::new().await;
@@ -175,7 +179,7 @@ async fn every_write_may_fail(fault: Fault, delivery: usize) {
         let left = Arc::new(AtomicI64::new(write));
         let faulty = Faulty { inner: scratch.lake().store(), fault, left: Arc::clone(&left) };
         scratch.through(Some(Arc::new(faulty)));
-        scratch.try_run(emr, as_of()).await.ok();
+        scratch.run_with(emr, as_of(), NEVER_AGAIN).await.ok();
         scratch.through(None);
         if left.load(Ordering::SeqCst) >= 0 {
             assert!(write > 50, "a run has more writes than {write}");

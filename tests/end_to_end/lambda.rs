@@ -11,10 +11,9 @@ use std::time::{Duration, Instant};
 use rcm_domain::event::{Outcome, StageReport, WorkPlan};
 use url::Url;
 
+use crate::binaries::{ROOT, built, in_workspace};
 use crate::readers::TOOLS;
 use crate::scratch::{Scratch, SmallHospital, as_of};
-
-const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
 
 /// The functions that are called, in the order of a run.
 const FUNCTIONS: [&str; 9] = [
@@ -42,10 +41,7 @@ struct Service {
 impl Service {
     /// Builds the functions, and starts the service. It would build each when it is first called.
     fn start(scratch: &Scratch, emr: &Path) -> Self {
-        let mut build = in_workspace(Path::new(env!("CARGO")));
-        build.arg("build").args(FUNCTIONS.iter().flat_map(|function| ["--bin", function]));
-        assert!(build.status().unwrap().success(), "the functions are built");
-
+        built(&FUNCTIONS);
         let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port();
         let log = scratch.beside("watch.log");
         let output = File::create(&log).unwrap();
@@ -102,20 +98,6 @@ fn cargo_lambda(command: &str, port: u16) -> Command {
     let mut cargo = in_workspace(&program);
     cargo.args(["lambda", command, "--invoke-address", "127.0.0.1", "--invoke-port", &port.to_string()]);
     cargo
-}
-
-/// A program in the root of the workspace, without what cargo tells a test about its package: build
-/// scripts would take it for a change and build everything again.
-fn in_workspace(program: &Path) -> Command {
-    let mut command = Command::new(program);
-    command.current_dir(ROOT);
-    for (name, _) in std::env::vars_os() {
-        let name = name.to_string_lossy();
-        if name.starts_with("CARGO_MANIFEST_") || name.starts_with("CARGO_PKG_") {
-            command.env_remove(&*name);
-        }
-    }
-    command
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -7,11 +7,14 @@
     reason = "a test ends where something is not as it must be"
 )]
 
+mod binaries;
 mod commit_race;
 mod crash;
 mod figures;
+mod kill;
 mod lambda;
 mod maintenance;
+mod no_folder;
 mod parity;
 mod privacy;
 mod readers;

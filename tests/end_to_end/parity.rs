@@ -11,9 +11,8 @@ use rcm_domain::event::WorkPlan;
 use rcm_platform::StageError;
 use serde_json::{Value, json};
 
+use crate::binaries::ROOT;
 use crate::scratch::Scratch;
-
-const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
 
 /// The only function that answers no stage report; a run calls it by itself.
 const PLAN: &str = "plan";

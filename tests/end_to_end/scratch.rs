@@ -93,50 +93,91 @@ impl Scratch {
 
     /// Runs the pipeline once on the extracts in a folder.
     pub(crate) async fn run(&self, emr: &Path, as_of: NaiveDate) -> Run {
-        self.try_run(emr, as_of).await.unwrap()
+        self.run_with(emr, as_of, AT_ONCE).await.unwrap()
     }
 
     /// Runs the pipeline once; it may be that not even a work list can be made.
-    pub(crate) async fn try_run(&self, emr: &Path, as_of: NaiveDate) -> Result<Run, StageError> {
-        let options = Options { as_of: Some(as_of), force: false, retry: AT_ONCE };
+    pub(crate) async fn run_with(&self, emr: &Path, as_of: NaiveDate, retry: Retry) -> Result<Run, StageError> {
+        let options = Options { as_of: Some(as_of), force: false, retry };
         run(&self.context(emr).await, options, &Progress::new(true)).await
     }
 
     /// All rows of a table; none where there is no such table.
     pub(crate) async fn rows(&self, table: &str) -> Option<DataFrame> {
-        let table = Table::open(&self.lake(), table).await.unwrap()?;
-        let rows = table.scan(table.files()).await.unwrap();
-        Some(tokio::task::spawn_blocking(move || rows.collect().unwrap()).await.unwrap())
+        rows_of(&self.lake(), table).await
     }
 
     /// Every Delta table of the lake and its version.
     pub(crate) async fn versions(&self) -> BTreeMap<String, i64> {
-        let lake = self.lake();
-        let mut versions = BTreeMap::new();
-        for layer in ["silver", "quarantine", "gold", "audit"] {
-            for name in lake.folders(layer).await.unwrap() {
-                let path = format!("{layer}/{name}");
-                if let Some(table) = Table::open(&lake, &path).await.unwrap() {
-                    versions.insert(path, table.version());
-                }
-            }
-        }
-        versions
+        versions_of(&self.lake()).await
     }
 
-    /// What the lake says, without what belongs to a run: every silver, quarantine and gold table as
-    /// sorted text, its columns with moments and identifiers of runs and loads left out.
+    /// What the lake says: see [`content_of`].
     pub(crate) async fn content(&self) -> BTreeMap<String, String> {
+        content_of(&self.lake()).await
+    }
+
+    /// What the lake says, as [`Self::content`], for lakes whose runs were not made at the same time:
+    /// without moments since then, and without the surrogate keys, which come of such moments.
+    pub(crate) async fn content_before(&self, since: DateTime<Utc>) -> BTreeMap<String, String> {
+        let lake = self.lake();
         let mut content = BTreeMap::new();
-        for (table, _) in self.versions().await {
-            if table.starts_with("audit/") {
-                continue;
-            }
-            let rows = self.rows(&table).await.unwrap();
-            content.insert(table, as_text(&rows));
+        for table in tables_that_say_something(&lake).await {
+            let rows = rows_of(&lake, &table).await.unwrap();
+            content.insert(table, as_text(&without_moments(&rows, since)));
         }
         content
     }
+}
+
+fn without_moments(rows: &DataFrame, since: DateTime<Utc>) -> DataFrame {
+    let columns = rows.columns().iter().filter(|column| !column.name().ends_with("_sk"));
+    let columns = columns.map(|column| {
+        let name = column.name().clone();
+        let is_moment = matches!(column.dtype(), DataType::Datetime(..));
+        let since = lit(since.timestamp_micros()).cast(column.dtype().clone());
+        if is_moment {
+            when(col(name.clone()).lt(since)).then(col(name.clone())).otherwise(lit(NULL))
+        } else {
+            col(name)
+        }
+    });
+    rows.clone().lazy().select(columns.collect::<Vec<_>>()).collect().unwrap()
+}
+
+async fn rows_of(lake: &Lake, table: &str) -> Option<DataFrame> {
+    let table = Table::open(lake, table).await.unwrap()?;
+    let rows = table.scan(table.files()).await.unwrap();
+    Some(tokio::task::spawn_blocking(move || rows.collect().unwrap()).await.unwrap())
+}
+
+async fn versions_of(lake: &Lake) -> BTreeMap<String, i64> {
+    let mut versions = BTreeMap::new();
+    for layer in ["silver", "quarantine", "gold", "audit"] {
+        for name in lake.folders(layer).await.unwrap() {
+            let path = format!("{layer}/{name}");
+            if let Some(table) = Table::open(lake, &path).await.unwrap() {
+                versions.insert(path, table.version());
+            }
+        }
+    }
+    versions
+}
+
+/// What a lake says, without what belongs to a run: every silver, quarantine and gold table as sorted
+/// text, its columns with moments and identifiers of runs and loads left out.
+pub(crate) async fn content_of(lake: &Lake) -> BTreeMap<String, String> {
+    let mut content = BTreeMap::new();
+    for table in tables_that_say_something(lake).await {
+        let rows = rows_of(lake, &table).await.unwrap();
+        content.insert(table, as_text(&rows));
+    }
+    content
+}
+
+/// All tables but those of the audit, which say what runs did.
+async fn tables_that_say_something(lake: &Lake) -> Vec<String> {
+    versions_of(lake).await.into_keys().filter(|table| !table.starts_with("audit/")).collect()
 }
 
 /// Columns that differ between two lakes that say the same.

@@ -70,7 +70,7 @@ pub const MONTHS: [&str; 3] = ["2024-08", "2024-09", "2024-10"];
 pub const EXTRACTED_AT: [DateTime<Utc>; 3] =
     [two_in_the_morning(2024, 9, 7), two_in_the_morning(2024, 10, 7), two_in_the_morning(2024, 11, 7)];
 
-/// What [`write`] wrote.
+/// What [`write()`] wrote.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DemoFiles {
     /// The deliveries, oldest first.

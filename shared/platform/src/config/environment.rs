@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use crate::error::{Result, StageError};
 
-/// What is logged where `RUST_LOG` does not say: the Delta kernel tells its every step as `info`.
-const DEFAULT_LOG_FILTER: &str = "info,buoyant_kernel=warn,delta_kernel=warn,deltalake_core=warn";
+/// What is logged where `RUST_LOG` does not say.
+const DEFAULT_LOG_FILTER: &str = "info";
 
 /// What the process is told by its environment.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -21,11 +21,13 @@ pub struct Environment {
     /// `RCM_EMR_SECRETS`: what stands before a database's name in the name or ARN of its secret, for
     /// databases whose secret `configs/sources.toml` does not name.
     pub emr_secrets: Option<String>,
+    /// `RCM_ICD_SECRET`: name or ARN of the ICD API's secret where `configs/sources.toml` names none.
+    pub icd_secret: Option<String>,
     /// `AWS_LAMBDA_FUNCTION_NAME` is set: logs are JSON, and metrics are told.
     pub in_lambda: bool,
     /// `RCM_ENVIRONMENT`: tells the metrics of several lakehouses apart.
     pub name: String,
-    /// `RUST_LOG`: what is logged; `info` where it is not set, less of the libraries.
+    /// `RUST_LOG`: what is logged; `info` where it is not set.
     pub log_filter: String,
 }
 
@@ -50,6 +52,7 @@ impl Environment {
             emr_dir: read("RCM_EMR_DIR").map(PathBuf::from),
             secrets_file: read("RCM_SECRETS_FILE").map(PathBuf::from),
             emr_secrets: read("RCM_EMR_SECRETS"),
+            icd_secret: read("RCM_ICD_SECRET"),
             in_lambda: read("AWS_LAMBDA_FUNCTION_NAME").is_some(),
             name: read("RCM_ENVIRONMENT").unwrap_or_else(|| "local".to_owned()),
             log_filter: read("RUST_LOG").unwrap_or_else(|| DEFAULT_LOG_FILTER.to_owned()),

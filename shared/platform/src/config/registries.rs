@@ -48,7 +48,8 @@ pub struct Icd {
     /// Where a token is asked for; none for a server that wants none.
     #[serde(default)]
     pub token_url: Option<String>,
-    /// Name of the secret with `client_id` and `client_secret`.
+    /// Name or ARN of the secret with `client_id` and `client_secret`; `RCM_ICD_SECRET` says it
+    /// where nothing is said here.
     #[serde(default)]
     pub secret: Option<String>,
     /// Release of ICD-10, such as `2019`.

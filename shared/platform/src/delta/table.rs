@@ -217,8 +217,6 @@ impl Table {
         let arguments = ScanArgsParquet {
             schema: Some(Arc::new(stored.clone())),
             allow_missing_columns: true,
-            glob: false,
-            hive_options: HiveOptions::new_disabled(),
             ..ScanArgsParquet::default()
         };
         let keys: Vec<String> = files.iter().map(|file| format!("{}/{}", self.path, file.path())).collect();
@@ -243,11 +241,13 @@ impl Table {
     }
 }
 
-/// A scan of Parquet files of the lake: from the folder where it is one, else from memory.
+/// A scan of Parquet files of the lake: from the folder where it is one, else from memory. What the
+/// keys say is taken as it is: nothing in them is a pattern or a column.
 ///
 /// # Errors
 /// A file cannot be read.
 pub async fn scan_parquet(lake: &Lake, keys: &[String], arguments: ScanArgsParquet) -> Result<LazyFrame> {
+    let arguments = ScanArgsParquet { glob: false, hive_options: HiveOptions::new_disabled(), ..arguments };
     let paths: Option<Vec<_>> = keys.iter().map(|key| lake.local_path(key)).collect();
     let sources = if let Some(paths) = paths {
         let paths = paths.into_iter().map(PlRefPath::try_from_pathbuf).collect::<PolarsResult<Vec<_>>>()?;

@@ -4,6 +4,7 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, TimeDelta, Utc};
+use object_store::path::Path as Key;
 use rcm_domain::load_config::LoadType;
 
 use super::{Extract, Table};
@@ -18,9 +19,12 @@ const CLOCK_SKEW: TimeDelta = TimeDelta::days(1);
 
 pub(super) async fn extract(context: &Context, table: &Table<'_>) -> Result<Extract> {
     let name = format!("{}/{}.csv", table.row.datasource, table.row.entity());
-    let path = folder(context)?.join(&name);
-    let before = source(&path, &name).await?;
-    let csv = Csv::on_disk(path.clone(), name.clone());
+    let place = place(context, &name)?;
+    let before = source(context, &place, &name).await?;
+    let csv = match &place {
+        Place::Disk(path) => Csv::on_disk(path.clone(), name.clone()),
+        Place::Lake(key) => Csv::in_lake(&context.lake, key.clone(), name.clone()),
+    };
     // A load of the other kind has other rows of the same file.
     let is_like = |last: &&Manifest| last.kind == table.subject.kind && last.source.size == before.size;
     if let Some(last) = table.last.filter(is_like)
@@ -31,7 +35,7 @@ pub(super) async fn extract(context: &Context, table: &Table<'_>) -> Result<Extr
     let stream = table.subject.stream;
     let (load_id, data_key) = load::new_file(context, stream);
     let found = csv_stream::to_parquet(&csv, wanted(context, table)?, &context.lake, &data_key).await?;
-    if source(&path, &name).await? != before {
+    if source(context, &place, &name).await? != before {
         context.lake.delete(&data_key).await?;
         return Err(StageError::SourceUnavailable(format!("`{name}` is still being written")));
     }
@@ -55,26 +59,42 @@ pub(super) async fn extract(context: &Context, table: &Table<'_>) -> Result<Extr
     Ok(Extract::Rows(Box::new(rows), ahead.into_iter().collect()))
 }
 
-fn folder(context: &Context) -> Result<PathBuf> {
-    if let Some(folder) = &context.environment.emr_dir {
-        return Ok(folder.clone());
-    }
-    let bad = |reason: &str| StageError::BadConfig(format!("configs/sources.toml: {reason}"));
-    let folder = context.settings.sources.emr.folder.as_deref().ok_or_else(|| bad("[emr] names no folder"))?;
-    if Path::new(folder).is_absolute() {
-        return Ok(PathBuf::from(folder));
-    }
-    context.lake.local_path(folder).ok_or_else(|| bad("[emr] folder must be absolute where the lake is no folder"))
+/// Where an extract file is.
+enum Place {
+    Disk(PathBuf),
+    Lake(Key),
 }
 
-async fn source(path: &Path, name: &str) -> Result<Source> {
-    let metadata = tokio::fs::metadata(path).await.map_err(|error| match error.kind() {
-        // No number of tries brings a file that was not delivered.
-        ErrorKind::NotFound => StageError::BrokenContract(format!("extract file `{name}`: there is none")),
-        kind => StageError::SourceUnavailable(format!("extract file `{name}`: {kind}")),
-    })?;
-    let modified = metadata.modified().ok().map(DateTime::<Utc>::from);
-    Ok(Source { name: name.to_owned(), size: Some(metadata.len()), last_modified: modified })
+fn place(context: &Context, name: &str) -> Result<Place> {
+    if let Some(folder) = &context.environment.emr_dir {
+        return Ok(Place::Disk(folder.join(name)));
+    }
+    let bad = |reason: String| StageError::BadConfig(format!("configs/sources.toml: [emr] {reason}"));
+    let folder = context.settings.sources.emr.folder.as_deref().ok_or_else(|| bad("names no folder".to_owned()))?;
+    if Path::new(folder).is_absolute() {
+        return Ok(Place::Disk(Path::new(folder).join(name)));
+    }
+    let key = Key::parse(format!("{}/{name}", folder.trim_end_matches('/')));
+    key.map(Place::Lake).map_err(|error| bad(format!("folder `{folder}` is none below the lake's root: {error}")))
+}
+
+async fn source(context: &Context, place: &Place, name: &str) -> Result<Source> {
+    // No number of tries brings a file that was not delivered.
+    let missing = || StageError::BrokenContract(format!("extract file `{name}`: there is none"));
+    let (size, modified) = match place {
+        Place::Disk(path) => {
+            let metadata = tokio::fs::metadata(path).await.map_err(|error| match error.kind() {
+                ErrorKind::NotFound => missing(),
+                kind => StageError::SourceUnavailable(format!("extract file `{name}`: {kind}")),
+            })?;
+            (metadata.len(), metadata.modified().ok().map(DateTime::<Utc>::from))
+        }
+        Place::Lake(key) => {
+            let meta = context.lake.head(key.as_ref()).await?.ok_or_else(missing)?;
+            (meta.size, Some(meta.last_modified))
+        }
+    };
+    Ok(Source { name: name.to_owned(), size: Some(size), last_modified: modified })
 }
 
 fn wanted(context: &Context, table: &Table<'_>) -> Result<Wanted> {

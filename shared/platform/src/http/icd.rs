@@ -58,10 +58,11 @@ impl Release {
             .extend(["icd", "release", "10", &options.release]);
         let language =
             HeaderValue::from_str(&options.language).map_err(|_| bad("language is no name of one".to_owned()))?;
-        let tokens = match (&options.token_url, &options.secret) {
-            (None, None) => None,
+        let secret = options.secret.as_ref().or(context.environment.icd_secret.as_ref());
+        let tokens = match (&options.token_url, secret) {
+            (None, _) => None,
             (Some(token_url), Some(secret)) => Some(Tokens::new(context, token_url, secret).await?),
-            _ => return Err(bad("names only one of token_url and secret".to_owned())),
+            (Some(_), None) => return Err(bad("has a token_url and no secret".to_owned())),
         };
         Ok(Self { client: Client::new(context, "ICD API", &options.http)?, url, language, tokens })
     }

@@ -21,7 +21,7 @@ async fn client(options: Http) -> Client {
 }
 
 async fn ask(options: Http, url: &str) -> Result<Answer<Value>> {
-    client(options).await.json(Request::new(Method::GET, format!("{url}/?number=42").parse().unwrap())).await
+    client(options).await.json(Request::new(Method::GET, format!("{url}/?number=1000000004").parse().unwrap())).await
 }
 
 fn found(answer: Result<Answer<Value>>) -> Value {

@@ -75,6 +75,14 @@ impl Lake {
         }
     }
 
+    /// An empty lake in memory, which is read as one in S3 is.
+    #[cfg(any(test, feature = "testing"))]
+    #[must_use]
+    pub fn in_memory() -> Self {
+        let root = Url::parse("memory:///").unwrap_or_else(|_| unreachable!());
+        Self { root, store: Arc::new(object_store::memory::InMemory::new()), local_root: None }
+    }
+
     /// The same lake through another store, which must have the lake's root as its own.
     #[must_use]
     pub fn with_store(self, store: Arc<DynObjectStore>) -> Self {

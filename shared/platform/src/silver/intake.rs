@@ -77,8 +77,7 @@ pub(super) async fn read(
 }
 
 async fn scan(context: &Context, load: &Manifest) -> Result<LazyFrame> {
-    let arguments = ScanArgsParquet { glob: false, ..ScanArgsParquet::default() };
-    scan_parquet(&context.lake, &load.data_files, arguments).await
+    scan_parquet(&context.lake, &load.data_files, ScanArgsParquet::default()).await
 }
 
 fn read_load(

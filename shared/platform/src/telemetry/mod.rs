@@ -8,10 +8,13 @@ use crate::config::Environment;
 
 /// The driver of SQL Server logs rows, and what a server says of them, whatever is asked for.
 const SILENCED: &str = "tiberius=off";
+/// What these libraries call `info` is their every step. `RUST_LOG` may name them to hear it.
+const QUIET: &str = "buoyant_kernel=warn,delta_kernel=warn,deltalake_core=warn";
 
 /// Starts logging to standard error. A second call changes nothing.
 pub fn start(environment: &Environment) {
-    let mut filter = EnvFilter::try_new(&environment.log_filter).unwrap_or_else(|_| EnvFilter::new("info"));
+    let filter = EnvFilter::try_new(format!("{QUIET},{}", environment.log_filter));
+    let mut filter = filter.unwrap_or_else(|_| EnvFilter::new(format!("{QUIET},info")));
     if let Ok(silence) = SILENCED.parse() {
         filter = filter.add_directive(silence);
     }

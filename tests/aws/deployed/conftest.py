@@ -1,0 +1,64 @@
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+import tables
+from lakehouse import AS_OF, Lakehouse
+from stand_in import ROOT, StandIn
+
+RCM = ROOT / "target/debug/rcm"
+# Where no sample data are given, the tests make up their own.
+MADE_UP_ROWS = "2000"
+
+
+@pytest.fixture(scope="session")
+def sources(tmp_path_factory) -> Path:
+    """A folder with `emr/` and `landing/`."""
+    if given := os.environ.get("RCM_SAMPLE_DATA"):
+        return Path(given)
+    folder = tmp_path_factory.mktemp("sources")
+    subprocess.run([RCM, "generate", "--rows", MADE_UP_ROWS, "--out", folder], check=True)
+    return folder / "base"
+
+
+@pytest.fixture(scope="session")
+def stand_in(tmp_path_factory):
+    started = StandIn(tmp_path_factory.mktemp("stand-in"))
+    yield started
+    started.stop()
+
+
+@pytest.fixture(scope="session")
+def deployed(stand_in, tmp_path_factory) -> Lakehouse:
+    """The lakehouse with its configuration and without any data."""
+    lakehouse = Lakehouse(stand_in, tmp_path_factory.mktemp("deployment"))
+    lakehouse.put_folder(ROOT / "infra/config", "configs")
+    return lakehouse
+
+
+@pytest.fixture(scope="session")
+def began():
+    """A moment before everything that the tests do."""
+    return tables.now()
+
+
+@pytest.fixture(scope="session")
+def lakehouse(began, deployed, sources) -> Lakehouse:
+    """The lakehouse after its first run: the files have landed one by one, then the pipeline ran."""
+    deployed.put_folder(sources / "emr", "emr")
+    for path in sorted((sources / "landing").rglob("*.csv")):
+        deployed.land(f"landing/{path.relative_to(sources / 'landing')}", path.read_bytes())
+    execution = deployed.run()
+    assert execution["status"] == "SUCCEEDED", execution
+    assert '"failures":[]' in execution["output"].replace(" ", ""), execution["output"]
+    return deployed
+
+
+@pytest.fixture(scope="session")
+def folder_lake(began, sources, tmp_path_factory) -> Path:
+    """The lake of one run on this machine, over the same files."""
+    lake = tmp_path_factory.mktemp("folder") / "lake"
+    command = [RCM, "run", "--lake", lake, "--emr", sources / "emr", "--landing", sources / "landing"]
+    subprocess.run([*command, "--as-of", AS_OF, "--json"], check=True, stdout=subprocess.DEVNULL)
+    return lake

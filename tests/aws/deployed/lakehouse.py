@@ -1,0 +1,152 @@
+"""The lakehouse as it is deployed: what tests ask of it."""
+
+import json
+import os
+import re
+import subprocess
+import time
+from pathlib import Path
+
+from stand_in import ACCOUNT, REGION, ROOT, TOOLS, StandIn
+
+ENVIRONMENT = "test"
+STACK = "rcm-lakehouse"
+AS_OF = "2024-11-07"
+FUNCTIONS = sorted(folder.name for folder in (ROOT / "functions").iterdir())
+# Executables without debug information: see tests/run.sh.
+BUILT = ROOT / "target/aws"
+LONGEST_EXECUTION_SECONDS = 600
+PAUSE_SECONDS = 0.3
+
+
+def wait_for(what: str, answer, longest_seconds: float = LONGEST_EXECUTION_SECONDS):
+    """What `answer` answers as soon as it is something."""
+    started = time.monotonic()
+    while not (found := answer()):
+        assert time.monotonic() - started < longest_seconds, f"{what}: not in {longest_seconds} s"
+        time.sleep(PAUSE_SECONDS)
+    return found
+
+
+class Lakehouse:
+    def __init__(self, stand_in: StandIn, folder: Path):
+        self.stand_in = stand_in
+        self.s3, self.states, self.sqs = (stand_in.client(name) for name in ("s3", "stepfunctions", "sqs"))
+        self.functions, self.logs = stand_in.client("lambda"), stand_in.client("logs")
+        self._deploy(folder)
+        outputs = stand_in.client("cloudformation").describe_stacks(StackName=STACK)["Stacks"][0]["Outputs"]
+        self.outputs = {output["OutputKey"]: output["OutputValue"] for output in outputs}
+        self.bucket = self.outputs["LakeBucket"]
+        self.alerts_queue = self._subscribe()
+
+    def _deploy(self, folder: Path) -> None:
+        """`sam deploy` of the template, with the functions that are built already in place of `sam build`."""
+        template = (ROOT / "infra/aws/template.yaml").read_text()
+        template = re.sub(r"CodeUri: \.\./\.\./functions/", f"CodeUri: {BUILT}/", template)
+        template = re.sub(r"DefinitionUri: ", f"DefinitionUri: {ROOT}/infra/aws/", template)
+        path = folder / "template.yaml"
+        path.write_text(template)
+        processor = {"aarch64": "arm64"}.get(os.uname().machine, os.uname().machine)
+        parameters = [f"EnvironmentName={ENVIRONMENT}", f"Architecture={processor}", "ScheduleState=DISABLED"]
+        command = [TOOLS / "sam/bin/sam", "deploy", "--template-file", path, "--stack-name", STACK, "--resolve-s3"]
+        command += ["--capabilities", "CAPABILITY_IAM", "--no-confirm-changeset", "--parameter-overrides", *parameters]
+        environment = self.stand_in.environment | {"SAM_CLI_TELEMETRY": "0"}
+        subprocess.run(command, cwd=folder, env=environment, check=True)
+
+    def _subscribe(self) -> str:
+        """A queue that gets the alerts."""
+        queue = self.sqs.create_queue(QueueName="alerts")["QueueUrl"]
+        arn = f"arn:aws:sqs:{REGION}:{ACCOUNT}:alerts"
+        allow = {"Effect": "Allow", "Principal": {"Service": "sns.amazonaws.com"}, "Action": "sqs:SendMessage"}
+        policy = {"Version": "2012-10-17", "Statement": [allow | {"Resource": arn}]}
+        self.sqs.set_queue_attributes(QueueUrl=queue, Attributes={"Policy": json.dumps(policy)})
+        self.stand_in.client("sns").subscribe(TopicArn=self.outputs["AlertsArn"], Protocol="sqs", Endpoint=arn)
+        return queue
+
+    # ---- The lake ----
+
+    def put(self, key: str, content: bytes) -> None:
+        self.s3.put_object(Bucket=self.bucket, Key=key, Body=content)
+
+    def get(self, key: str) -> bytes:
+        return self.s3.get_object(Bucket=self.bucket, Key=key)["Body"].read()
+
+    def put_folder(self, folder: Path, prefix: str) -> None:
+        for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+            self.put(f"{prefix}/{path.relative_to(folder)}", path.read_bytes())
+
+    def keys(self, prefix: str) -> list[str]:
+        pages = self.s3.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=prefix)
+        return [found["Key"] for page in pages for found in page.get("Contents", [])]
+
+    def download(self, prefix: str, folder: Path) -> Path:
+        """Copies what is below a prefix, to be read as a folder."""
+        for key in self.keys(f"{prefix}/"):
+            path = folder / key
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(self.get(key))
+        return folder / prefix
+
+    # ---- Executions ----
+
+    def run(self, **given) -> dict:
+        """Starts the pipeline, and answers its execution when it has ended."""
+        machine = self.outputs["PipelineArn"]
+        started = self.states.start_execution(stateMachineArn=machine, input=json.dumps({"as_of": AS_OF} | given))
+        return self._ended(started["executionArn"])
+
+    def _ended(self, arn: str) -> dict:
+        def ended():
+            execution = self.states.describe_execution(executionArn=arn)
+            return execution if execution["status"] != "RUNNING" else None
+
+        return wait_for(arn, ended)
+
+    def landed(self, key: str) -> list[dict]:
+        """The executions of `claims-landed` for a key that have ended, the last first; none while one runs."""
+        listed = self.states.list_executions(stateMachineArn=self.outputs["ClaimsLandedArn"])["executions"]
+        executions = [self.states.describe_execution(executionArn=each["executionArn"]) for each in listed]
+        of_key = [each for each in executions if json.loads(each["input"])["detail"]["object"]["key"] == key]
+        return [] if any(each["status"] == "RUNNING" for each in of_key) else of_key
+
+    def land(self, key: str, content: bytes) -> dict:
+        """Puts a file, and answers the execution that it starts when that has ended."""
+        before = len(self.landed(key))
+        self.put(key, content)
+        return wait_for(key, lambda: (ended := self.landed(key)) and len(ended) > before and ended[0])
+
+    def history(self, execution: dict) -> list[dict]:
+        pages = self.states.get_paginator("get_execution_history").paginate(executionArn=execution["executionArn"])
+        return [event for page in pages for event in page["events"]]
+
+    def invoke(self, function: str, event: dict) -> dict:
+        name = f"rcm-{ENVIRONMENT}-{function}"
+        answer = self.functions.invoke(FunctionName=name, Payload=json.dumps(event))
+        payload = json.loads(answer["Payload"].read())
+        assert "FunctionError" not in answer, f"{function}: {payload}"
+        return payload
+
+    # ---- What operators see ----
+
+    def alerts(self) -> list[dict]:
+        """Messages of alerts that have not been taken yet: waits for one, then takes all."""
+        taken: list[dict] = []
+        while messages := self._receive(wait_seconds=0 if taken else 20):
+            for message in messages:
+                taken.append(json.loads(json.loads(message["Body"])["Message"]))
+                self.sqs.delete_message(QueueUrl=self.alerts_queue, ReceiptHandle=message["ReceiptHandle"])
+        return taken
+
+    def no_alert(self) -> bool:
+        return not self._receive(wait_seconds=0)
+
+    def _receive(self, wait_seconds: int) -> list[dict]:
+        asked = {"QueueUrl": self.alerts_queue, "MaxNumberOfMessages": 10, "WaitTimeSeconds": wait_seconds}
+        return self.sqs.receive_message(**asked).get("Messages", [])
+
+    def log_lines(self) -> list[dict]:
+        """The JSON lines that the functions have logged."""
+        group = f"/rcm/{ENVIRONMENT}/functions"
+        pages = self.logs.get_paginator("filter_log_events").paginate(logGroupName=group)
+        messages = (event["message"] for page in pages for event in page["events"])
+        return [json.loads(message) for message in messages if message.startswith("{")]
