@@ -20,5 +20,6 @@ mod privacy;
 mod readers;
 mod replay;
 mod scratch;
+mod streams_apart;
 mod third_hospital;
 mod two_runs;

@@ -44,7 +44,6 @@ impl KeysSeen {
 /// and `presence` (what the table keeps, null for a key that was never missed). `extracts` are all
 /// of the stream, the new ones too.
 pub(super) fn resolve(known: &DataFrame, extracts: &[FullExtract], seen: &KeysSeen) -> PolarsResult<DataFrame> {
-    let newest = seen.extracts.iter().map(|extract| extract.sequence).min().unwrap_or(i64::MAX);
     let seen_now = seen.keys.clone().lazy().select([col("key"), col("sequence"), lit(true).alias("seen")]);
     let kept = known
         .clone()
@@ -60,7 +59,7 @@ pub(super) fn resolve(known: &DataFrame, extracts: &[FullExtract], seen: &KeysSe
         .lazy()
         .select([col("key"), col("datasource"), col("since")])
         .join(
-            extracts_frame(extracts)?.lazy(),
+            extracts_frame(extracts, &seen.extracts)?.lazy(),
             [col("datasource")],
             [col("datasource")],
             JoinArgs::new(JoinType::Inner),
@@ -73,7 +72,7 @@ pub(super) fn resolve(known: &DataFrame, extracts: &[FullExtract], seen: &KeysSe
         .how(JoinType::AsOf(Box::new(last_toggle_of_the_key())))
         .finish()
         .with_column(
-            when(col("sequence").gt_eq(lit(newest)))
+            when(col("is_new"))
                 .then(col("seen").fill_null(lit(false)))
                 .otherwise(col("kept").fill_null(col("sequence").gt_eq(col("since"))))
                 .alias("present"),
@@ -121,11 +120,14 @@ pub(super) fn toggles(resolved: &DataFrame, known: &DataFrame, dead: LazyFrame) 
         .collect()
 }
 
-fn extracts_frame(extracts: &[FullExtract]) -> PolarsResult<DataFrame> {
+/// Columns `datasource`, `sequence`, `extracted_at`, `is_new`. Every source counts its own extracts, so
+/// that a number alone does not tell which are new.
+fn extracts_frame(extracts: &[FullExtract], new: &[FullExtract]) -> PolarsResult<DataFrame> {
     let datasource: Vec<&str> = extracts.iter().map(|extract| extract.datasource.as_str()).collect();
     let sequence: Vec<i64> = extracts.iter().map(|extract| extract.sequence).collect();
     let extracted_at: Vec<i64> = extracts.iter().map(|extract| extract.extracted_at.timestamp_micros()).collect();
-    df!("datasource" => datasource, "sequence" => sequence, "extracted_at" => extracted_at)?
+    let is_new: Vec<bool> = extracts.iter().map(|extract| new.contains(extract)).collect();
+    df!("datasource" => datasource, "sequence" => sequence, "extracted_at" => extracted_at, "is_new" => is_new)?
         .lazy()
         .with_column(col("extracted_at").cast(timestamp()))
         .collect()

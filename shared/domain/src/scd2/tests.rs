@@ -15,19 +15,25 @@ const DAY: i64 = 86_400_000_000;
 /// A row as a hospital sends it: key, day of its modified time, attribute.
 type Row = (&'static str, i64, Option<&'static str>);
 
-/// A load: its rows, and the day of the extract where it is a full one.
+/// A load: its source, its rows, and the day of the extract where it is a full one.
 #[derive(Debug, Clone)]
 struct Load {
+    source: &'static str,
     full_on: Option<i64>,
     rows: Vec<Row>,
 }
 
 fn upsert(rows: &[Row]) -> Load {
-    Load { full_on: None, rows: rows.to_vec() }
+    Load { source: "hos-a", full_on: None, rows: rows.to_vec() }
 }
 
 fn full(day: i64, rows: &[Row]) -> Load {
-    Load { full_on: Some(day), rows: rows.to_vec() }
+    Load { source: "hos-a", full_on: Some(day), rows: rows.to_vec() }
+}
+
+/// The source of a key: no two sources have a key in common.
+fn source_of(key: &str) -> &'static str {
+    if key.starts_with("of b: ") { "hos-b" } else { "hos-a" }
 }
 
 /// A version in days: key, attribute, from, to, current, deleted.
@@ -37,14 +43,15 @@ type Version = (String, Option<String>, i64, Option<i64>, bool, bool);
 struct Table {
     rows: DataFrame,
     extracts: Vec<FullExtract>,
-    sequence: i64,
+    /// The last load of every source.
+    sequences: BTreeMap<&'static str, i64>,
     outcomes: Vec<String>,
 }
 
 impl Table {
     fn new() -> Self {
         let rows = DataFrame::empty_with_schema(&DEPARTMENTS.silver_schema());
-        Self { rows, extracts: Vec::new(), sequence: 0, outcomes: Vec::new() }
+        Self { rows, extracts: Vec::new(), sequences: BTreeMap::new(), outcomes: Vec::new() }
     }
 
     /// One run of silver over some loads.
@@ -52,18 +59,19 @@ impl Table {
         let mut frames = Vec::new();
         let mut seen = KeysSeen::none();
         for load in loads {
-            self.sequence += 1;
-            frames.push(frame(load, self.sequence).lazy());
+            let sequence = self.sequences.entry(load.source).or_default();
+            *sequence += 1;
+            frames.push(frame(load, *sequence).lazy());
             let Some(day) = load.full_on else { continue };
             seen.extracts.push(FullExtract {
-                datasource: "hos-a".to_owned(),
-                sequence: self.sequence,
+                datasource: load.source.to_owned(),
+                sequence: *sequence,
                 extracted_at: moment(day),
             });
             let keys: BTreeSet<&str> = load.rows.iter().map(|row| row.0).collect();
             let keys: Vec<&str> = keys.into_iter().collect();
-            let sequences = vec![self.sequence; keys.len()];
-            let sources = vec!["hos-a"; keys.len()];
+            let sequences = vec![*sequence; keys.len()];
+            let sources = vec![load.source; keys.len()];
             let held = df!("key" => keys, "datasource" => sources, "sequence" => sequences).unwrap();
             seen.keys.vstack_mut(&held).unwrap();
         }
@@ -124,12 +132,12 @@ fn frame(load: &Load, sequence: i64) -> DataFrame {
         .with_columns([
             col("src_modified_at").cast(timestamp()),
             lit(NULL).cast(timestamp()).alias("src_inserted_at"),
-            lit("hos-a").alias("datasource"),
+            lit(load.source).alias("datasource"),
         ])
         .collect()
         .unwrap();
     let positions = Int64Chunked::from_iter_values("".into(), 1..=load.rows.len() as i64);
-    events(&rows, positions, &DEPARTMENTS, (sequence, &format!("load-{sequence}")), 1).unwrap()
+    events(&rows, positions, &DEPARTMENTS, (sequence, &format!("{}-{sequence}", load.source)), 1).unwrap()
 }
 
 fn version(key: &str, name: &str, from: i64, to: Option<i64>) -> Version {
@@ -261,6 +269,21 @@ fn a_key_modified_after_an_extract_that_missed_it_is_kept_by_the_next_that_has_i
 }
 
 #[test]
+fn extracts_of_one_source_say_nothing_of_those_of_another() {
+    let of_b = |day, rows: &[Row]| Load { source: "hos-b", ..full(day, rows) };
+    let row = ("of b: k", 1, Some("A"));
+    let mut table = Table::new();
+    table.run(&[of_b(1, &[row]), of_b(2, &[row]), of_b(3, &[row])]);
+    table.run(&[full(4, &[("k", 1, Some("A"))]), of_b(5, &[("of b: k", 1, Some("B"))])]);
+    let expected = [
+        version("k", "A", 1, None),
+        version("of b: k", "A", 1, Some(1)),
+        version("of b: k", "B", 1, None),
+    ];
+    assert_eq!(table.versions(), expected);
+}
+
+#[test]
 fn a_key_that_an_upsert_lacks_stays() {
     let mut table = Table::new();
     table.run(&[upsert(&[("k", 1, Some("A"))])]).run(&[upsert(&[("l", 2, Some("A"))])]);
@@ -272,7 +295,8 @@ fn reference(loads: &[Load]) -> Vec<Version> {
     let mut versions = Vec::new();
     let keys: BTreeSet<&str> = loads.iter().flat_map(|load| load.rows.iter().map(|row| row.0)).collect();
     for key in keys {
-        versions.extend(reference_of(key, loads));
+        let of_source: Vec<Load> = loads.iter().filter(|load| load.source == source_of(key)).cloned().collect();
+        versions.extend(reference_of(key, &of_source));
     }
     versions.sort();
     versions
@@ -339,14 +363,22 @@ fn close(versions: &mut [Version], day: i64, deleted: bool) {
     (open.3, open.4, open.5) = (Some(day), false, deleted);
 }
 
-fn any_row() -> impl Strategy<Value = Row> {
-    (select(vec!["k", "l", "m"]), 0_i64..8, select(vec![None, Some("A"), Some("B")]))
+fn any_row(keys: Vec<&'static str>) -> impl Strategy<Value = Row> {
+    (select(keys), 0_i64..8, select(vec![None, Some("A"), Some("B")]))
 }
 
 /// A load before it has its place in the feed: whether it is a full extract, of a source with
 /// modified times or without.
-fn any_load() -> impl Strategy<Value = (bool, bool, Vec<Row>)> {
-    (prop::bool::weighted(0.4), any::<bool>(), proptest::collection::vec(any_row(), 0..6))
+fn any_load() -> impl Strategy<Value = (bool, bool, Load)> {
+    let of_source = |source, keys| {
+        let rows = proptest::collection::vec(any_row(keys), 0..6);
+        rows.prop_map(move |rows| Load { source, full_on: None, rows })
+    };
+    let load = prop_oneof![
+        3 => of_source("hos-a", vec!["k", "l", "m"]),
+        1 => of_source("hos-b", vec!["of b: k", "of b: l"]),
+    ];
+    (prop::bool::weighted(0.4), any::<bool>(), load)
 }
 
 /// Loads in any order, some of them repeated, and how many of them each run of silver takes. Full
@@ -362,17 +394,17 @@ fn any_feed() -> impl Strategy<Value = (Vec<Load>, Vec<usize>)> {
     (feed.prop_map(taken_in_order), proptest::collection::vec(1_usize..4, 9))
 }
 
-fn taken_in_order(feed: Vec<(bool, bool, Vec<Row>)>) -> Vec<Load> {
+fn taken_in_order(feed: Vec<(bool, bool, Load)>) -> Vec<Load> {
     let mut day = 0;
-    let taken = feed.into_iter().map(|(is_full, has_modified_time, mut rows)| {
+    let taken = feed.into_iter().map(|(is_full, has_modified_time, mut load)| {
         if !is_full {
-            return Load { full_on: None, rows };
+            return load;
         }
         day += 2;
         let mut seen = BTreeSet::new();
-        rows.retain(|row| seen.insert(row.0));
-        rows.iter_mut().filter(|_| !has_modified_time).for_each(|row| row.1 = day);
-        Load { full_on: Some(day), rows }
+        load.rows.retain(|row| seen.insert(row.0));
+        load.rows.iter_mut().filter(|_| !has_modified_time).for_each(|row| row.1 = day);
+        Load { full_on: Some(day), ..load }
     });
     taken.collect()
 }

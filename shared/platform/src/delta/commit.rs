@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use super::schema;
 use super::table::{DataFile, Table, log_store};
-use super::write::NewFile;
+use super::write::{NewFile, has_statistics};
 use crate::error::{Result, StageError};
 use crate::lake::Lake;
 
@@ -22,6 +22,10 @@ const PROPERTIES: [(&str, &str); 3] = [
     ("delta.deletedFileRetentionDuration", "interval 30 days"),
     ("delta.checkpointInterval", "50"),
 ];
+
+/// Property with the columns that statistics speak of. A reader that expects them of other columns
+/// too may take those that are missing for columns without any value, and skip the file.
+const STATISTICS_COLUMNS: &str = "delta.dataSkippingStatsColumns";
 
 /// Operation of a commit that leaves the rows as they are, as the log names it.
 pub(super) const COMPACTION: &str = "OPTIMIZE";
@@ -63,6 +67,7 @@ pub async fn commit(lake: &Lake, path: &str, table: Option<&Table>, change: Chan
             .with_columns(schema::to_delta(change.schema)?)
             .with_partition_columns(change.partition_by.iter().copied())
             .with_configuration(PROPERTIES.map(|(name, value)| (name.to_owned(), Some(value.to_owned()))))
+            .with_configuration([(STATISTICS_COLUMNS, Some(statistics_columns(&change)))])
             .with_configuration(change.properties.iter().map(|(name, value)| ((*name).to_owned(), Some(value.clone()))))
             .with_raise_if_key_not_exists(false)
             .with_actions(adds)
@@ -95,6 +100,13 @@ pub(super) fn properties(run_id: &str, transactions: Vec<Transaction>) -> Commit
         .with_cleanup_expired_logs(Some(false))
         .with_application_transactions(transactions)
         .with_metadata([("runId".to_owned(), Value::from(run_id))])
+}
+
+fn statistics_columns(change: &Change<'_>) -> String {
+    let columns = change.schema.iter().filter(|(name, data_type)| {
+        has_statistics(name, data_type) && !change.partition_by.contains(&name.as_str())
+    });
+    columns.map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(",")
 }
 
 fn check_schema(path: &str, table: &Table, schema: &Schema) -> Result<()> {

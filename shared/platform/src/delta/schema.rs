@@ -1,5 +1,7 @@
 //! Types of frames and types of Delta tables.
 
+use deltalake::arrow::datatypes::Schema as ArrowSchema;
+use deltalake::kernel::engine::arrow_conversion::TryIntoArrow;
 use deltalake::kernel::{ArrayType, DataType as DeltaType, DecimalType, PrimitiveType, StructField, StructType};
 use polars::prelude::*;
 
@@ -8,6 +10,16 @@ use crate::error::{Result, StageError};
 /// The Delta columns of a frame's schema. All are nullable: the rules are checked on frames.
 pub(super) fn to_delta(schema: &Schema) -> Result<Vec<StructField>> {
     schema.iter().map(|(name, dtype)| Ok(StructField::new(name.as_str(), delta_type(dtype)?, true))).collect()
+}
+
+/// The Arrow schema of a frame, with the types that readers of the table's schema expect.
+pub(super) fn to_arrow(schema: &Schema) -> Result<ArrowSchema> {
+    let columns = StructType::try_new(to_delta(schema)?).map_err(|error| corrupt(&error))?;
+    (&columns).try_into_arrow().map_err(|error| corrupt(&error))
+}
+
+fn corrupt(error: &impl std::fmt::Display) -> StageError {
+    StageError::CorruptLake(format!("schema: {error}"))
 }
 
 /// The frame's schema of a Delta table.

@@ -3,11 +3,15 @@
 use std::collections::HashMap;
 
 use deltalake::kernel::Add;
+use parquet::arrow::{ARROW_SCHEMA_META_KEY, encode_arrow_schema};
+use polars::io::parquet::write::KeyValueMetadata;
 use polars::prelude::*;
 use serde_json::{Map, Value, json};
 
+use super::schema;
 use crate::context::Context;
-use crate::error::{Result, StageError};
+use crate::error::Result;
+use crate::frames::blocking;
 use crate::stage::new_id;
 
 /// Characters of a text that its statistics keep.
@@ -41,19 +45,15 @@ pub async fn write(
     rows: &DataFrame,
     partition: &[(&str, Option<String>)],
 ) -> Result<NewFile> {
-    let mut rows = rows.clone();
-    let mut bytes = Vec::new();
-    ParquetWriter::new(&mut bytes)
-        .with_compression(ParquetCompression::Zstd(None))
-        .with_row_group_size(Some(ROW_GROUP))
-        .finish(&mut rows)?;
+    let height = rows.height() as u64;
+    let rows = rows.clone();
+    let (bytes, statistics) = blocking(move || Ok((encoded(&rows)?, statistics(&rows)?))).await?;
     let now = context.now();
     let name = format!("part-{}.zstd.parquet", new_id(now));
     let of_null = "__HIVE_DEFAULT_PARTITION__";
     let folders = partition.iter().map(|(column, value)| format!("{column}={}", value.as_deref().unwrap_or(of_null)));
     let name = folders.chain([name]).collect::<Vec<_>>().join("/");
     let size = bytes.len() as i64;
-    let statistics = statistics(&rows)?;
     context.lake.put(&format!("{path}/{name}"), bytes).await?;
     let partition_values: HashMap<String, Option<String>> =
         partition.iter().map(|(column, value)| ((*column).to_owned(), value.clone())).collect();
@@ -66,35 +66,44 @@ pub async fn write(
         stats: Some(statistics.to_string()),
         ..Add::default()
     };
-    Ok(NewFile { add, rows: rows.height() as u64 })
+    Ok(NewFile { add, rows: height })
 }
 
-/// Statistics of a file as the Delta protocol has them: rows, and per column its nulls, least and
-/// greatest value. Of the texts only keys have their values there: a name is nobody's business in
-/// a log.
+fn encoded(rows: &DataFrame) -> Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    // Polars would note texts as views, which not every reader compares with a text.
+    let arrow_schema = vec![(ARROW_SCHEMA_META_KEY.to_owned(), encode_arrow_schema(&schema::to_arrow(rows.schema())?))];
+    ParquetWriter::new(&mut bytes)
+        .with_key_value_metadata(Some(KeyValueMetadata::from_static(arrow_schema)))
+        .with_compression(ParquetCompression::Zstd(None))
+        .with_row_group_size(Some(ROW_GROUP))
+        .finish(&mut rows.clone())?;
+    Ok(bytes)
+}
+
+/// Whether statistics say anything of a column. Of the texts they know keys alone: a name is nobody's
+/// business in a log.
+pub(super) fn has_statistics(name: &str, data_type: &DataType) -> bool {
+    let is_named = *data_type != DataType::String || name.ends_with("_key");
+    is_named && name != BIRTH_DATE && !data_type.is_nested() && !data_type.is_bool()
+}
+
+/// Statistics of a file as the Delta protocol has them: rows, and per column that is to have some its
+/// nulls, least and greatest value.
 fn statistics(rows: &DataFrame) -> Result<Value> {
     let (mut minima, mut maxima, mut nulls) = (Map::new(), Map::new(), Map::new());
     for column in rows.columns() {
         let name = column.name().to_string();
-        if column.dtype().is_nested() {
+        if !has_statistics(&name, column.dtype()) {
             continue;
         }
         nulls.insert(name.clone(), json!(column.null_count()));
         let text = *column.dtype() == DataType::String;
-        if (text && !name.ends_with("_key"))
-            || name == BIRTH_DATE
-            || column.dtype().is_bool()
-            || column.null_count() == column.len()
-        {
-            continue;
-        }
         let series = column.as_materialized_series();
-        if let Some(least) = json_value(&series.min_reduce()?) {
-            minima.insert(name.clone(), if text { shortened(&least, false) } else { least });
-        }
-        if let Some(greatest) = json_value(&series.max_reduce()?) {
-            maxima.insert(name, if text { shortened(&greatest, true) } else { greatest });
-        }
+        let ends = (json_value(&series.min_reduce()?), json_value(&series.max_reduce()?));
+        let (Some(least), Some(greatest)) = ends else { continue };
+        minima.insert(name.clone(), if text { shortened(&least, false) } else { least });
+        maxima.insert(name, if text { shortened(&greatest, true) } else { greatest });
     }
     Ok(json!({"numRecords": rows.height(), "minValues": minima, "maxValues": maxima, "nullCount": nulls}))
 }
@@ -131,10 +140,4 @@ fn shortened(text: &Value, round_up: bool) -> Value {
         short.push(char::MAX);
     }
     Value::String(short)
-}
-
-impl From<serde_json::Error> for StageError {
-    fn from(error: serde_json::Error) -> Self {
-        Self::CorruptLake(format!("JSON: {error}"))
-    }
 }

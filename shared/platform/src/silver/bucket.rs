@@ -4,8 +4,8 @@ use polars::prelude::*;
 use rcm_domain::cdm::Entity;
 use rcm_domain::scd2::{Extracts, Plan, Triage, plan, triage};
 
+use super::extracts::FullExtracts;
 use super::intake::Intake;
-use super::{Pending, seen_in};
 use crate::context::Context;
 use crate::delta::{self, DataFile, NewFile, Table};
 use crate::error::Result;
@@ -35,11 +35,10 @@ pub(super) async fn plan_all(
     entity: &'static Entity,
     table: Option<&Table>,
     intake: &Intake,
-    pending: &Pending,
+    extracts: &FullExtracts,
 ) -> Result<Vec<BucketChange>> {
     let mut buckets: Vec<i32> = intake.events.column("bucket")?.i32()?.iter().flatten().collect();
-    if !pending.extracts.is_empty() {
-        // A full extract may end keys of any bucket.
+    if extracts.may_end_keys() {
         let stored = table.map_or(&[][..], Table::files).iter();
         buckets.extend(stored.filter_map(|file| file.partition_value("bucket")?.parse::<i32>().ok()));
     }
@@ -47,7 +46,7 @@ pub(super) async fn plan_all(
     buckets.dedup();
     let mut changes = Vec::with_capacity(buckets.len());
     for bucket in buckets {
-        changes.push(plan_one(context, entity, table, intake, pending, bucket).await?);
+        changes.push(plan_one(context, entity, table, intake, extracts, bucket).await?);
     }
     Ok(changes)
 }
@@ -57,10 +56,10 @@ async fn plan_one(
     entity: &'static Entity,
     table: Option<&Table>,
     intake: &Intake,
-    pending: &Pending,
+    extracts: &FullExtracts,
     bucket: i32,
 ) -> Result<BucketChange> {
-    let seen = seen_in(pending, intake, bucket)?;
+    let seen = extracts.seen_in(bucket, intake)?;
     let events = intake.events.clone().lazy().filter(col("bucket").eq(lit(bucket)));
     let current_files = files(table, bucket, true);
     let current = rows(entity, table, &current_files).await?;
@@ -71,9 +70,10 @@ async fn plan_one(
     })
     .await?;
     let closed = closed_rows(entity, table, bucket, &found).await?;
-    let history = history(entity, &current, &closed, &found)?;
-    let (all, now, batch) = (pending.extracts.clone(), context.now(), current.clone());
+    let (all, now, batch) = (extracts.all.clone(), context.now(), current.clone());
+    let touched: Vec<DataFrame> = closed.iter().map(|closed| closed.rows.clone()).collect();
     let planned = blocking(move || {
+        let history = history(entity, &batch, touched, &found)?;
         let extracts = Extracts { all: &all, seen: &seen };
         Ok(plan(entity, &batch, &history, &events, &found, extracts, now)?)
     })
@@ -126,11 +126,10 @@ async fn closed_rows(
     Ok(closed)
 }
 
-fn history(entity: &Entity, current: &DataFrame, closed: &[Closed], found: &Triage) -> Result<DataFrame> {
+fn history(entity: &Entity, current: &DataFrame, closed: Vec<DataFrame>, found: &Triage) -> Result<DataFrame> {
     let keys = found.need_history.clone().lazy();
     let current = current.clone().lazy().join(keys, [col(entity.key)], [col("key")], JoinArgs::new(JoinType::Semi));
-    let closed = closed.iter().map(|closed| closed.rows.clone().lazy());
-    let all: Vec<LazyFrame> = std::iter::once(current).chain(closed).collect();
+    let all: Vec<LazyFrame> = std::iter::once(current).chain(closed.into_iter().map(IntoLazy::lazy)).collect();
     Ok(concat(all, UnionArgs::default())?.collect()?)
 }
 
@@ -145,41 +144,66 @@ async fn files_for(
     (current, current_files): (DataFrame, Vec<DataFile>),
     closed: Vec<Closed>,
 ) -> Result<(Vec<NewFile>, Vec<DataFile>)> {
-    let (mut add, mut remove) = (Vec::new(), Vec::new());
-    let kept = |rows: LazyFrame| {
-        let surrogate = [col(entity.surrogate)];
-        rows.join(planned.replace.clone().lazy(), surrogate.clone(), surrogate, JoinArgs::new(JoinType::Anti))
-    };
-    let written = |is_current: bool| planned.write.clone().lazy().filter(col("is_current").eq(lit(is_current)));
-
-    let current_kept = kept(current.clone().lazy()).collect()?;
-    let current_new = written(true).collect()?;
-    if current_kept.height() < current.height() || current_new.height() > 0 {
-        remove.extend(current_files);
-        add.push((current_kept.vstack(&current_new)?, true));
-    }
-    let mut closed_new = vec![written(false)];
-    for Closed { file, rows: touched } in closed {
-        if kept(touched.clone().lazy()).collect()?.height() == touched.height() {
-            continue;
-        }
-        closed_new.push(kept(rows(entity, table, std::slice::from_ref(&file)).await?));
+    let mut remove = Vec::new();
+    let mut rewritten = Vec::new();
+    for file in files_with_replaced_rows(entity, closed, planned.replace.clone()).await? {
+        rewritten.push(rows(entity, table, std::slice::from_ref(&file)).await?);
         remove.push(file);
     }
-    let closed_new = concat(closed_new, UnionArgs::default())?.collect()?;
-    add.push((closed_new, false));
-
-    let mut files = Vec::new();
-    for (rows, is_current) in add {
+    let (write, replace) = (planned.write.clone(), planned.replace.clone());
+    let (current, closed) = blocking(move || {
+        let of = |is_current: bool| write.clone().lazy().filter(col("is_current").eq(lit(is_current)));
+        let current_kept = kept(entity, current.clone().lazy(), &replace).collect()?;
+        let current_new = of(true).collect()?;
+        let changes = current_kept.height() < current.height() || current_new.height() > 0;
+        let current = if changes { Some(in_order(entity, &current_kept.vstack(&current_new)?)?) } else { None };
+        let closed = rewritten.into_iter().map(|rows| kept(entity, rows, &replace));
+        let closed: Vec<LazyFrame> = std::iter::once(of(false)).chain(closed).collect();
+        Ok((current, in_order(entity, &concat(closed, UnionArgs::default())?.collect()?)?))
+    })
+    .await?;
+    if current.is_some() {
+        remove.extend(current_files);
+    }
+    let mut add = Vec::new();
+    for (rows, is_current) in current.into_iter().map(|rows| (rows, true)).chain([(closed, false)]) {
         if rows.height() == 0 {
             continue;
         }
         let partition = [("is_current", Some(is_current.to_string())), ("bucket", Some(bucket.to_string()))];
-        let rows = rows.sort([entity.key, "effective_from"], SortMultipleOptions::default())?;
-        let rows = rows.drop_many(super::PARTITION_COLUMNS);
-        files.push(delta::write(context, &lake::silver(entity.name), &rows, &partition).await?);
+        add.push(delta::write(context, &lake::silver(entity.name), &rows, &partition).await?);
     }
-    Ok((files, remove))
+    Ok((add, remove))
+}
+
+/// Rows that are not replaced.
+fn kept(entity: &Entity, rows: LazyFrame, replace: &DataFrame) -> LazyFrame {
+    let surrogate = [col(entity.surrogate)];
+    rows.join(replace.clone().lazy(), surrogate.clone(), surrogate, JoinArgs::new(JoinType::Anti))
+}
+
+async fn files_with_replaced_rows(
+    entity: &'static Entity,
+    closed: Vec<Closed>,
+    replace: DataFrame,
+) -> Result<Vec<DataFile>> {
+    blocking(move || {
+        let mut files = Vec::new();
+        for Closed { file, rows } in closed {
+            let before = rows.height();
+            if kept(entity, rows.lazy(), &replace).collect()?.height() < before {
+                files.push(file);
+            }
+        }
+        Ok(files)
+    })
+    .await
+}
+
+/// Rows as a file has them: without what its folder says.
+fn in_order(entity: &Entity, rows: &DataFrame) -> Result<DataFrame> {
+    let rows = rows.sort([entity.key, "effective_from"], SortMultipleOptions::default())?;
+    Ok(rows.drop_many(super::PARTITION_COLUMNS))
 }
 
 impl BucketChange {

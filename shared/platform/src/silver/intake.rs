@@ -3,11 +3,11 @@
 use polars::prelude::*;
 use rcm_domain::cdm::{Entity, Mapping, to_model};
 use rcm_domain::event::RuleCount;
-use rcm_domain::quality::{Rulebook, Severity, assess};
+use rcm_domain::quality::{Rulebook, assess};
 use rcm_domain::scd2;
 
+use super::extracts;
 use crate::bronze::{MALFORMED, Manifest, POSITION};
-use crate::config::LoadKind;
 use crate::context::Context;
 use crate::delta::scan_parquet;
 use crate::error::{Result, StageError};
@@ -16,6 +16,11 @@ use crate::quarantine;
 
 /// What some loads bring to an entity.
 pub(super) struct Intake {
+    /// The loads.
+    pub loads: Vec<Manifest>,
+    /// Why the first load that could not be taken, and with it the rest of its stream, was left out:
+    /// an error per stream.
+    pub refusals: Vec<StageError>,
     /// Good rows as events, with their bucket.
     pub events: DataFrame,
     /// Rows for the quarantine table.
@@ -38,63 +43,112 @@ pub(super) struct Tally {
 struct LoadIntake {
     events: DataFrame,
     keys_seen: DataFrame,
-    /// Keys, reasons and positions of the rows that failed.
-    failed: Option<DataFrame>,
+    /// Entries of the quarantine table for the rows that failed.
+    quarantined: Option<DataFrame>,
     tally: Tally,
     rules: Vec<RuleCount>,
 }
 
-/// Reads loads of bronze.
+/// Reads loads of bronze. One that does not hold what its mapping wants, or of which more rows fail
+/// than may, ends the reading of its stream, and of no other.
 ///
 /// # Errors
-/// A file cannot be read, or a mapped column is missing.
+/// The store fails.
 pub(super) async fn read(
     context: &Context,
     entity: &'static Entity,
-    loads: &[Manifest],
+    loads: Vec<Manifest>,
     buckets: u32,
 ) -> Result<Intake> {
     let rulebook = context.settings.rulebook(entity);
     let (mut events, mut keys_seen, mut quarantined) = (Vec::new(), Vec::new(), Vec::new());
-    let (mut tallies, mut rules) = (Vec::new(), Vec::new());
+    let (mut taken, mut tallies, mut rules) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut ended, mut refusals) = (Vec::new(), Vec::new());
     for load in loads {
-        let mapping = context.settings.mapping(&load.datasource)?.clone();
-        let scan = scan(context, load).await?;
-        let (rulebook, owned, rows) = (rulebook.clone(), load.clone(), scan.clone());
-        let found = blocking(move || read_load(rows, entity, &mapping, &rulebook, &owned, buckets)).await?;
-        if let Some(failed) = found.failed {
-            let (owned, now) = (load.clone(), context.now());
-            quarantined.push(blocking(move || entries(scan, &failed, &owned, now)).await?.lazy());
+        if ended.contains(&load.stream) {
+            continue;
         }
-        events.push(found.events.lazy());
-        keys_seen.push(found.keys_seen.lazy());
-        tallies.push(found.tally);
-        rules.extend(found.rules);
+        let outcome = match read_load(context, entity, &load, &rulebook, buckets).await {
+            Ok(found) => {
+                rules.extend(found.rules.iter().cloned());
+                check_thresholds(&found, &load, &rulebook).map(|()| found)
+            }
+            Err(error) => Err(error),
+        };
+        match outcome {
+            Ok(found) => {
+                events.push(found.events.lazy());
+                keys_seen.push(found.keys_seen.lazy());
+                quarantined.extend(found.quarantined.map(IntoLazy::lazy));
+                tallies.push(found.tally);
+                taken.push(load);
+            }
+            Err(error) if error.is_retryable() => return Err(error),
+            Err(error) => {
+                ended.push(load.stream);
+                refusals.push(error);
+            }
+        }
+    }
+    if taken.is_empty() {
+        let [events, quarantined, keys_seen] = [DataFrame::empty(), DataFrame::empty(), DataFrame::empty()];
+        return Ok(Intake { loads: taken, refusals, events, quarantined, keys_seen, tallies, rules });
     }
     quarantined.push(DataFrame::empty_with_schema(&quarantine::schema()).lazy());
-    let all = |frames: Vec<LazyFrame>| concat(frames, UnionArgs::default())?.collect();
-    Ok(Intake { events: all(events)?, quarantined: all(quarantined)?, keys_seen: all(keys_seen)?, tallies, rules })
+    let all = |frames: Vec<LazyFrame>| -> Result<DataFrame> { Ok(concat(frames, UnionArgs::default())?.collect()?) };
+    let frames = blocking(move || Ok((all(events)?, all(quarantined)?, all(keys_seen)?)));
+    let (events, quarantined, keys_seen) = frames.await?;
+    Ok(Intake { loads: taken, refusals, events, quarantined, keys_seen, tallies, rules })
 }
 
 async fn scan(context: &Context, load: &Manifest) -> Result<LazyFrame> {
     scan_parquet(&context.lake, &load.data_files, ScanArgsParquet::default()).await
 }
 
-fn read_load(
-    scan: LazyFrame,
+async fn read_load(
+    context: &Context,
+    entity: &'static Entity,
+    load: &Manifest,
+    rulebook: &Rulebook,
+    buckets: u32,
+) -> Result<LoadIntake> {
+    let mapping = context.settings.mapping(&load.datasource)?.clone();
+    let scan = scan(context, load).await?;
+    let (rulebook, load, now) = (rulebook.clone(), load.clone(), context.now());
+    blocking(move || {
+        let raw = raw_rows(scan.clone(), entity, &mapping, &load)?;
+        let (mut found, failed) = judge(&raw, entity, &mapping, &rulebook, &load, buckets)?;
+        found.quarantined = failed.map(|failed| entries(scan, &failed, &load, now)).transpose()?;
+        Ok(found)
+    })
+    .await
+}
+
+/// The columns that the mapping names, and what bronze says of the rows.
+fn raw_rows(mut scan: LazyFrame, entity: &Entity, mapping: &Mapping, load: &Manifest) -> Result<DataFrame> {
+    let mut wanted: Vec<&str> = mapping.source_columns(entity.name).collect();
+    wanted.sort_unstable();
+    wanted.dedup();
+    wanted.extend([POSITION, MALFORMED]);
+    let stored = scan.collect_schema()?;
+    if let Some(missing) = wanted.iter().find(|name| !stored.contains(name)) {
+        let Manifest { stream, sequence, .. } = load;
+        let message = format!("load {sequence} of `{stream}` has no column `{missing}`, which its mapping names");
+        return Err(StageError::BrokenContract(message));
+    }
+    Ok(scan.select(wanted.into_iter().map(|name| col(PlSmallStr::from_str(name))).collect::<Vec<_>>()).collect()?)
+}
+
+/// What a load brings, its rows in quarantine aside: of those it answers keys, reasons and positions.
+fn judge(
+    raw: &DataFrame,
     entity: &Entity,
     mapping: &Mapping,
     rulebook: &Rulebook,
     load: &Manifest,
     buckets: u32,
-) -> Result<LoadIntake> {
-    let mut wanted: Vec<&str> = mapping.source_columns(entity.name).collect();
-    wanted.sort_unstable();
-    wanted.dedup();
-    wanted.extend([POSITION, MALFORMED]);
-    let raw =
-        scan.select(wanted.into_iter().map(|name| col(PlSmallStr::from_str(name))).collect::<Vec<_>>()).collect()?;
-    let model = to_model(&raw, entity, mapping, load.extracted_at)?;
+) -> Result<(LoadIntake, Option<DataFrame>)> {
+    let model = to_model(raw, entity, mapping, load.extracted_at)?;
     let malformed = raw.column(MALFORMED)?.is_not_null();
     let assessment = assess(&model, &malformed, entity, rulebook)?;
     let good = assessment.reasons.is_null();
@@ -124,18 +178,19 @@ fn read_load(
         checked: read,
         failed: tally.failed,
     });
-    Ok(LoadIntake {
+    let found = LoadIntake {
         events: events.drop(rcm_domain::cdm::UNPARSEABLE)?,
         keys_seen: keys_seen(&keys, load, buckets)?,
-        failed,
+        quarantined: None,
         tally: Tally { read, quarantined },
         rules: rules.collect(),
-    })
+    };
+    Ok((found, failed))
 }
 
 /// Keys of a full extract; nothing for any other load.
 fn keys_seen(keys: &Column, load: &Manifest, buckets: u32) -> Result<DataFrame> {
-    let keys = if load.kind == LoadKind::Snapshot { keys.drop_nulls() } else { keys.slice(0, 0) };
+    let keys = if extracts::is_one(load) { keys.drop_nulls() } else { keys.slice(0, 0) };
     let bucket = scd2::bucket_of(&keys, buckets)?;
     let mut frame = DataFrame::new_infer_height(vec![keys.with_name("key".into()), bucket.into_column()])?;
     let height = frame.height();
@@ -165,23 +220,15 @@ fn entries(
     quarantine::entries(&rows.drop_many(["key", "reasons"]), &keys, &reasons, load, now)
 }
 
-impl Intake {
-    /// Whether more rows failed than the entity's rules allow.
-    pub(super) fn check_thresholds(&self, rulebook: &Rulebook) -> Result<()> {
-        for count in &self.rules {
-            let rule = rulebook.rules.iter().find(|rule| rule.id == count.rule);
-            let Some(allowed) = rule.and_then(|rule| rule.max_failed_share) else { continue };
-            check_share(&format!("rule `{}`", count.rule), &count.load_id, (count.failed, count.checked), allowed)?;
-        }
-        let Some(allowed) = rulebook.max_quarantined_share else { return Ok(()) };
-        let error_counts = self.rules.iter().filter(|count| count.severity == Severity::Error.as_str());
-        let mut loads: Vec<&str> = error_counts.map(|count| count.load_id.as_str()).collect();
-        loads.dedup();
-        for (load_id, tally) in loads.iter().zip(&self.tallies) {
-            check_share("quarantine", load_id, (tally.quarantined, tally.read), allowed)?;
-        }
-        Ok(())
+/// Whether no more rows failed than the entity's rules allow.
+fn check_thresholds(found: &LoadIntake, load: &Manifest, rulebook: &Rulebook) -> Result<()> {
+    for count in &found.rules {
+        let rule = rulebook.rules.iter().find(|rule| rule.id == count.rule);
+        let Some(allowed) = rule.and_then(|rule| rule.max_failed_share) else { continue };
+        check_share(&format!("rule `{}`", count.rule), &load.load_id, (count.failed, count.checked), allowed)?;
     }
+    let Some(allowed) = rulebook.max_quarantined_share else { return Ok(()) };
+    check_share("quarantine", &load.load_id, (found.tally.quarantined, found.tally.read), allowed)
 }
 
 fn check_share(what: &str, load_id: &str, (failed, checked): (u64, u64), allowed: f64) -> Result<()> {

@@ -2,16 +2,17 @@
 //! through model and rules into history.
 
 mod bucket;
+mod extracts;
 mod intake;
 
 use rcm_domain::cdm::Entity;
 use rcm_domain::event::{LoadCounts, StageInput, StageReport, TableCommit};
-use rcm_domain::scd2::{self, FullExtract, KeysSeen};
+use rcm_domain::scd2;
 
 use self::bucket::BucketChange;
+use self::extracts::FullExtracts;
 use self::intake::Intake;
 use crate::bronze::{LoadLog, Manifest};
-use crate::config::LoadKind;
 use crate::context::Context;
 use crate::delta::{self, COMMIT_TRIES, Change, Table};
 use crate::error::{Result, StageError};
@@ -27,8 +28,8 @@ const BUCKETS_PROPERTY: &str = "rcm.buckets";
 /// nothing new.
 ///
 /// # Errors
-/// A rule's threshold is exceeded, the rows of a load do not balance, a mapped column is missing,
-/// or the store fails.
+/// A rule's threshold is exceeded, or a mapped column is missing: the other streams are taken in
+/// nevertheless. The rows of a load do not balance, or the store fails: nothing is.
 pub async fn run(context: Context, entity: &'static Entity, input: StageInput) -> Result<StageReport> {
     let stage = format!("silver-{}", entity.name.replace('_', "-"));
     stage::report(&context, &stage, &input.run_id, entity.name, async {
@@ -47,58 +48,74 @@ pub async fn run(context: Context, entity: &'static Entity, input: StageInput) -
 async fn attempt(context: &Context, entity: &'static Entity, run_id: &str) -> std::result::Result<Work, Failure> {
     let path = lake::silver(entity.name);
     let table = Table::open(&context.lake, &path).await?;
-    let pending = pending(context, entity, table.as_ref()).await?;
-    if pending.loads.is_empty() {
+    let (loads, before) = pending(context, entity, table.as_ref()).await?;
+    if loads.is_empty() {
         return Ok(Work::nothing_new());
     }
     let buckets = buckets(context, entity, table.as_ref())?;
-    let intake = intake::read(context, entity, &pending.loads, buckets).await?;
-    let mut work = Work { rules: intake.rules.clone(), ..Work::default() };
-    if let Err(error) = intake.check_thresholds(&context.settings.rulebook(entity)) {
-        return Err(Failure { error, work });
+    let mut intake = intake::read(context, entity, loads, buckets).await?;
+    let mut work = Work { rules: std::mem::take(&mut intake.rules), ..Work::default() };
+    let mut refusals = std::mem::take(&mut intake.refusals).into_iter();
+    let refused = refusals.next();
+    work.notes.extend(refusals.map(|error| error.to_string()));
+    if !intake.loads.is_empty() {
+        let extracts = FullExtracts::of(&before, &intake.loads);
+        work.notes.extend(extracts::notes(&intake.loads));
+        let taken = take_in(context, entity, (table.as_ref(), buckets), intake, &extracts, run_id, &mut work).await;
+        if let Err(error) = taken {
+            return Err(Failure { error, work });
+        }
     }
-    let changes = bucket::plan_all(context, entity, table.as_ref(), &intake, &pending).await?;
-    work.loads = counts(&pending.loads, &intake, &changes)?;
+    match refused {
+        Some(error) => Err(Failure { error, work }),
+        None => Ok(work),
+    }
+}
+
+/// Plans, checks and commits what the loads of an intake change.
+async fn take_in(
+    context: &Context,
+    entity: &'static Entity,
+    (table, buckets): (Option<&Table>, u32),
+    intake: Intake,
+    extracts: &FullExtracts,
+    run_id: &str,
+    work: &mut Work,
+) -> Result<()> {
+    let path = lake::silver(entity.name);
+    let changes = bucket::plan_all(context, entity, table, &intake, extracts).await?;
+    work.loads = counts(&intake, &changes)?;
     work.checks = work.loads.iter().map(|load| balance(&path, load)).collect();
     if let Some(failed) = work.checks.iter().find(|check| !check.passed) {
         let message = format!("{}: {} rows read, {} accounted for", failed.check, failed.expected, failed.actual);
-        return Err(Failure { error: StageError::ControlCheckFailed(message), work });
+        return Err(StageError::ControlCheckFailed(message));
     }
     let quarantined: u64 = work.loads.iter().map(|load| load.quarantined).sum();
     if quarantined > 0 {
         work.commits.extend(quarantine::add(context, entity, run_id, intake.quarantined).await?);
         work.notes.push(format!("rows that went to quarantine/{}: {quarantined}", entity.name));
     }
-    work.commits.push(commit(context, entity, table.as_ref(), changes, &pending.loads, (buckets, run_id)).await?);
-    Ok(work)
+    work.commits.push(commit(context, entity, table, changes, &intake.loads, (buckets, run_id)).await?);
+    Ok(())
 }
 
-/// Loads that the table has not taken in, and all full extracts of its streams.
-struct Pending {
-    loads: Vec<Manifest>,
-    extracts: Vec<FullExtract>,
-}
-
-async fn pending(context: &Context, entity: &Entity, table: Option<&Table>) -> Result<Pending> {
-    let mut pending = Pending { loads: Vec::new(), extracts: Vec::new() };
+/// Loads that the table has not taken in; and the loads that it has, of streams whose full extracts
+/// it must know.
+async fn pending(context: &Context, entity: &Entity, table: Option<&Table>) -> Result<(Vec<Manifest>, Vec<Manifest>)> {
+    let (mut loads, mut before) = (Vec::new(), Vec::new());
     for stream in context.settings.streams_of(entity) {
         let taken = match table {
             Some(table) => table.transaction(&stream).await?.unwrap_or(0).unsigned_abs(),
             None => 0,
         };
         let log = LoadLog::new(&context.lake, &stream);
-        let loads = log.after(taken).await?;
-        let Some(first) = loads.first() else { continue };
-        let has_extracts = first.kind == LoadKind::Snapshot || context.settings.reads_whole(&stream);
-        let all = if has_extracts && taken > 0 { log.after(0).await? } else { loads.clone() };
-        pending.extracts.extend(all.iter().filter(|load| load.kind == LoadKind::Snapshot).map(full_extract));
-        pending.loads.extend(loads);
+        let new = log.after(taken).await?;
+        if taken > 0 && !new.is_empty() && context.settings.may_have_full_extracts(&stream) {
+            before.extend(log.after(0).await?.into_iter().filter(|load| load.sequence <= taken));
+        }
+        loads.extend(new);
     }
-    Ok(pending)
-}
-
-fn full_extract(load: &Manifest) -> FullExtract {
-    FullExtract { datasource: load.datasource.clone(), sequence: load.sequence as i64, extracted_at: load.extracted_at }
+    Ok((loads, before))
 }
 
 /// Buckets of the table: fixed when it was made.
@@ -111,7 +128,8 @@ fn buckets(context: &Context, entity: &Entity, table: Option<&Table>) -> Result<
 }
 
 /// What became of the rows of every load.
-fn counts(loads: &[Manifest], intake: &Intake, changes: &[BucketChange]) -> Result<Vec<LoadCounts>> {
+fn counts(intake: &Intake, changes: &[BucketChange]) -> Result<Vec<LoadCounts>> {
+    let loads = &intake.loads;
     let mut counts: Vec<LoadCounts> = loads
         .iter()
         .zip(&intake.tallies)
@@ -182,22 +200,4 @@ async fn commit(
     };
     let committed = delta::commit(&context.lake, &path, table, change).await?;
     Ok(TableCommit { table: path, version: committed.version, rows })
-}
-
-/// The new full extracts, and their keys in one bucket.
-fn seen_in(pending: &Pending, intake: &Intake, bucket: i32) -> Result<KeysSeen> {
-    use polars::prelude::*;
-    let new = |extract: &&FullExtract| {
-        pending.loads.iter().any(|load| full_extract(load) == **extract && load.kind == LoadKind::Snapshot)
-    };
-    let extracts: Vec<FullExtract> = pending.extracts.iter().filter(new).cloned().collect();
-    if extracts.is_empty() {
-        return Ok(KeysSeen::none());
-    }
-    let keys = intake.keys_seen.clone().lazy().filter(col("bucket").eq(lit(bucket)));
-    let keys = keys
-        .select([col("key"), col("datasource"), col("sequence")])
-        .unique(None, UniqueKeepStrategy::Any)
-        .collect()?;
-    Ok(KeysSeen { extracts, keys })
 }
