@@ -1,18 +1,28 @@
 use object_store::path::Path;
-use object_store::{ObjectMeta, ObjectStore};
+use object_store::{ObjectMeta, ObjectStore, path};
 use rcm_domain::load_config::is_path_segment;
 use rcm_platform::bronze::{LoadLog, Source};
 use rcm_platform::config::Feed;
 use rcm_platform::lake::LANDING;
-use rcm_platform::{Context, StageError};
+use rcm_platform::{Context, StageError, load};
 use tracing::warn;
 
 /// Endings of files that a transfer has not finished.
 const UNFINISHED: [&str; 5] = [".tmp", ".part", ".partial", ".filepart", ".crdownload"];
 
-/// Keys of the landed files that no load holds and that are not refused, oldest first.
+/// What lies in a feed's folder.
+#[derive(Debug)]
+struct Landed {
+    files: Vec<ObjectMeta>,
+    /// The key that the store's listing ended at; what else lies there is not known then.
+    unusable: Option<String>,
+}
+
+/// Keys of the landed files that no load holds and that are not refused, oldest first; then the keys
+/// that keep the store from listing a feed's folder, so that each is told as a file that failed.
 pub(crate) async fn new_files(context: &Context) -> Result<Vec<String>, StageError> {
     let mut files = Vec::new();
+    let mut unusable = Vec::new();
     for feed in &context.settings.sources.feeds {
         let log = LoadLog::new(&context.lake, &feed.entity);
         let mut seen: Vec<Source> = log.after(0).await?.into_iter().map(|load| load.source).collect();
@@ -20,10 +30,11 @@ pub(crate) async fn new_files(context: &Context) -> Result<Vec<String>, StageErr
         let refusals = refusals.into_iter().filter(|refusal| refusal.mappings_hash == context.settings.mappings_hash);
         seen.extend(refusals.map(|refusal| refusal.source));
         let landed = landed(context, feed).await?;
-        files.extend(landed.into_iter().filter(|meta| !seen.contains(&source(meta))));
+        files.extend(landed.files.into_iter().filter(|meta| !seen.contains(&source(meta))));
+        unusable.extend(landed.unusable);
     }
     files.sort_by(|a, b| (a.last_modified, &a.location).cmp(&(b.last_modified, &b.location)));
-    Ok(files.into_iter().map(|meta| meta.location.into()).collect())
+    Ok(files.into_iter().map(|meta| meta.location.into()).chain(unusable).collect())
 }
 
 fn source(meta: &ObjectMeta) -> Source {
@@ -31,18 +42,43 @@ fn source(meta: &ObjectMeta) -> Source {
 }
 
 /// The finished files right in a feed's folder.
-async fn landed(context: &Context, feed: &Feed) -> Result<Vec<ObjectMeta>, StageError> {
+async fn landed(context: &Context, feed: &Feed) -> Result<Landed, StageError> {
     if !is_path_segment(&feed.folder) {
         let message = format!("configs/sources.toml: `{}` is no name of a folder of landing/", feed.folder);
         return Err(StageError::BadConfig(message));
     }
     let folder = format!("{LANDING}/{}", feed.folder);
-    let mut files = match context.lake.local_path(&folder) {
-        Some(path) => local_files(context, &folder, &path).await?,
-        None => context.lake.store().list_with_delimiter(Some(&Path::from(folder))).await?.objects,
+    let mut landed = match context.lake.local_path(&folder) {
+        Some(path) => Landed { files: local_files(context, &folder, &path).await?, unusable: None },
+        None => objects(context, &folder).await?,
     };
-    files.retain(is_finished);
-    Ok(files)
+    landed.files.retain(is_finished);
+    Ok(landed)
+}
+
+/// The objects of a folder of a bucket. The store lists nothing of a folder with a key that is no
+/// path, which anybody may put there: such a folder must not stop the others.
+async fn objects(context: &Context, folder: &str) -> Result<Landed, StageError> {
+    match context.lake.store().list_with_delimiter(Some(&Path::from(folder))).await {
+        Ok(found) => Ok(Landed { files: found.objects, unusable: None }),
+        Err(object_store::Error::InvalidPath { source }) => {
+            let key = unusable_key(folder, source);
+            warn!(folder, key = load::printable(&key), "nothing in the folder is loaded until this object is removed");
+            Ok(Landed { files: Vec::new(), unusable: Some(key) })
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// The key below the lake's root that is no path.
+fn unusable_key(folder: &str, error: path::Error) -> String {
+    match error {
+        path::Error::EmptySegment { path } | path::Error::BadSegment { path, .. } => {
+            // The lake may be a part of a bucket.
+            path.find(&format!("{folder}/")).map_or(path.clone(), |at| path[at..].to_owned())
+        }
+        _ => format!("{folder}/"),
+    }
 }
 
 /// The files of a folder of this machine. The store's own listing ends at the first name that is no

@@ -12,7 +12,8 @@ use tracing::{info, warn};
 
 /// Reads the table of sources and the landing folders and answers the work list: every active row
 /// of `load_config.csv`, and every landed file, oldest first, that no load holds and that is not
-/// refused under the present mappings.
+/// refused under the present mappings. A key that keeps a feed's folder from being listed is on it
+/// as a file, which `landing-to-bronze` refuses.
 ///
 /// # Errors
 /// The lake cannot be read.
@@ -22,9 +23,10 @@ pub async fn handle(context: Context, input: PlanInput) -> Result<WorkPlan, Stag
     let active = context.settings.load_config.iter().filter(|row| row.is_active);
     let extracts = active.map(|row| ExtractInput { run_id: run_id.clone(), row: row.clone(), force: input.force });
     let files = landing::new_files(&context).await?;
-    let files = files.into_iter().map(|key| LandedFileInput { run_id: run_id.clone(), key });
+    let files = files.into_iter().map(|key| LandedFileInput { run_id: run_id.clone(), key, force: input.force });
     let plan = WorkPlan {
         as_of: input.as_of.unwrap_or_else(|| now.date_naive()),
+        force: input.force,
         concurrency: context.settings.sources.run.concurrency.max(1),
         extracts: extracts.collect(),
         files: files.collect(),

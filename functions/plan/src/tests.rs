@@ -1,7 +1,10 @@
 use chrono::NaiveDate;
 use rcm_platform::bronze::{LoadLog, Manifest, Refusal, Source};
-use rcm_platform::config::LoadKind;
+use rcm_platform::config::{LoadKind, StoreEnvironment};
+use rcm_platform::lake::Lake;
 use rcm_platform::testing::{START, TestLake};
+use wiremock::matchers::{method, query_param};
+use wiremock::{Mock, MockServer, ResponseTemplate};
 
 use super::*;
 
@@ -157,6 +160,56 @@ async fn hostile_file_names_neither_stop_the_plan_nor_leave_the_lake() {
     for key in files {
         assert!(context.lake.head(&key).await.unwrap().is_some(), "{key}");
     }
+}
+
+/// A bucket as S3 lists it: what it answers of each folder, and nothing of any other.
+async fn bucket(folders: &[(&str, &str)]) -> MockServer {
+    let server = MockServer::start().await;
+    let listing = |entries: &str| {
+        let body = format!("<ListBucketResult><IsTruncated>false</IsTruncated>{entries}</ListBucketResult>");
+        ResponseTemplate::new(200).set_body_string(body)
+    };
+    for (folder, entries) in folders {
+        let listed = Mock::given(method("GET")).and(query_param("prefix", format!("{folder}/")));
+        listed.respond_with(listing(entries)).mount(&server).await;
+    }
+    Mock::given(method("GET")).respond_with(listing("")).mount(&server).await;
+    server
+}
+
+fn object(key: &str) -> String {
+    let time = "2024-11-01T00:00:00.000Z";
+    format!("<Contents><Key>{key}</Key><Size>1</Size><LastModified>{time}</LastModified><ETag>e</ETag></Contents>")
+}
+
+#[rstest::rstest]
+#[case::empty_part("<CommonPrefixes><Prefix>some/part/landing/claims//</Prefix></CommonPrefixes>", "landing/claims//")]
+#[case::control_character(&object("some/part/landing/claims/bell&#7;.csv"), "landing/claims/bell\u{7}.csv")]
+#[tokio::test]
+async fn a_key_that_is_no_path_is_planned_to_be_told_and_stops_no_other_feed(
+    #[case] entry: &str,
+    #[case] unusable: &str,
+) {
+    let claims = format!("{entry}{}", object("some/part/landing/claims/hospital1_a.csv"));
+    let codes = object("some/part/landing/cptcodes/codes.csv");
+    let folders = [("some/part/landing/claims", claims.as_str()), ("some/part/landing/cptcodes", codes.as_str())];
+    let server = bucket(&folders).await;
+    let endpoint = server.uri();
+    let aws = [
+        ("AWS_ENDPOINT_URL", endpoint.as_str()),
+        ("AWS_ACCESS_KEY_ID", "id"),
+        ("AWS_SECRET_ACCESS_KEY", "secret"),
+        ("AWS_REGION", "us-east-1"),
+    ];
+    let aws = aws.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let environment = StoreEnvironment { aws: aws.into(), kms_keys: Vec::new() };
+    let lake = Lake::open_with("s3://bucket/some/part", &environment).unwrap();
+
+    let context = Context { lake, ..TestLake::new().context().await };
+    let plan = handle(context, PlanInput::default()).await.unwrap();
+    let files: Vec<&str> = plan.files.iter().map(|file| file.key.as_str()).collect();
+    assert_eq!(files, ["landing/cptcodes/codes.csv", unusable]);
+    assert!(!plan.extracts.is_empty());
 }
 
 #[tokio::test]

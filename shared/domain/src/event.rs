@@ -15,7 +15,8 @@ pub struct PlanInput {
     /// Date that the KPIs are computed for; the run's own date where none is given.
     #[serde(default)]
     pub as_of: Option<NaiveDate>,
-    /// Take full extracts even where they lost more rows than the configured share.
+    /// Take full extracts, landed snapshots and walks even where they lost more rows than the
+    /// configured share.
     #[serde(default)]
     pub force: bool,
 }
@@ -25,6 +26,9 @@ pub struct PlanInput {
 pub struct WorkPlan {
     pub run_id: String,
     pub as_of: NaiveDate,
+    /// What the pulls are handed; the items below have it too.
+    #[serde(default)]
+    pub force: bool,
     /// Extracts and landed files that are loaded at the same time.
     pub concurrency: usize,
     /// One item per active row of `load_config.csv`.
@@ -49,6 +53,16 @@ pub struct LandedFileInput {
     pub run_id: String,
     /// Key of the file below the lake's root, such as `landing/claims/hospital1_2024-10.csv`.
     pub key: String,
+    #[serde(default)]
+    pub force: bool,
+}
+
+/// Input of `npi-pull` and `icd-pull`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PullInput {
+    pub run_id: String,
+    #[serde(default)]
+    pub force: bool,
 }
 
 /// Input of every stage that works on a whole layer: the silver functions, the gold functions

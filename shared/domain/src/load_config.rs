@@ -62,8 +62,9 @@ pub enum LoadConfigError {
 ///
 /// # Errors
 /// The header differs, or a line has another number of fields, an unknown load type, an
-/// incremental load without a watermark, a path that leaves its folder, or a stream that another
-/// line has already.
+/// incremental load without a watermark, a path that leaves its folder, a stream that another line
+/// has already, or a table of a datasource that another active line has: of two full loads of one
+/// table, each would delete what the other brings.
 pub fn parse(text: &str) -> Result<Vec<LoadRow>, LoadConfigError> {
     let mut lines = text.trim_start_matches('\u{feff}').lines().enumerate();
     let header = lines.next().map_or("", |(_, line)| line.trim_end());
@@ -73,13 +74,22 @@ pub fn parse(text: &str) -> Result<Vec<LoadRow>, LoadConfigError> {
     let mut rows: Vec<LoadRow> = Vec::new();
     for (index, line) in lines.filter(|(_, line)| !line.trim().is_empty()) {
         let row = parse_line(line).map_err(|reason| LoadConfigError::Line { line: index + 1, reason })?;
-        if rows.iter().any(|other| other.stream() == row.stream()) {
-            let reason = format!("the stream `{}` is on an earlier line already", row.stream());
-            return Err(LoadConfigError::Line { line: index + 1, reason });
-        }
+        check_repetition(&rows, &row).map_err(|reason| LoadConfigError::Line { line: index + 1, reason })?;
         rows.push(row);
     }
     Ok(rows)
+}
+
+fn check_repetition(earlier: &[LoadRow], row: &LoadRow) -> Result<(), String> {
+    if earlier.iter().any(|other| other.stream() == row.stream()) {
+        return Err(format!("the stream `{}` is on an earlier line already", row.stream()));
+    }
+    let is_same = |other: &LoadRow| other.datasource == row.datasource && other.entity() == row.entity();
+    if row.is_active && earlier.iter().any(|other| other.is_active && is_same(other)) {
+        let (entity, datasource) = (row.entity(), &row.datasource);
+        return Err(format!("`{entity}` of datasource `{datasource}` is on an earlier active line already"));
+    }
+    Ok(())
 }
 
 fn parse_line(line: &str) -> Result<LoadRow, String> {
@@ -157,5 +167,15 @@ mod tests {
         let line = "db,hos-a,dbo.patients,Full,,1,hosa";
         let error = parse(&format!("{HEADER}\n{line}\n{line}\n")).unwrap_err();
         assert!(error.to_string().contains("line 3"));
+    }
+
+    #[test]
+    fn two_active_lines_of_one_table_of_a_datasource_are_refused() {
+        let lines = |first: u8| {
+            format!("{HEADER}\ndb,hos-a,dbo.patients,Full,,{first},hosa\ndb,hos-a,new.patients,Full,,1,hosa2\n")
+        };
+        let error = parse(&lines(1)).unwrap_err().to_string();
+        assert!(error.contains("line 3") && error.contains("`patients` of datasource `hos-a`"), "{error}");
+        assert_eq!(parse(&lines(0)).unwrap().len(), 2);
     }
 }

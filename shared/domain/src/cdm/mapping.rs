@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use chrono::format::{Item, StrftimeItems};
 use polars::prelude::TimeZone;
 use serde::Deserialize;
 
+use super::model::formats;
 use super::{Entity, entity};
 
 /// Formats that every source may use beside its own, in the notation of `chrono`.
@@ -46,15 +46,15 @@ impl Mapping {
     ///
     /// # Errors
     /// The text is no such TOML, names a time zone, a date format, an entity or a column that there
-    /// is not, or leaves the key of a mapped entity out.
+    /// is not, a date format whose values could not be read, or leaves the key of a mapped entity out.
     pub fn parse(file: &str, text: &str) -> Result<Self, MappingError> {
         let unusable = |reason: String| MappingError::Unusable { file: file.to_owned(), reason };
         let mapping: Self = toml::from_str(text).map_err(|error| unusable(error.message().to_owned()))?;
         if let Some(zone) = &mapping.time_zone {
             TimeZone::validate_time_zone(zone).map_err(|_| unusable(format!("there is no time zone `{zone}`")))?;
         }
-        if let Some(format) = mapping.date_formats.iter().find(|format| !is_format(format)) {
-            return Err(unusable(format!("`{format}` is no date format; formats look like `%d.%m.%Y`")));
+        for format in &mapping.date_formats {
+            formats::check(format).map_err(unusable)?;
         }
         for (name, columns) in &mapping.entities {
             let entity = entity(name).ok_or_else(|| unusable(format!("there is no entity `{name}`")))?;
@@ -96,13 +96,6 @@ impl Mapping {
     pub fn owns_file(&self, folder: &str, file_name: &str) -> bool {
         self.landing.get(folder).is_some_and(|patterns| patterns.iter().any(|pattern| matches(pattern, file_name)))
     }
-}
-
-/// Whether a text is a format with at least one field of a date in it.
-fn is_format(format: &str) -> bool {
-    let mut items = StrftimeItems::new(format);
-    let has_field = StrftimeItems::new(format).any(|item| matches!(item, Item::Numeric(..) | Item::Fixed(_)));
-    has_field && items.all(|item| !matches!(item, Item::Error))
 }
 
 fn check_columns(entity: &Entity, columns: &BTreeMap<String, String>) -> Result<(), String> {
@@ -166,8 +159,9 @@ mod tests {
     #[rstest::rstest]
     #[case("time_zone = \"America/Sampleton\"", "no time zone")]
     #[case("date_formats = [\"%Q-%d\"]", "no date format")]
-    #[case("date_formats = [\"dd.mm.yyyy\"]", "no date format")]
-    fn a_zone_or_format_that_there_is_not_is_refused(#[case] line: &str, #[case] expected: &str) {
+    #[case("date_formats = [\"%d.%m.%Y\", \"dd.mm.yyyy\"]", "no date format")]
+    #[case("date_formats = [\"%d.%m.%Y %I:%M\"]", "cannot be read")]
+    fn a_zone_or_format_that_there_is_not_or_is_not_read_is_refused(#[case] line: &str, #[case] expected: &str) {
         let error = Mapping::parse("x.toml", &format!("datasource = \"x\"\n{line}")).unwrap_err().to_string();
         assert!(error.contains(expected), "{error}");
     }

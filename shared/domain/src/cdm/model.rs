@@ -1,5 +1,7 @@
 //! From a source's own columns to the model's.
 
+pub(super) mod formats;
+
 use chrono::{DateTime, Utc};
 use polars::prelude::*;
 
@@ -99,11 +101,15 @@ impl Source<'_> {
             Kind::Date => {
                 let Some((raw, dtype)) = self.raw(column)? else { return Ok(absent(column, &DataType::Date)) };
                 let value = match dtype {
-                    DataType::Datetime(_, Some(_)) => self.to_local(raw.clone()),
-                    dtype if dtype.is_temporal() => raw.clone(),
-                    _ => self.parsed_moment(raw.clone()),
+                    DataType::Datetime(_, Some(_)) => self.to_local(raw.clone()).cast(DataType::Date),
+                    dtype if dtype.is_temporal() => raw.clone().cast(DataType::Date),
+                    _ => self.parsed(
+                        &raw,
+                        |local| local.cast(DataType::Date),
+                        |moment| self.to_local(moment).cast(DataType::Date),
+                    ),
                 };
-                Ok(checked(column, value.cast(DataType::Date), raw))
+                Ok(checked(column, value, raw))
             }
         }
     }
@@ -124,18 +130,22 @@ impl Source<'_> {
         let value = match dtype {
             DataType::Datetime(_, Some(_)) => raw.clone().cast(timestamp()),
             DataType::Datetime(_, None) | DataType::Date => self.to_utc(raw.clone()),
-            _ => self.to_utc(self.parsed_moment(raw.clone())),
+            _ => self.parsed(&raw, |local| self.to_utc(local), |moment| moment),
         };
         Ok(checked(column, value, raw))
     }
 
-    /// A text read by the first of the mapping's formats that fits, as a moment without a zone.
-    fn parsed_moment(&self, raw: Expr) -> Expr {
-        let formats: Vec<String> = self.mapping.date_formats().map(str::to_owned).collect();
-        trimmed(raw).map(
-            move |texts| parse_moments(&texts, &formats),
-            |_, field| Ok(Field::new(field.name().clone(), DataType::Datetime(TimeUnit::Microseconds, None))),
-        )
+    /// A text read by the first of the mapping's formats that fits: `of_local` of a moment without a
+    /// zone, `of_utc` of one that a format with an offset has read.
+    fn parsed(&self, raw: &Expr, of_local: impl FnOnce(Expr) -> Expr, of_utc: impl FnOnce(Expr) -> Expr) -> Expr {
+        let formats = self.mapping.date_formats().map(str::to_owned);
+        let (with_offset, without): (Vec<String>, Vec<String>) =
+            formats.partition(|format| formats::has_offset(format));
+        let local = of_local(read_texts(raw, without, None));
+        if with_offset.is_empty() {
+            return local;
+        }
+        coalesce(&[local, of_utc(read_texts(raw, with_offset, Some(TimeZone::UTC)))])
     }
 
     /// A moment with a zone, on the clock of the source: its day is the hospital's.
@@ -168,6 +178,15 @@ impl Source<'_> {
             }
         }
     }
+}
+
+/// Texts read by the first of some formats that fits, as moments in a zone or without one.
+fn read_texts(raw: &Expr, formats: Vec<String>, zone: Option<TimeZone>) -> Expr {
+    let dtype = DataType::Datetime(TimeUnit::Microseconds, zone.clone());
+    trimmed(raw.clone()).map(
+        move |texts| formats::read(&texts, &formats, zone.as_ref()),
+        move |_, field| Ok(Field::new(field.name().clone(), dtype.clone())),
+    )
 }
 
 /// Text without blanks around it, null where nothing is left.
@@ -204,46 +223,6 @@ fn unparseable(readable: &[Unreadable]) -> Expr {
         return lit("").alias(UNPARSEABLE);
     }
     concat_str(names, "", false).alias(UNPARSEABLE)
-}
-
-/// Reads each text by the first format that fits it. Most files keep to one format, so the later
-/// ones are only tried while something is left.
-fn parse_moments(texts: &Column, formats: &[String]) -> PolarsResult<Column> {
-    let texts = texts.str()?;
-    let mut parsed: Option<DatetimeChunked> = None;
-    for format in formats {
-        let found = parse_moments_as(texts, format)?;
-        let merged = match parsed {
-            None => found,
-            Some(before) => before
-                .physical()
-                .zip_with(&before.physical().is_not_null(), found.physical())?
-                .into_datetime(TimeUnit::Microseconds, None),
-        };
-        if merged.physical().null_count() == texts.null_count() {
-            return Ok(merged.into_column());
-        }
-        parsed = Some(merged);
-    }
-    let none =
-        || Int64Chunked::full_null(texts.name().clone(), texts.len()).into_datetime(TimeUnit::Microseconds, None);
-    Ok(parsed.unwrap_or_else(none).into_column())
-}
-
-fn parse_moments_as(texts: &StringChunked, format: &str) -> PolarsResult<DatetimeChunked> {
-    let has_time = ["%H", "%I", "%s", "%T", "%R"].iter().any(|part| format.contains(part));
-    if has_time {
-        return texts.as_datetime(
-            Some(format),
-            TimeUnit::Microseconds,
-            true,
-            false,
-            None,
-            &StringChunked::from_slice("".into(), &["raise"]),
-        );
-    }
-    let dates = texts.as_date(Some(format), true)?;
-    Ok(dates.into_series().cast(&DataType::Datetime(TimeUnit::Microseconds, None))?.datetime()?.clone())
 }
 
 #[cfg(test)]
@@ -326,6 +305,24 @@ mod tests {
     fn local_times_become_utc() {
         let rows = model(&transaction("PROV1", "2024-01-01", "1", "01.07.2024 20:30"));
         assert!(value(&rows, "src_modified_at").unwrap().starts_with("2024-07-02 00:30:00"));
+    }
+
+    #[rstest::rstest]
+    #[case("2024-07-02 20:30 -0400", "2024-07-02", "2024-07-03 00:30:00")]
+    #[case("2024-07-03 00:30 +0000", "2024-07-02", "2024-07-03 00:30:00")]
+    #[case("2024-11-03 01:30 -0500", "2024-11-03", "2024-11-03 06:30:00")] // the later of two such hours
+    #[case("2024-07-02", "2024-07-02", "2024-07-02 04:00:00")]
+    fn a_text_with_an_offset_is_that_moment_and_its_day_is_the_hospitals(
+        #[case] text: &str,
+        #[case] day: &str,
+        #[case] moment: &str,
+    ) {
+        let mapping = MAPPING.replace("%d.%m.%Y %H:%M", "%Y-%m-%d %H:%M %z");
+        let mapping = Mapping::parse("x.toml", &mapping).unwrap();
+        let rows = to_model(&transaction("P", text, "1", text), &TRANSACTIONS, &mapping, DateTime::UNIX_EPOCH).unwrap();
+        assert_eq!(value(&rows, "service_date").as_deref(), Some(day));
+        assert!(value(&rows, "src_modified_at").unwrap().starts_with(moment));
+        assert_eq!(value(&rows, UNPARSEABLE).as_deref(), Some(""));
     }
 
     #[test]

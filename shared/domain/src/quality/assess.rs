@@ -12,6 +12,11 @@ const MALFORMED: &str = "malformed_record";
 const KEY_MISSING: &str = "key_missing";
 const MODIFIED_AT_MISSING: &str = "modified_at_missing";
 const UNPARSEABLE_VALUE: &str = "unparseable_value";
+/// Column of the verdicts with the reasons of a row.
+const REASONS: &str = "reasons";
+
+/// Names of verdicts that no rule of a file may have.
+pub(super) const RESERVED: [&str; 5] = [MALFORMED, KEY_MISSING, MODIFIED_AT_MISSING, UNPARSEABLE_VALUE, REASONS];
 
 /// What the rules say about the rows of one load.
 #[derive(Debug)]
@@ -52,7 +57,7 @@ pub fn assess(
         let failed = verdicts.column(&check.id)?.bool()?.sum().unwrap_or(0).into();
         tallies.push(Tally { rule: check.id.clone(), severity: check.severity, failed });
     }
-    let reasons = verdicts.column("reasons")?.str()?.clone();
+    let reasons = verdicts.column(REASONS)?.str()?.clone();
     Ok(Assessment { reasons, tallies })
 }
 
@@ -106,14 +111,13 @@ fn checks(entity: &Entity, rulebook: &Rulebook) -> PolarsResult<Vec<Check>> {
     let well_formed = col(MALFORMED).not();
     let unparseable = col(UNPARSEABLE).neq(lit(""));
     let unreadable = col(UNPARSEABLE).str().strip_chars_end(lit(" "));
-    let modified_at_unparseable = col(UNPARSEABLE).str().contains_literal(lit("src_modified_at"));
     let mut checks = vec![
         Check::new(MALFORMED, Severity::Error, col(MALFORMED)),
         Check::new(KEY_MISSING, Severity::Error, well_formed.clone().and(col(entity.key).is_null())),
         Check::new(
             MODIFIED_AT_MISSING,
             Severity::Error,
-            well_formed.clone().and(col("src_modified_at").is_null()).and(modified_at_unparseable.not()),
+            well_formed.clone().and(col("src_modified_at").is_null()).and(is_unreadable("src_modified_at").not()),
         ),
         Check {
             reason: concat_str([lit(format!("{UNPARSEABLE_VALUE}: ")), unreadable, lit("; ")], "", false),
@@ -123,12 +127,16 @@ fn checks(entity: &Entity, rulebook: &Rulebook) -> PolarsResult<Vec<Check>> {
     for rule in rulebook.rules.iter().filter(|rule| rule.kind != Kind::References) {
         let fails = fails(rule, entity)?;
         // A value that could not be read is reported as that, not as missing too.
-        let readable = rule.columns.iter().fold(well_formed.clone(), |readable, column| {
-            readable.and(col(UNPARSEABLE).str().contains_literal(lit(format!("{column} "))).not())
-        });
+        let readable =
+            rule.columns.iter().fold(well_formed.clone(), |readable, column| readable.and(is_unreadable(column).not()));
         checks.push(Check::new(&rule.id, rule.severity, readable.and(fails)));
     }
     Ok(checks)
+}
+
+/// Whether a column is among those that could not be read: `amount` is none of `paid_amount `.
+fn is_unreadable(column: &str) -> Expr {
+    (lit(" ") + col(UNPARSEABLE)).str().contains_literal(lit(format!(" {column} ")))
 }
 
 fn verdicts(checks: &[Check]) -> Vec<Expr> {
@@ -138,12 +146,12 @@ fn verdicts(checks: &[Check]) -> Vec<Expr> {
     let reasons: Vec<Expr> =
         errors.map(|check| when(check.fails.clone()).then(check.reason.clone()).otherwise(lit(""))).collect();
     let reasons = concat_str(reasons, "", false).str().strip_chars_end(lit("; "));
-    verdicts.push(when(reasons.clone().eq(lit(""))).then(lit(NULL)).otherwise(reasons).alias("reasons"));
+    verdicts.push(when(reasons.clone().eq(lit(""))).then(lit(NULL)).otherwise(reasons).alias(REASONS));
     verdicts
 }
 
 /// Whether a row fails a rule; null counts as passed.
-fn fails(rule: &Rule, entity: &Entity) -> PolarsResult<Expr> {
+pub(super) fn fails(rule: &Rule, entity: &Entity) -> PolarsResult<Expr> {
     if let Some(expression) = &rule.expression {
         return Ok(polars::sql::sql_expr(expression)?.not());
     }
@@ -199,10 +207,11 @@ fn text_fails(value: Expr, fails: impl Fn(&str) -> bool + Send + Sync + 'static)
 mod tests {
     use super::*;
     use crate::cdm::{CLAIMS, PATIENTS, TRANSACTIONS};
+    use crate::quality::trial;
 
     /// Rows of an entity with the given columns; all others are null.
     fn rows(entity: &Entity, columns: &DataFrame) -> DataFrame {
-        let mut schema = entity.silver_schema();
+        let mut schema = trial::schema(entity);
         schema.with_column(UNPARSEABLE.into(), DataType::String);
         let height = columns.height();
         let nulls = schema.iter().map(|(name, dtype)| Column::full_null(name.clone(), height, dtype));
@@ -290,6 +299,13 @@ mod tests {
             "[[rule]]\nid='amount_missing'\nkind='not_null'\ncolumns=['amount']\nseverity='error'\ndescription=''";
         let found = reasons(&TRANSACTIONS, &columns, rules);
         assert_eq!(found, [Some("key_missing; unparseable_value: amount".to_owned())]);
+    }
+
+    #[test]
+    fn a_rule_on_a_column_is_asked_where_one_whose_name_ends_alike_cannot_be_read() {
+        let columns = df!("transaction_key" => ["k"], UNPARSEABLE => ["paid_amount "]).unwrap();
+        let found = reasons(&TRANSACTIONS, &columns, &rule("not_null", "columns=['amount']"));
+        assert_eq!(found, [Some("unparseable_value: paid_amount; r".to_owned())]);
     }
 
     #[test]

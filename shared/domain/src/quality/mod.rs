@@ -4,6 +4,7 @@
 
 mod assess;
 mod rule;
+mod trial;
 
 pub use assess::{Assessment, Tally, assess, check_references};
 pub use rule::{Kind, Rule, RuleError, Rulebook, Severity};

@@ -1,8 +1,9 @@
 //! `configs/quality/<entity>.toml`: the rules of one entity.
 
-use polars::prelude::*;
 use serde::Deserialize;
 
+use super::assess::RESERVED;
+use super::trial;
 use crate::cdm::{self, Entity};
 
 /// The rules of one entity, in the order of its file.
@@ -111,7 +112,7 @@ impl Rulebook {
     ///
     /// # Errors
     /// The text is no such TOML, or a rule names a column that the entity does not have, lacks
-    /// what its kind needs, or has the id of another.
+    /// what its kind needs, cannot be asked of its columns, or has the id of another.
     pub fn parse(entity: &str, text: &str) -> Result<Self, RuleError> {
         let book: Self = toml::from_str(text).map_err(|error| RuleError::Syntax(error.message().to_owned()))?;
         let entity = cdm::entity(entity).ok_or_else(|| RuleError::UnknownEntity(entity.to_owned()))?;
@@ -119,6 +120,9 @@ impl Rulebook {
             let unusable = |reason: String| RuleError::Rule { rule: rule.id.clone(), reason };
             if book.rules[..index].iter().any(|other| other.id == rule.id) {
                 return Err(unusable("there is another rule of this id".to_owned()));
+            }
+            if RESERVED.contains(&rule.id.as_str()) {
+                return Err(unusable("its id is that of a rule that needs no file".to_owned()));
             }
             rule.check(entity).map_err(unusable)?;
         }
@@ -128,16 +132,17 @@ impl Rulebook {
 
 impl Rule {
     fn check(&self, entity: &Entity) -> Result<(), String> {
-        let schema = entity.silver_schema();
+        let schema = trial::schema(entity);
         if let Some(column) = self.columns.iter().find(|column| !schema.contains(column)) {
             return Err(format!("`{}` has no column `{column}`", entity.name));
         }
-        let wanted = match self.kind {
-            Kind::Expression => 0,
-            Kind::DateOrder => 2,
-            _ => 1,
+        let (wanted, or_more) = match self.kind {
+            Kind::Expression => (0, true),
+            Kind::DateOrder => (2, false),
+            Kind::References => (1, false),
+            _ => (1, true),
         };
-        if self.columns.len() < wanted || (wanted == 2 && self.columns.len() != 2) {
+        if self.columns.len() < wanted || (self.columns.len() > wanted && !or_more) {
             return Err(format!("its kind needs {wanted} column(s)"));
         }
         let missing = match self.kind {
@@ -152,12 +157,7 @@ impl Rule {
             return Err(format!("its kind needs `{missing}`"));
         }
         self.check_reference()?;
-        let Some(expression) = &self.expression else { return Ok(()) };
-        let verdict = polars::sql::sql_expr(expression)
-            .and_then(|verdict| DataFrame::empty_with_schema(&schema).lazy().select([verdict]).collect())
-            .map_err(|error| format!("expression: {error}"))?;
-        let is_verdict = verdict.columns().iter().all(|column| column.dtype().is_bool());
-        is_verdict.then_some(()).ok_or_else(|| "expression: it must be true or false".to_owned())
+        trial::try_out(self, entity)
     }
 
     fn check_reference(&self) -> Result<(), String> {
@@ -187,6 +187,30 @@ mod tests {
         "id='a'\nkind='references'\ncolumns=['gender']\nentity='npi'\nseverity='error'\ndescription=''",
         "only warn"
     )]
+    #[case(
+        "id='a'\nkind='references'\ncolumns=['gender', 'ssn']\nentity='npi'\nseverity='warn'\ndescription=''",
+        "1 column"
+    )]
+    #[case(
+        "id='a'\nkind='references'\ncolumns=['dob']\nentity='npi'\nseverity='warn'\ndescription=''",
+        "on `patients`"
+    )]
+    #[case(
+        "id='a'\nkind='matches'\ncolumns=['ssn']\npattern='['\nseverity='error'\ndescription=''",
+        "unclosed character class"
+    )]
+    #[case("id='a'\nkind='not_literal_null'\ncolumns=['dob']\nseverity='error'\ndescription=''", "on `patients`")]
+    #[case("id='a'\nkind='plausible_phone'\ncolumns=['dob']\nseverity='error'\ndescription=''", "on `patients`")]
+    #[case(
+        "id='a'\nkind='accepted_values'\ncolumns=['dob']\nvalues=['x']\nseverity='error'\ndescription=''",
+        "on `patients`"
+    )]
+    #[case("id='a'\nkind='date_order'\ncolumns=['dob', 'ssn']\nseverity='error'\ndescription=''", "on `patients`")]
+    #[case(
+        "id='a'\nkind='not_null'\ncolumns=['effective_from']\nseverity='error'\ndescription=''",
+        "no column `effective_from`"
+    )]
+    #[case("id='a'\nkind='expression'\nexpression='is_current'\nseverity='warn'\ndescription=''", "is_current")]
     fn a_rule_that_cannot_work_is_refused_with_its_id(#[case] rule: &str, #[case] expected: &str) {
         let error = Rulebook::parse("patients", &format!("[[rule]]\n{rule}")).unwrap_err().to_string();
         assert!(error.contains("rule `a`") && error.contains(expected), "{error}");
@@ -196,5 +220,15 @@ mod tests {
     fn two_rules_of_one_id_are_refused() {
         let rule = "[[rule]]\nid='a'\nkind='not_null'\ncolumns=['dob']\nseverity='error'\ndescription=''\n";
         assert!(Rulebook::parse("patients", &format!("{rule}{rule}")).is_err());
+    }
+
+    #[rstest::rstest]
+    #[case("key_missing")]
+    #[case("malformed_record")]
+    #[case("reasons")]
+    fn the_id_of_a_rule_that_needs_no_file_is_refused(#[case] id: &str) {
+        let rule = format!("[[rule]]\nid='{id}'\nkind='not_null'\ncolumns=['dob']\nseverity='error'\ndescription=''");
+        let error = Rulebook::parse("patients", &rule).unwrap_err().to_string();
+        assert!(error.contains(&format!("rule `{id}`")) && error.contains("needs no file"), "{error}");
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use rcm_domain::cdm::{Entity, ICD_CODES, Mapping, NPI};
-use rcm_domain::load_config::{self, LoadRow, LoadType};
+use rcm_domain::load_config::{self, LoadRow};
 use rcm_domain::quality::Rulebook;
 use sha2::{Digest, Sha256};
 
@@ -35,11 +35,13 @@ impl Settings {
     pub async fn read(lake: &Lake) -> Result<Self> {
         let load_config = load_config::parse(&text(lake, keys::LOAD_CONFIG).await?)?;
         let sources: Sources = toml(keys::SOURCES, &text(lake, keys::SOURCES).await?)?;
+        check_feeds(&sources.feeds)?;
         let mut mappings = BTreeMap::new();
         let mut hash = Sha256::new();
         for (name, text) in toml_files(lake, keys::CDM).await? {
             hash.update(text.as_bytes());
             let mapping = Mapping::parse(&name, &text)?;
+            check_name(&name, &mapping)?;
             mappings.insert(mapping.datasource.clone(), mapping);
         }
         let mut rulebooks = BTreeMap::new();
@@ -83,13 +85,15 @@ impl Settings {
         self.sources.feeds.iter().find(|feed| feed.folder == folder)
     }
 
-    /// Whether loads of a stream are whole tables, so that keys they lack are gone. Of the ICD codes
-    /// some may be: a walk of a whole release is.
+    /// Whether loads of a stream may be whole tables, so that keys they lack are gone. A table that is
+    /// read by its watermark today may have been read whole before; of the walks for ICD codes some
+    /// are whole.
     #[must_use]
-    pub fn reads_whole(&self, stream: &str) -> bool {
-        let full = |row: &LoadRow| row.stream() == stream && row.loadtype == LoadType::Full;
+    pub fn may_have_full_extracts(&self, stream: &str) -> bool {
         let snapshot = |feed: &Feed| feed.entity == stream && feed.load == LoadKind::Snapshot;
-        stream == ICD_CODES.name || self.load_config.iter().any(full) || self.sources.feeds.iter().any(snapshot)
+        stream == ICD_CODES.name
+            || self.load_config.iter().any(|row| row.stream() == stream)
+            || self.sources.feeds.iter().any(snapshot)
     }
 
     /// Names of the bronze streams that an entity is made from. A source that is switched off
@@ -97,14 +101,35 @@ impl Settings {
     #[must_use]
     pub fn streams_of(&self, entity: &Entity) -> Vec<String> {
         let extracts = self.load_config.iter().filter(|row| row.entity() == entity.name).map(LoadRow::stream);
-        let feeds = self.sources.feeds.iter().filter(|feed| feed.entity == entity.name);
-        let mut streams: Vec<String> = extracts.chain(feeds.map(|feed| feed.entity.clone())).collect();
+        let mut streams: Vec<String> = extracts.collect();
+        let lands = self.sources.feeds.iter().any(|feed| feed.entity == entity.name);
         let is_pulled = [NPI.name, ICD_CODES.name].contains(&entity.name);
-        if is_pulled && !streams.iter().any(|stream| stream == entity.name) {
+        if lands || is_pulled {
             streams.push(entity.name.to_owned());
         }
         streams
     }
+}
+
+/// Checks that nothing lands in a folder as two things. Two folders of one entity are one stream.
+fn check_feeds(feeds: &[Feed]) -> Result<()> {
+    for (index, feed) in feeds.iter().enumerate() {
+        if feeds[..index].iter().any(|other| other.folder == feed.folder) {
+            let message = format!("{}: two [[landing]] tables have the folder `{}`", keys::SOURCES, feed.folder);
+            return Err(StageError::BadConfig(message));
+        }
+    }
+    Ok(())
+}
+
+/// Checks that a mapping is in the file of its datasource: two files of one would replace each other.
+fn check_name(file: &str, mapping: &Mapping) -> Result<()> {
+    let datasource = &mapping.datasource;
+    if file == format!("{datasource}.toml") {
+        return Ok(());
+    }
+    let message = format!("cdm/{file}: the file of datasource `{datasource}` is cdm/{datasource}.toml");
+    Err(StageError::BadConfig(message))
 }
 
 async fn text(lake: &Lake, key: &str) -> Result<String> {
@@ -117,10 +142,12 @@ fn is_toml(name: &str) -> bool {
     Path::new(name).extension().is_some_and(|extension| extension.eq_ignore_ascii_case("toml"))
 }
 
+/// Names below a folder, and texts, of its TOML files.
 async fn toml_files(lake: &Lake, folder: &str) -> Result<Vec<(String, String)>> {
     let mut files = Vec::new();
     for meta in lake.list(folder).await? {
-        let Some(name) = meta.location.filename().filter(|name| is_toml(name)) else { continue };
+        let name = meta.location.as_ref().strip_prefix(folder).map(|name| name.trim_start_matches('/'));
+        let Some(name) = name.filter(|name| is_toml(name)) else { continue };
         files.push((name.to_owned(), text(lake, meta.location.as_ref()).await?));
     }
     Ok(files)
@@ -128,4 +155,52 @@ async fn toml_files(lake: &Lake, folder: &str) -> Result<Vec<(String, String)>> 
 
 fn toml<T: serde::de::DeserializeOwned>(key: &str, text: &str) -> Result<T> {
     toml::from_str(text).map_err(|error| StageError::BadConfig(format!("{key}: {}", error.message())))
+}
+
+#[cfg(test)]
+mod tests {
+    use rcm_domain::cdm::CLAIMS;
+
+    use super::*;
+    use crate::testing::TestLake;
+
+    async fn refusal(lake: &TestLake) -> String {
+        let error = Settings::read(&lake.lake()).await.unwrap_err();
+        assert_eq!(error.name(), "BadConfig");
+        error.to_string()
+    }
+
+    #[rstest::rstest]
+    #[case("hos-c.toml")]
+    #[case("old/hos-a.toml")]
+    #[tokio::test]
+    async fn a_second_mapping_of_a_datasource_is_refused_with_both_files(#[case] copy: &str) {
+        let lake = TestLake::new();
+        lake.write(&format!("configs/cdm/{copy}"), lake.read("configs/cdm/hos-a.toml"));
+        let error = refusal(&lake).await;
+        assert!(error.contains(&format!("cdm/{copy}")) && error.contains("cdm/hos-a.toml"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_second_file_of_rules_of_an_entity_is_refused() {
+        let lake = TestLake::new();
+        lake.write("configs/quality/old/patients.toml", lake.read("configs/quality/patients.toml"));
+        assert!(refusal(&lake).await.contains("quality/old/patients.toml"));
+    }
+
+    #[tokio::test]
+    async fn a_folder_in_which_two_things_land_is_refused() {
+        let lake = TestLake::new();
+        lake.edit("configs/sources.toml", "folder = \"cptcodes\"", "folder = \"claims\"");
+        let error = refusal(&lake).await;
+        assert!(error.contains("sources.toml") && error.contains("folder `claims`"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn two_folders_of_one_entity_are_one_stream() {
+        let lake = TestLake::new();
+        let feed = "[[landing]]\nfolder = \"late_claims\"\nentity = \"claims\"\nload = \"upsert\"\n\n[silver.buckets]";
+        lake.edit("configs/sources.toml", "[silver.buckets]", feed);
+        assert_eq!(Settings::read(&lake.lake()).await.unwrap().streams_of(&CLAIMS), ["claims"]);
+    }
 }

@@ -32,6 +32,9 @@ pub struct Sources {
 #[serde(deny_unknown_fields)]
 pub struct Emr {
     pub kind: EmrKind,
+    /// Of datasources that are not read as the others are.
+    #[serde(default)]
+    pub kinds: BTreeMap<String, EmrKind>,
     /// For `files`: a folder `<datasource>/<table>.csv`; `RCM_EMR_DIR` and `rcm run --emr` go before it.
     #[serde(default)]
     pub folder: Option<String>,
@@ -39,7 +42,7 @@ pub struct Emr {
     #[serde(default)]
     pub sql_server: SqlServer,
     /// Days that an incremental load reads again before its last watermark.
-    #[serde(default)]
+    #[serde(default = "default_overlap_days")]
     pub overlap_days: u32,
     /// Share of the keys of the last full extract that the next one may lack; more and it is refused.
     #[serde(default = "default_lost_share")]
@@ -144,11 +147,21 @@ impl Default for Maintenance {
     }
 }
 
+fn default_overlap_days() -> u32 {
+    1
+}
+
 fn default_lost_share() -> f64 {
     0.2
 }
 
 impl Emr {
+    /// What a datasource is read from.
+    #[must_use]
+    pub fn kind_of(&self, datasource: &str) -> EmrKind {
+        self.kinds.get(datasource).copied().unwrap_or(self.kind)
+    }
+
     /// Days that the stream's incremental loads overlap.
     #[must_use]
     pub fn overlap_days(&self, stream: &str) -> u32 {
@@ -179,5 +192,16 @@ impl Silver {
     #[must_use]
     pub fn buckets(&self, entity: &str) -> u32 {
         self.buckets.get(entity).copied().unwrap_or(1).max(1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_incremental_load_reads_a_day_again_where_nothing_is_said() {
+        let sources: Sources = toml::from_str("[emr]\nkind = \"files\"").unwrap();
+        assert_eq!(sources.emr.overlap_days("hosa/patients"), 1);
     }
 }
