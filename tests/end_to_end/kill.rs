@@ -20,6 +20,7 @@ fn start(rcm: &Path, scratch: &Scratch, emr: &Path) -> Child {
     command.stdout(Stdio::null()).spawn().unwrap()
 }
 
+#[expect(clippy::disallowed_methods, reason = "the runs are processes of their own, whose clock is the system's")]
 async fn a_run_may_be_killed(delivery: usize) {
     let rcm = built(&["rcm"]).join("rcm");
     let before = Scratch::new().await;

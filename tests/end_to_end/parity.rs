@@ -247,6 +247,7 @@ fn the_work_plan_has_what_the_state_machine_takes_from_it() {
     let plan = WorkPlan {
         run_id: String::new(),
         as_of: NaiveDate::default(),
+        force: false,
         concurrency: 1,
         extracts: Vec::new(),
         files: Vec::new(),
@@ -258,6 +259,16 @@ fn the_work_plan_has_what_the_state_machine_takes_from_it() {
         }
     }
     assert!(plan["concurrency"].is_u64());
+    for pull in ["${NpiPullFunction}", "${IcdPullFunction}"] {
+        let machine = machine("pipeline");
+        let call = calls(&machine).into_iter().find(|call| call["Parameters"]["FunctionName"] == pull).unwrap();
+        let handed = call["Parameters"]["Payload"].as_object().unwrap();
+        for (name, place) in handed {
+            assert_eq!(format!("$.{}", name.trim_end_matches(".$")), *place, "{pull}");
+            assert!(plan.get(name.trim_end_matches(".$")).is_some(), "{pull}: {name}");
+        }
+        assert!(handed.contains_key("force.$"), "{pull}");
+    }
 }
 
 // ---- Retries ----

@@ -7,18 +7,22 @@ mod rows;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
+
 use chrono::{DateTime, TimeDelta, Utc};
-use polars::prelude::{DataFrame, Schema};
+use object_store::ObjectMeta;
+use polars::prelude::*;
 use rcm_domain::event::{Outcome, StageInput, StageReport, TableCommit};
 use rcm_platform::delta::{self, COMMIT_TRIES, Change, Table};
+use rcm_platform::frames::blocking;
 use rcm_platform::stage::REPORTS;
 use rcm_platform::telemetry::metrics;
 use rcm_platform::{Context, StageError, lake};
 use serde_json::json;
 use tracing::info;
-use uuid::Uuid;
 
-/// Hours after which the reports of a run that never came to its last step are folded by another.
+/// Hours after the last report of a run that never came to its last step, from which on another run
+/// folds them.
 const ABANDONED_AFTER_HOURS: i64 = 24;
 
 /// Folds the reports of the input's run, and of runs that were abandoned, into `audit/load_logs`,
@@ -28,11 +32,13 @@ const ABANDONED_AFTER_HOURS: i64 = 24;
 /// The store fails, or a report cannot be read.
 pub async fn handle(context: Context, input: StageInput) -> Result<StageReport, StageError> {
     let started_at = context.now();
+    let mut runs = by_run(context.lake.list(REPORTS).await?);
+    let own = runs.remove(&input.run_id).map(|listed| (input.run_id.clone(), listed));
+    let abandoned = runs.into_iter().filter(|(_, listed)| is_abandoned(listed, started_at));
     let mut commits = Vec::new();
-    for run_id in context.lake.folders(REPORTS).await? {
-        if run_id == input.run_id || is_abandoned(&run_id, started_at) {
-            commits.extend(fold(&context, &run_id).await?);
-        }
+    // Its own come last, so that `audit/last_run.json` is of this run.
+    for (run_id, listed) in abandoned.chain(own) {
+        commits.extend(fold(&context, &run_id, listed).await?);
     }
     let outcome = if commits.is_empty() { Outcome::NothingNew } else { Outcome::Done };
     info!(commits = commits.len(), "reports folded");
@@ -55,25 +61,34 @@ pub async fn handle(context: Context, input: StageInput) -> Result<StageReport, 
     Ok(report)
 }
 
-/// Whether a run started long ago: its identifier says when.
-fn is_abandoned(run_id: &str, now: DateTime<Utc>) -> bool {
-    let started = Uuid::parse_str(run_id).ok().and_then(|id| id.get_timestamp());
-    let started = started.and_then(|time| {
-        let (seconds, nanoseconds) = time.to_unix();
-        DateTime::from_timestamp(seconds.try_into().ok()?, nanoseconds)
-    });
-    started.is_none_or(|started| now - started > TimeDelta::hours(ABANDONED_AFTER_HOURS))
+/// The reports by the run whose folder they are in.
+fn by_run(listed: Vec<ObjectMeta>) -> BTreeMap<String, Vec<ObjectMeta>> {
+    let mut runs: BTreeMap<String, Vec<ObjectMeta>> = BTreeMap::new();
+    for meta in listed {
+        let below = meta.location.as_ref().strip_prefix(REPORTS).unwrap_or_default().trim_start_matches('/');
+        let run_id = below.rsplit_once('/').map_or("", |(run_id, _)| run_id).to_owned();
+        runs.entry(run_id).or_default().push(meta);
+    }
+    runs
 }
 
-async fn fold(context: &Context, run_id: &str) -> Result<Vec<TableCommit>, StageError> {
-    let folder = format!("{REPORTS}/{run_id}");
-    let listed = context.lake.list(&folder).await?;
+/// Whether a run left its last report long ago. Its identifier may be anything, so that it tells no time.
+fn is_abandoned(listed: &[ObjectMeta], now: DateTime<Utc>) -> bool {
+    let newest = listed.iter().map(|meta| meta.last_modified).max();
+    newest.is_some_and(|newest| now - newest > TimeDelta::hours(ABANDONED_AFTER_HOURS))
+}
+
+async fn fold(context: &Context, run_id: &str, listed: Vec<ObjectMeta>) -> Result<Vec<TableCommit>, StageError> {
     let mut reports = Vec::with_capacity(listed.len());
     for meta in &listed {
-        let bytes = context.lake.get(meta.location.as_ref()).await?;
+        // One that is gone was folded by another run: it goes when all tables have it.
+        let Some(bytes) = context.lake.get_if_exists(meta.location.as_ref()).await? else { continue };
         let report: StageReport = serde_json::from_slice(&bytes)
             .map_err(|error| StageError::CorruptLake(format!("`{}`: {error}", meta.location)))?;
         reports.push(report);
+    }
+    if reports.is_empty() {
+        return Ok(Vec::new());
     }
     reports.sort_by(|a, b| (a.started_at, &a.stage, &a.subject).cmp(&(b.started_at, &b.stage, &b.subject)));
     let mut commits = Vec::new();
@@ -82,8 +97,10 @@ async fn fold(context: &Context, run_id: &str) -> Result<Vec<TableCommit>, Stage
             commits.extend(append(context, &lake::audit(table), run_id, &rows).await?);
         }
     }
-    let failed = reports.iter().filter(|report| report.error.is_some()).count();
-    let summary = json!({"run_id": run_id, "finished_at": context.now(), "stages": reports.len(), "failed": failed});
+    // Of the tries of a stage the last one says how it ended.
+    let stages: BTreeMap<_, _> = reports.iter().map(|report| ((&report.stage, &report.subject), report)).collect();
+    let failed = stages.values().filter(|report| report.error.is_some()).count();
+    let summary = json!({"run_id": run_id, "finished_at": context.now(), "stages": stages.len(), "failed": failed});
     context.lake.put("audit/last_run.json", summary.to_string()).await?;
     for meta in listed {
         context.lake.delete(meta.location.as_ref()).await?;
@@ -95,7 +112,10 @@ fn says_something(report: &StageReport) -> bool {
     report.error.is_some() || !report.loads.is_empty() || !report.commits.is_empty() || !report.checks.is_empty()
 }
 
-/// Adds a run's rows to a table, once.
+/// Adds the rows of a run that a table does not have yet.
+///
+/// The version of the run's transaction counts its folds. Where there was one, the reports may be left
+/// over from it, or be of a stage that ended later: the rows themselves tell.
 async fn append(
     context: &Context,
     path: &str,
@@ -105,36 +125,45 @@ async fn append(
     if rows.height() == 0 {
         return Ok(None);
     }
-    let mut file = None;
     for _ in 0..COMMIT_TRIES {
         let table = Table::open(&context.lake, path).await?;
-        if let Some(table) = &table
-            && table.transaction(run_id).await?.is_some()
-        {
+        let folds = match &table {
+            Some(table) => table.transaction(run_id).await?.unwrap_or(0),
+            None => 0,
+        };
+        let new = match &table {
+            Some(table) if folds > 0 => missing(table, run_id, rows).await?,
+            _ => rows.clone(),
+        };
+        if new.height() == 0 {
             return Ok(None);
         }
-        let written = match file.take() {
-            Some(written) => written,
-            None => delta::write(context, path, rows, &[]).await?,
-        };
-        let schema: Schema = rows.schema().as_ref().clone();
         let change = Change {
-            schema: &schema,
+            schema: new.schema(),
             partition_by: &[],
             properties: &[],
-            add: vec![written.clone()],
+            add: vec![delta::write(context, path, &new, &[]).await?],
             remove: Vec::new(),
-            transactions: vec![(run_id.to_owned(), 1)],
+            transactions: vec![(run_id.to_owned(), folds + 1)],
             run_id,
         };
         match delta::commit(&context.lake, path, table.as_ref(), change).await {
-            Err(StageError::CommitConflict(_)) => file = Some(written),
+            Err(StageError::CommitConflict(_)) => {}
             Err(error) => return Err(error),
             Ok(committed) => {
-                let rows = rows.height() as u64;
+                let rows = new.height() as u64;
                 return Ok(Some(TableCommit { table: path.to_owned(), version: committed.version, rows }));
             }
         }
     }
     Err(StageError::CommitConflict(format!("table `{path}` was committed to {COMMIT_TRIES} times by other runs")))
+}
+
+/// The rows that a table does not have, in every column the same.
+async fn missing(table: &Table, run_id: &str, rows: &DataFrame) -> Result<DataFrame, StageError> {
+    let of_run = table.scan(table.files()).await?.filter(col("run_id").eq(lit(run_id)));
+    let columns: Vec<Expr> = rows.get_column_names().into_iter().map(|name| col(name.clone())).collect();
+    let without = JoinArgs { nulls_equal: true, ..JoinArgs::new(JoinType::Anti) };
+    let missing = rows.clone().lazy().join(of_run, columns.clone(), columns, without);
+    blocking(move || Ok(missing.collect()?)).await
 }

@@ -1,10 +1,17 @@
-use rcm_domain::event::{LoadCounts, StageInput};
+use std::collections::BTreeMap;
+use std::fs;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use rcm_domain::event::{ControlCheck, LoadCounts, StageInput};
 use rcm_platform::delta::Table;
-use rcm_platform::stage::{self, Failure, Work};
-use rcm_platform::testing::TestLake;
+use rcm_platform::stage::{self, Failure, REPORTS, Work};
+use rcm_platform::testing::{START, TestLake};
 use rcm_platform::{Context, StageError};
 
 use crate::handle;
+
+/// Step Functions names an execution that EventBridge started so.
+const EXECUTION: &str = "61b7a5c3-8f0e-0c55-2f4c-d9c8f6a1b0de_1f9ad3f7-0c4b-4e8a-9a51-7d2f3c6b8e90";
 
 async fn report(context: &Context, run_id: &str, subject: &str, work: Result<Work, Failure>) {
     stage::report(context, "emr-extract", run_id, subject, async { work }).await.ok();
@@ -14,51 +21,119 @@ fn some_work() -> Work {
     Work { loads: vec![LoadCounts { load_id: "l".to_owned(), read: 3, ..LoadCounts::default() }], ..Work::default() }
 }
 
+fn checked_work() -> Work {
+    Work { checks: vec![ControlCheck::equal("gold/a", "rows", &1, &1)], ..some_work() }
+}
+
 async fn rows_of(context: &Context, table: &str) -> Option<u64> {
     Table::open(&context.lake, table).await.unwrap().map(|table| table.rows())
 }
 
-fn input(run_id: &str) -> StageInput {
-    StageInput { run_id: run_id.to_owned(), as_of: None }
+async fn audit(context: &Context, run_id: &str) {
+    handle(context.clone(), StageInput { run_id: run_id.to_owned(), as_of: None }).await.unwrap();
+}
+
+fn reports(lake: &TestLake) -> BTreeMap<String, String> {
+    lake.files(REPORTS).into_iter().map(|key| (key.clone(), lake.read(&key))).collect()
+}
+
+/// Turns the clock to some hours after the reports were written, which have the machine's time.
+fn wait_from_now(lake: &TestLake, hours: i64) {
+    let written = fs::metadata(lake.path("configs/sources.toml")).unwrap().modified().unwrap();
+    let start: DateTime<Utc> = START.parse().unwrap();
+    lake.wait(DateTime::<Utc>::from(written) - start + TimeDelta::hours(hours));
 }
 
 #[tokio::test]
-async fn a_report_becomes_a_row_once() {
+async fn a_report_becomes_a_row_and_goes() {
     let lake = TestLake::new();
     let context = lake.context().await;
-    let run_id = stage::new_id(context.now());
-    report(&context, &run_id, "hosa/patients", Ok(some_work())).await;
-    report(&context, &run_id, "hosa/providers", Err(StageError::Timeout("slow".to_owned()).into())).await;
-    handle(context.clone(), input(&run_id)).await.unwrap();
+    report(&context, EXECUTION, "hosa/patients", Ok(some_work())).await;
+    report(&context, EXECUTION, "hosa/providers", Err(StageError::Timeout("slow".to_owned()).into())).await;
+    audit(&context, EXECUTION).await;
     assert_eq!(rows_of(&context, "audit/load_logs").await, Some(2));
-    assert!(lake.files("audit/_reports").is_empty());
+    assert!(reports(&lake).is_empty());
+}
 
-    report(&context, &run_id, "hosa/patients", Ok(some_work())).await;
-    handle(context.clone(), input(&run_id)).await.unwrap();
-    assert_eq!(rows_of(&context, "audit/load_logs").await, Some(2), "the run is folded already");
+#[tokio::test]
+async fn every_try_of_a_stage_becomes_a_row_and_the_last_one_says_how_it_ended() {
+    let lake = TestLake::new();
+    let context = lake.context().await;
+    let broken = Failure { error: StageError::Timeout("slow".to_owned()), work: some_work() };
+    report(&context, "run", "hosa/patients", Err(broken)).await;
+    report(&context, "run", "hosa/patients", Ok(some_work())).await;
+    audit(&context, "run").await;
+    assert_eq!(rows_of(&context, "audit/load_logs").await, Some(2));
+    let last_run = lake.read("audit/last_run.json");
+    assert!(last_run.contains(r#""stages":1"#) && last_run.contains(r#""failed":0"#), "{last_run}");
+}
+
+#[tokio::test]
+async fn reports_that_were_folded_and_are_still_there_become_no_second_row() {
+    let lake = TestLake::new();
+    let context = lake.context().await;
+    for subject in ["hosa/patients", "hosa/providers", "hosa/departments"] {
+        report(&context, "run", subject, Ok(checked_work())).await;
+    }
+    let folded = reports(&lake);
+    audit(&context, "run").await;
+    // As if it had ended while it removed them.
+    for (key, content) in folded.iter().skip(1) {
+        lake.write(key, content);
+    }
+    audit(&context, "run").await;
+    assert_eq!(rows_of(&context, "audit/load_logs").await, Some(3));
+    assert_eq!(rows_of(&context, "audit/control_checks").await, Some(3));
+    assert!(reports(&lake).is_empty());
+}
+
+#[tokio::test]
+async fn a_fold_that_ended_between_two_tables_is_finished_by_the_next() {
+    let lake = TestLake::new();
+    let context = lake.context().await;
+    report(&context, "run", "hosa/patients", Ok(checked_work())).await;
+    let folded = reports(&lake);
+    audit(&context, "run").await;
+    fs::remove_dir_all(lake.path("audit/control_checks")).unwrap();
+    for (key, content) in &folded {
+        lake.write(key, content);
+    }
+    audit(&context, "run").await;
+    assert_eq!(rows_of(&context, "audit/load_logs").await, Some(1));
+    assert_eq!(rows_of(&context, "audit/control_checks").await, Some(1));
+}
+
+#[tokio::test]
+async fn a_report_that_comes_after_the_fold_of_its_run_becomes_a_row_too() {
+    let lake = TestLake::new();
+    let context = lake.context().await;
+    report(&context, "run", "hosa/patients", Ok(some_work())).await;
+    audit(&context, "run").await;
+    report(&context, "run", "hosa/patients", Ok(some_work())).await;
+    audit(&context, "run").await;
+    assert_eq!(rows_of(&context, "audit/load_logs").await, Some(2));
 }
 
 #[tokio::test]
 async fn a_run_that_found_nothing_new_commits_nothing() {
     let lake = TestLake::new();
     let context = lake.context().await;
-    let run_id = stage::new_id(context.now());
-    report(&context, &run_id, "hosa/patients", Ok(Work::nothing_new())).await;
-    let folded = handle(context.clone(), input(&run_id)).await.unwrap();
-    assert!(folded.commits.is_empty());
+    report(&context, "run", "hosa/patients", Ok(Work::nothing_new())).await;
+    audit(&context, "run").await;
     assert_eq!(rows_of(&context, "audit/load_logs").await, None);
-    assert!(lake.read("audit/last_run.json").contains(&run_id));
+    assert!(lake.read("audit/last_run.json").contains(r#""run_id":"run""#));
 }
 
 #[tokio::test]
-async fn reports_of_another_run_wait_for_it_for_a_day() {
+async fn reports_of_another_run_wait_for_it_for_a_day_whatever_its_name() {
     let lake = TestLake::new();
     let context = lake.context().await;
-    let (other, own) = (stage::new_id(context.now()), stage::new_id(context.now()));
-    report(&context, &other, "hosa/patients", Ok(some_work())).await;
-    handle(context.clone(), input(&own)).await.unwrap();
+    report(&context, EXECUTION, "hosa/patients", Ok(some_work())).await;
+    wait_from_now(&lake, 23);
+    audit(&context, "run").await;
     assert_eq!(rows_of(&context, "audit/load_logs").await, None);
-    lake.wait(chrono::TimeDelta::hours(25));
-    handle(context.clone(), input(&own)).await.unwrap();
+    lake.wait(TimeDelta::hours(2));
+    audit(&context, "run").await;
     assert_eq!(rows_of(&context, "audit/load_logs").await, Some(1));
+    assert!(lake.read("audit/last_run.json").contains(EXECUTION));
 }

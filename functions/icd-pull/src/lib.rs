@@ -10,7 +10,7 @@ mod walk;
 use chrono::TimeDelta;
 use futures::future::BoxFuture;
 use rcm_domain::cdm::ICD_CODES;
-use rcm_domain::event::{Outcome, StageInput, StageReport};
+use rcm_domain::event::{Outcome, PullInput, StageReport};
 use rcm_platform::bronze::{LoadLog, Manifest};
 use rcm_platform::bronze_rows::{self, Row};
 use rcm_platform::config::{Icd, LoadKind};
@@ -28,13 +28,14 @@ const COLUMNS: [&str; 5] = ["code", "title", "is_leaf", "parent", "release"];
 ///
 /// # Errors
 /// The API does not answer (`SourceUnavailable`, `Timeout`, `Throttled`), refuses the credentials
-/// (`BadConfig`), or is not what it should be (`BrokenContract`).
-pub async fn handle(context: Context, input: StageInput) -> Result<StageReport, StageError> {
-    let work: BoxFuture<'_, _> = Box::pin(pull(&context, &input.run_id));
+/// (`BadConfig`), or is not what it should be (`BrokenContract`); a walk of the whole release lost too
+/// many codes and is not forced (`ThresholdExceeded`).
+pub async fn handle(context: Context, input: PullInput) -> Result<StageReport, StageError> {
+    let work: BoxFuture<'_, _> = Box::pin(pull(&context, &input));
     stage::report(&context, "icd-pull", &input.run_id, ICD_CODES.name, work).await
 }
 
-async fn pull(context: &Context, run_id: &str) -> Result<Work, Failure> {
+async fn pull(context: &Context, input: &PullInput) -> Result<Work, Failure> {
     let Some(options) = &context.settings.sources.icd else {
         let notes = vec!["configs/sources.toml has no [icd]: the ICD API was not asked".to_owned()];
         return Ok(Work { outcome: Some(Outcome::Skipped), notes, ..Work::default() });
@@ -53,14 +54,14 @@ async fn pull(context: &Context, run_id: &str) -> Result<Work, Failure> {
         return Err(StageError::BrokenContract(format!("{source_name}: the walk found no code")).into());
     }
     let subject = Subject {
-        run_id,
+        run_id: &input.run_id,
         stream: ICD_CODES.name,
         entity: ICD_CODES.name,
         datasource: DATASOURCE,
         kind: if options.chapters.is_empty() { LoadKind::Snapshot } else { LoadKind::Upsert },
         started_at: context.now(),
     };
-    let mut work = bronze_rows::load(context, &subject, source_name, &COLUMNS, &rows).await?;
+    let mut work = bronze_rows::load(context, &subject, source_name, &COLUMNS, &rows, input.force).await?;
     work.notes.extend((resumed > 0).then(|| format!("{resumed} nodes were known from a walk that broke")));
     walk::forget(context, &progress).await;
     Ok(work)

@@ -1,4 +1,5 @@
 use chrono::TimeDelta;
+use rcm_domain::event::StageInput;
 use rcm_platform::testing::TestLake;
 use rstest::rstest;
 use serde_json::{Value, json};
@@ -59,12 +60,12 @@ fn lake(server: &MockServer, chapters: &[&str]) -> TestLake {
     lake
 }
 
-fn input() -> StageInput {
-    StageInput { run_id: "run-1".to_owned(), as_of: None }
+async fn run(lake: &TestLake) -> Result<StageReport, StageError> {
+    run_with(lake, false).await
 }
 
-async fn run(lake: &TestLake) -> Result<StageReport, StageError> {
-    handle(lake.context().await, input()).await
+async fn run_with(lake: &TestLake, force: bool) -> Result<StageReport, StageError> {
+    handle(lake.context().await, PullInput { run_id: "run-1".to_owned(), force }).await
 }
 
 async fn requests(server: &MockServer) -> usize {
@@ -88,7 +89,8 @@ async fn a_walk_of_the_release_is_a_snapshot_of_its_codes() {
     assert_eq!((load.datasource.as_str(), load.kind), ("icd", LoadKind::Snapshot));
     assert_eq!(load.source.name, "ICD API: ICD-10 2099 (en), all chapters");
     assert_eq!(lake.files("bronze/icd_codes/_walk"), [""; 0]);
-    let silver = silver_icd_codes::handle(lake.context().await, input()).await.unwrap();
+    let input = StageInput { run_id: "run-1".to_owned(), as_of: None };
+    let silver = silver_icd_codes::handle(lake.context().await, input).await.unwrap();
     assert_eq!((silver.loads[0].new, silver.loads[0].quarantined), (5, 0));
 }
 
@@ -163,6 +165,18 @@ async fn a_walk_that_cannot_be_made_leaves_no_load(#[case] status: u16, #[case] 
     let lake = lake(&server, &["XC"]);
     assert_eq!(run(&lake).await.unwrap_err().name(), expected);
     assert_eq!(lake.files("bronze/icd_codes"), [""; 0]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_walk_that_lost_too_many_codes_is_taken_if_it_is_forced() {
+    let server = server().await;
+    let lake = lake(&server, &[]);
+    run(&lake).await.unwrap();
+    let shorter = ResponseTemplate::new(200).set_body_json(answer("", "", &["XCI"]));
+    Mock::given(path(url_path(""))).respond_with(shorter).with_priority(1).mount(&server).await;
+    lake.wait(TimeDelta::days(181));
+    assert_eq!(run(&lake).await.unwrap_err().name(), "ThresholdExceeded");
+    assert_eq!(run_with(&lake, true).await.unwrap().loads[0].read, 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]

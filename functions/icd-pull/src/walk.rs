@@ -6,9 +6,9 @@
 use std::collections::{HashMap, HashSet, VecDeque};
 
 use futures::StreamExt;
-use rcm_domain::cdm::ICD_CODES;
 use rcm_platform::config::Icd;
 use rcm_platform::http::icd::{Node, Release};
+use rcm_platform::lake::ICD_WALKS;
 use rcm_platform::{Context, StageError, stage};
 use tracing::warn;
 use xxhash_rust::xxh3::xxh3_64;
@@ -24,7 +24,7 @@ type Nodes = HashMap<String, Node>;
 pub(crate) fn progress_folder(options: &Icd, last_sequence: u64) -> String {
     let Icd { base_url, release, language, chapters, .. } = options;
     let what = format!("{base_url}\n{release}\n{language}\n{}", chapters.join("\n"));
-    format!("bronze/{}/_walk/{last_sequence:020}-{:016x}", ICD_CODES.name, xxh3_64(what.as_bytes()))
+    format!("{ICD_WALKS}/{last_sequence:020}-{:016x}", xxh3_64(what.as_bytes()))
 }
 
 /// Walks the configured chapters. Answers all nodes, each once and breadth first, and how many of

@@ -24,7 +24,7 @@ use crate::landed::Landed;
 /// `BrokenContract` if no mapping claims the file or it is not what its mapping says: the file is
 /// refused whole, and the refusal noted, so that it is not tried again before something changes.
 /// `BadConfig` if nothing is configured to land in its folder, `ThresholdExceeded` if a snapshot
-/// lost too many keys.
+/// lost too many keys and is not forced.
 pub async fn handle(context: Context, input: LandedFileInput) -> Result<StageReport, StageError> {
     let subject = load::printable(&input.key);
     stage::report(&context, "landing-to-bronze", &input.run_id, &subject, take(&context, &input)).await
@@ -34,7 +34,8 @@ async fn take(context: &Context, input: &LandedFileInput) -> Result<Work, Failur
     let landed = Landed::find(&context.settings, &input.key)?;
     let Some(before) = context.lake.head(&input.key).await? else { return Ok(gone(&landed)) };
     let started_at = context.now();
-    let read = read(context, &landed, &before).await;
+    let loads = LoadLog::new(&context.lake, &landed.feed.entity).after(0).await?;
+    let read = read(context, &landed, &before, &loads).await;
     let after = context.lake.head(&input.key).await?;
     if after.as_ref() != Some(&before) {
         if let Ok(Reading::Rows(rows)) = read {
@@ -53,7 +54,7 @@ async fn take(context: &Context, input: &LandedFileInput) -> Result<Work, Failur
                 kind: landed.feed.load,
                 started_at,
             };
-            Ok(make_load(context, &landed, &subject, &rows).await?)
+            Ok(make_load(context, &landed, &subject, &rows, loads, input.force).await?)
         }
         Err(StageError::BrokenContract(reason)) => {
             refuse(context, input, &landed, &before, &reason).await?;
@@ -70,15 +71,19 @@ enum Reading {
     Rows(Box<Rows>),
 }
 
-async fn read(context: &Context, landed: &Landed<'_>, meta: &ObjectMeta) -> Result<Reading, StageError> {
+async fn read(
+    context: &Context,
+    landed: &Landed<'_>,
+    meta: &ObjectMeta,
+    loads: &[Manifest],
+) -> Result<Reading, StageError> {
     let mapping = landed.mapping(&context.settings)?;
     let stream = &landed.feed.entity;
     let csv = csv(context, landed);
-    let loads = LoadLog::new(&context.lake, stream).after(0).await?;
     let source = source(landed, meta);
     if loads.iter().any(|load| load.source.size == source.size) {
         let content_hash = csv_stream::content_hash(&csv).await?;
-        if let Some(load) = same_load(&loads, &mapping.datasource, landed.feed.load, &source, &content_hash) {
+        if let Some(load) = same_load(loads, &mapping.datasource, landed.feed.load, &source, &content_hash) {
             return Ok(Reading::Known(Box::new(load.clone())));
         }
     }
@@ -116,23 +121,29 @@ async fn read_order_file(context: &Context, landed: &Landed<'_>, meta: &ObjectMe
     Ok(Reading::Rows(Box::new(Rows { content_hash, ..written })))
 }
 
-/// Makes the rows a load. What they say does not depend on the loads before them, so another run's
-/// load that came first costs only another try.
+/// Makes the rows a load after the `loads` that are known, and after those that other runs have made
+/// since. What the rows say does not depend on them, so one that came first costs only another try.
 async fn make_load(
     context: &Context,
     landed: &Landed<'_>,
     subject: &Subject<'_>,
     rows: &Rows,
+    mut loads: Vec<Manifest>,
+    force: bool,
 ) -> Result<Work, StageError> {
+    let log = LoadLog::new(&context.lake, subject.stream);
     for _ in 0..load::TRIES {
-        let loads = LoadLog::new(&context.lake, subject.stream).after(0).await?;
+        let known = loads.last().map_or(0, |load| load.sequence);
+        loads.extend(log.after(known).await?);
         if let Some(load) = same_load(&loads, subject.datasource, subject.kind, &rows.source, &rows.content_hash) {
             load::discard(context, rows).await?;
             return Ok(same_content(landed, load));
         }
         let last = loads.last();
-        let last_whole = bronze_rows::last_snapshot(&loads, subject.datasource);
-        load::check_lost_keys(context, subject, last_whole, rows).await?;
+        if !force {
+            let last_whole = bronze_rows::last_snapshot(&loads, subject.datasource);
+            load::check_lost_keys(context, subject, last_whole, rows).await?;
+        }
         if let Some(made) = load::commit(context, subject, last, rows).await? {
             return Ok(load::work(&made, last));
         }

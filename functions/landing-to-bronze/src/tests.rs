@@ -26,7 +26,11 @@ fn codes(count: usize) -> String {
 }
 
 async fn run(lake: &TestLake, key: &str) -> Result<StageReport, StageError> {
-    handle(lake.context().await, LandedFileInput { run_id: "run-1".to_owned(), key: key.to_owned() }).await
+    run_with(lake, key, false).await
+}
+
+async fn run_with(lake: &TestLake, key: &str, force: bool) -> Result<StageReport, StageError> {
+    handle(lake.context().await, LandedFileInput { run_id: "run-1".to_owned(), key: key.to_owned(), force }).await
 }
 
 async fn refusals(lake: &TestLake) -> Vec<Refusal> {
@@ -228,6 +232,18 @@ async fn a_landed_snapshot_may_lose_only_so_many_keys() {
     let loads = lake.loads("cpt_codes").await;
     assert_eq!(loads.iter().map(|load| load.rows).collect::<Vec<_>>(), [100, 90]);
     assert_eq!(lake.files("bronze/cpt_codes/data").len(), 2);
+}
+
+#[tokio::test]
+async fn a_landed_snapshot_that_lost_too_many_keys_is_taken_if_it_is_forced() {
+    let lake = TestLake::new();
+    as_snapshots(&lake);
+    let key = "landing/cptcodes/codes.csv";
+    lake.write(key, codes(100));
+    run(&lake, key).await.unwrap();
+    lake.write(key, codes(10));
+    assert_eq!(run(&lake, key).await.unwrap_err().name(), "ThresholdExceeded");
+    assert_eq!(run_with(&lake, key, true).await.unwrap().loads[0].read, 10);
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use chrono::{DateTime, TimeDelta, Utc};
 use rcm_domain::cdm::ENTITIES;
 use rcm_platform::bronze::LoadLog;
-use rcm_platform::stage::{REPORTS, Work};
+use rcm_platform::stage::Work;
 use rcm_platform::{Context, StageError};
 
 /// Removes old data files of bronze that no load names. A load that is named is never touched.
@@ -25,18 +25,18 @@ pub(crate) async fn of_bronze(context: &Context) -> Result<Work, StageError> {
     Ok(work)
 }
 
-/// Removes old reports that no run has folded into the audit tables, though each was to fold those of
-/// the runs before it.
-pub(crate) async fn of_reports(context: &Context) -> Result<Work, StageError> {
+/// Removes what is old in a folder of things that somebody was to come back for: reports that no run
+/// has folded into the audit tables, walks of the ICD API that nobody went on with.
+pub(crate) async fn of_folder(context: &Context, folder: &str) -> Result<Work, StageError> {
     let before = before(context);
     let mut removed = 0;
-    for meta in context.lake.list(REPORTS).await? {
+    for meta in context.lake.list(folder).await? {
         if meta.last_modified < before {
             context.lake.delete(meta.location.as_ref()).await?;
             removed += 1;
         }
     }
-    let notes = if removed > 0 { vec![format!("{REPORTS}: reports removed: {removed}")] } else { Vec::new() };
+    let notes = if removed > 0 { vec![format!("{folder}: old files removed: {removed}")] } else { Vec::new() };
     Ok(Work { notes, ..Work::default() })
 }
 

@@ -8,7 +8,8 @@ mod tests;
 
 use rcm_domain::event::{MaintenanceInput, Outcome, StageReport};
 use rcm_platform::gold::settle;
-use rcm_platform::stage::{self, Failure, Work};
+use rcm_platform::lake::ICD_WALKS;
+use rcm_platform::stage::{self, Failure, REPORTS, Work};
 use rcm_platform::{Context, StageError};
 
 /// What the reports of this stage are about.
@@ -34,7 +35,9 @@ async fn maintain(context: &Context, run_id: &str) -> Result<Work, Failure> {
         }
     }
     done.push(leftovers::of_bronze(context).await);
-    done.push(leftovers::of_reports(context).await);
+    for folder in [REPORTS, ICD_WALKS] {
+        done.push(leftovers::of_folder(context, folder).await);
+    }
     let work = settle(done)?;
     let is_idle = work.commits.is_empty() && work.notes.is_empty();
     Ok(Work { outcome: Some(if is_idle { Outcome::NothingNew } else { Outcome::Done }), ..work })

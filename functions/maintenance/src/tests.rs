@@ -7,6 +7,7 @@ use rcm_platform::bronze::{LoadLog, Manifest, Source};
 use rcm_platform::config::LoadKind;
 use rcm_platform::delta::{self, Change, Table};
 use rcm_platform::gold::Tables;
+use rcm_platform::lake::ICD_WALKS;
 use rcm_platform::stage;
 use rcm_platform::testing::TestLake;
 use rcm_platform::{Context, StageError};
@@ -236,7 +237,20 @@ async fn reports_that_nobody_folded_go_when_they_are_old() {
     // The old one, and the report of the call above.
     assert_eq!(lake.files(stage::REPORTS).len(), 2);
     wait_from_now(&lake, 31);
-    assert_eq!(maintain(&context).await.notes, ["audit/_reports: reports removed: 2"]);
+    assert_eq!(maintain(&context).await.notes, ["audit/_reports: old files removed: 2"]);
+}
+
+#[tokio::test]
+async fn walks_that_nobody_went_on_with_go_when_they_are_old() {
+    let lake = TestLake::new();
+    lake.write(&format!("{ICD_WALKS}/1/part.json"), "[]");
+    let context = lake.context().await;
+    wait_from_now(&lake, 29);
+    maintain(&context).await;
+    assert_eq!(lake.files(ICD_WALKS).len(), 1);
+    lake.wait(TimeDelta::days(2));
+    maintain(&context).await;
+    assert_eq!(lake.files(ICD_WALKS), [""; 0]);
 }
 
 #[tokio::test]

@@ -7,7 +7,7 @@ mod tests;
 
 use futures::{StreamExt, TryStreamExt};
 use rcm_domain::cdm::NPI;
-use rcm_domain::event::{Outcome, StageInput, StageReport};
+use rcm_domain::event::{Outcome, PullInput, StageReport};
 use rcm_platform::bronze_rows::{self, Row};
 use rcm_platform::config::{self, LoadKind, NpiSearch};
 use rcm_platform::http::npi::{COLUMNS, Provider, Registry};
@@ -27,16 +27,16 @@ const NUMBERS_SOURCE: &str = "NPI registry: identifiers of the providers";
 /// # Errors
 /// The registry does not answer (`SourceUnavailable`, `Timeout`, `Throttled`: what was asked for
 /// until then is loaded), or is not what it should be (`BrokenContract`).
-pub async fn handle(context: Context, input: StageInput) -> Result<StageReport, StageError> {
-    stage::report(&context, "npi-pull", &input.run_id, NPI.name, pull(&context, &input.run_id)).await
+pub async fn handle(context: Context, input: PullInput) -> Result<StageReport, StageError> {
+    stage::report(&context, "npi-pull", &input.run_id, NPI.name, pull(&context, &input)).await
 }
 
-async fn pull(context: &Context, run_id: &str) -> Result<Work, Failure> {
+async fn pull(context: &Context, input: &PullInput) -> Result<Work, Failure> {
     let Some(options) = &context.settings.sources.npi else {
         let notes = vec!["configs/sources.toml has no [npi]: the NPI registry was not asked".to_owned()];
         return Ok(Work { outcome: Some(Outcome::Skipped), notes, ..Work::default() });
     };
-    let pull = Pull { context, options, registry: Registry::new(context, options)?, run_id };
+    let pull = Pull { context, options, registry: Registry::new(context, options)?, input };
     let mut work = Work::default();
     match pull.everything(&mut work).await {
         Ok(()) if work.loads.is_empty() => Ok(Work { outcome: Some(Outcome::NothingNew), ..work }),
@@ -50,7 +50,7 @@ struct Pull<'a> {
     context: &'a Context,
     options: &'a config::Npi,
     registry: Registry,
-    run_id: &'a str,
+    input: &'a PullInput,
 }
 
 impl Pull<'_> {
@@ -98,7 +98,7 @@ impl Pull<'_> {
 
     async fn load(&self, source_name: String, providers: Vec<Provider>, work: &mut Work) -> Result<(), StageError> {
         let subject = Subject {
-            run_id: self.run_id,
+            run_id: &self.input.run_id,
             stream: NPI.name,
             entity: NPI.name,
             datasource: DATASOURCE,
@@ -106,7 +106,8 @@ impl Pull<'_> {
             started_at: self.context.now(),
         };
         let rows: Vec<Row> = providers.into_iter().map(Provider::into_row).collect();
-        let loaded = bronze_rows::load(self.context, &subject, source_name, &COLUMNS, &rows).await?;
+        let force = self.input.force;
+        let loaded = bronze_rows::load(self.context, &subject, source_name, &COLUMNS, &rows, force).await?;
         work.loads.extend(loaded.loads);
         work.notes.extend(loaded.notes);
         Ok(())

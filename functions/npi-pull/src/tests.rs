@@ -2,6 +2,7 @@ use std::collections::HashMap;
 
 use chrono::TimeDelta;
 use rcm_domain::cdm::PROVIDERS;
+use rcm_domain::event::StageInput;
 use rcm_platform::bronze_rows;
 use rcm_platform::gold::Tables;
 use rcm_platform::lake;
@@ -88,7 +89,7 @@ async fn providers(lake: &TestLake, numbers: &[String]) {
         kind: LoadKind::Snapshot,
         started_at: context.now(),
     };
-    bronze_rows::load(&context, &subject, "made up".to_owned(), &columns, &rows).await.unwrap();
+    bronze_rows::load(&context, &subject, "made up".to_owned(), &columns, &rows, false).await.unwrap();
     silver_providers::handle(context, input()).await.unwrap();
 }
 
@@ -101,7 +102,7 @@ fn input() -> StageInput {
 }
 
 async fn run(lake: &TestLake) -> Result<StageReport, StageError> {
-    handle(lake.context().await, input()).await
+    handle(lake.context().await, PullInput { run_id: "run-1".to_owned(), force: false }).await
 }
 
 async fn requests(server: &MockServer) -> usize {

@@ -1,5 +1,9 @@
 //! The commands of `rcm`. Each answers text for standard output and how the process ends.
 
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -7,15 +11,17 @@ use std::time::Instant;
 
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use clap::{Parser, Subcommand};
-use rcm_domain::event::StageReport;
+use rcm_domain::cdm::PATIENTS;
+use rcm_domain::event::{StageFailure, StageReport};
 use rcm_platform::config::Environment;
 use rcm_platform::context::Clock;
-use rcm_platform::{Context, Lake, StageError};
+use rcm_platform::lake::LANDING;
+use rcm_platform::{Context, Lake, StageError, load};
 use serde_json::json;
 use url::Url;
 
-use crate::print::{self, Progress};
-use crate::run::{Options, Run, run};
+use crate::print::{self, Kpis, Progress};
+use crate::run::{Failure, Options, Run, run};
 use crate::stand_in::StandIns;
 use crate::{defaults, demo, history, kpis, landing, status};
 
@@ -89,7 +95,8 @@ struct RunArguments {
     /// Print one JSON document and nothing else.
     #[arg(long)]
     json: bool,
-    /// Take full extracts even where they lost more rows than the configured share.
+    /// Take full extracts, landed snapshots and walks even where they lost more rows than the
+    /// configured share.
     #[arg(long)]
     force: bool,
 }
@@ -134,14 +141,16 @@ async fn run_once(arguments: RunArguments) -> Result<Answer, StageError> {
     let started = Instant::now();
     let lake = Lake::open(&lake_url(&arguments.lake)?)?;
     defaults::lay_in(&lake).await?;
-    if let Some(folder) = &arguments.landing {
-        landing::copy(&lake, folder).await?;
-    }
+    let landed = match &arguments.landing {
+        Some(folder) => landing::copy(&lake, folder).await?,
+        None => BTreeSet::new(),
+    };
     let context = Context::of(lake, environment(&arguments.lake, arguments.emr.as_deref())?, Clock::system()).await?;
     let progress = Progress::new(arguments.json);
     let options = Options { as_of: arguments.as_of, force: arguments.force, ..Options::default() };
-    let run = run(&context, options, &progress).await?;
-    let kpis = kpis::read(&context.lake, run.as_of).await?;
+    let mut run = run(&context, options, &progress).await?;
+    let kpis = kpis_of(&context, &mut run).await;
+    let passed_over = passed_over(&context, &landed);
     let seconds = started.elapsed().as_secs_f64();
     let text = if arguments.json {
         let document = json!({
@@ -150,15 +159,41 @@ async fn run_once(arguments: RunArguments) -> Result<Answer, StageError> {
             "seconds": seconds,
             "stages": run.stages,
             "failures": run.failures,
+            "passed_over": passed_over,
             "kpis": kpis,
         });
         format!("{document:#}\n")
     } else {
-        let next = next_lines(&arguments.lake, &run);
-        let summary = print::summary(&reports(&run), &next);
-        format!("\n{}\n{summary}\nRun {} took {seconds:.1} s.\n", print::kpis(&kpis), run.run_id)
+        let next = next_lines(&arguments.lake, &context.lake, &run).await;
+        let kpis = kpis.as_ref().map(print::kpis).unwrap_or_default();
+        let (summary, passed_over) = (print::summary(&reports(&run), &next), print::passed_over(&passed_over));
+        format!("\n{kpis}\n{summary}\n{passed_over}Run {} took {seconds:.1} s.\n", run.run_id)
     };
     Ok(Answer { text, exit: exit_of(&run) })
+}
+
+/// The KPIs that a run has made. Where they cannot be read, what the run did is told all the same, and
+/// this is one more failure of it.
+async fn kpis_of(context: &Context, run: &mut Run) -> Option<Kpis> {
+    let started_at = context.now();
+    let error = match kpis::read(&context.lake, run.as_of).await {
+        Ok(kpis) => return Some(kpis),
+        Err(error) => error,
+    };
+    run.failures.push(Failure {
+        stage: "gold-kpis".to_owned(),
+        subject: "gold".to_owned(),
+        error: StageFailure { name: error.name().to_owned(), message: format!("what it made cannot be read: {error}") },
+        started_at,
+        finished_at: context.now(),
+    });
+    None
+}
+
+/// The folders that files were copied to and that no feed takes them from.
+fn passed_over(context: &Context, landed: &BTreeSet<String>) -> Vec<String> {
+    let unknown = landed.iter().filter(|folder| context.settings.feed(folder).is_none());
+    unknown.map(|folder| load::printable(&format!("{LANDING}/{folder}"))).collect()
 }
 
 async fn run_demo(dir: &Path, seed: u64) -> Result<Answer, StageError> {
@@ -198,7 +233,7 @@ async fn run_demo(dir: &Path, seed: u64) -> Result<Answer, StageError> {
     let Some(run) = last else { return Ok(Answer { text: text.concat(), exit: ExitCode::SUCCESS }) };
     text.push(format!("\n{}\n", print::kpis(&kpis::read(&lake, run.as_of).await?)));
     text.push(format!("The lake is in {}. Look around:\n", lake_dir.display()));
-    for line in next_lines(&lake_dir.to_string_lossy(), &run) {
+    for line in next_lines(&lake_dir.to_string_lossy(), &lake, &run).await {
         text.push(format!("  {line}\n"));
     }
     text.push(format!("\nThe demo took {:.1} s.\n", started.elapsed().as_secs_f64()));
@@ -269,10 +304,16 @@ fn reports(run: &Run) -> Vec<StageReport> {
     run.stages.iter().cloned().chain(failed).collect()
 }
 
-fn next_lines(lake: &str, run: &Run) -> Vec<String> {
-    let mut lines = vec![format!("rcm status --lake {lake}")];
-    if !run.found_nothing_new() {
-        lines.push(format!("rcm history patients HOSP1-000001-hos-a --lake {lake}"));
+/// Commands to look at what a run has made: no more than a hint, so that none is no failure.
+async fn next_lines(name: &str, lake: &Lake, run: &Run) -> Vec<String> {
+    let mut lines = vec![format!("rcm status --lake {name}")];
+    if run.found_nothing_new() {
+        return lines;
+    }
+    // A shell takes such a key as one word.
+    let is_plain = |key: &String| key.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c));
+    if let Some(key) = history::example(lake, &PATIENTS).await.ok().flatten().filter(is_plain) {
+        lines.push(format!("rcm history patients {key} --lake {name}"));
     }
     lines
 }

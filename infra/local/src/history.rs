@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use polars::prelude::*;
 use rcm_domain::cdm::{self, Entity};
-use rcm_platform::delta::Table;
+use rcm_platform::delta::{DataFile, Table};
 use rcm_platform::frames::blocking;
 use rcm_platform::{Lake, StageError, lake};
 
@@ -32,6 +32,21 @@ pub async fn read(lake: &Lake, entity: &str, key: &str) -> Result<Option<History
     }
     let columns = entity.tracked.iter().map(|column| column.name.to_owned()).collect();
     Ok(Some(History { entity: entity.name.to_owned(), key: key.to_owned(), columns, versions, quarantined }))
+}
+
+/// A key to look at, at the price of one small file: one that has a closed version, if there is any. None
+/// where the lake has no rows of the entity.
+///
+/// # Errors
+/// The table cannot be read.
+pub async fn example(lake: &Lake, entity: &'static Entity) -> Result<Option<String>, StageError> {
+    let Some(table) = Table::open(lake, &lake::silver(entity.name)).await? else { return Ok(None) };
+    let is_current = |file: &DataFile| file.partition_value("is_current") == Some("true");
+    let files = table.files().iter().filter(|file| file.rows() > 0);
+    let Some(file) = files.min_by_key(|file| (is_current(file), file.size())) else { return Ok(None) };
+    let first = table.scan(std::slice::from_ref(file)).await?.select([col(entity.key).min()]);
+    let first = blocking(move || Ok(first.collect()?)).await?;
+    Ok(first.column(entity.key)?.str()?.get(0).map(str::to_owned))
 }
 
 /// Rows of a table with one key, in an order; none where there is no such table.

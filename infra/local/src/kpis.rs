@@ -83,7 +83,16 @@ fn days(rows: &DataFrame) -> Result<Vec<DaysInArRow>, StageError> {
     let columns = ["balance", "amount_in_period", "balance_over_90_days", "credit_balance"];
     let [balance, amount, old, credit] = columns.map(|column| cents(rows, column));
     let (balance, amount, old, credit) = (balance?, amount?, old?, credit?);
-    let row = |i: usize| DaysInArRow::new(&datasource[i], balance[i], amount[i], old[i], credit[i]);
+    let (days, share) = (rates(rows, "days_in_ar")?, rates(rows, "share_over_90_days")?);
+    let row = |i: usize| DaysInArRow {
+        datasource: datasource[i].clone(),
+        balance: balance[i],
+        amount_90_days: amount[i],
+        days_in_ar: days[i],
+        balance_over_90: old[i],
+        share_over_90: share[i],
+        credit_balance: credit[i],
+    };
     Ok((0..rows.height()).map(row).collect())
 }
 
@@ -93,10 +102,19 @@ fn collection(rows: &DataFrame) -> Result<Vec<CollectionRow>, StageError> {
     let columns = ["amount", "paid_within_k", "balance_at_k", "paid_after_k"];
     let [amount, within, open, after] = columns.map(|column| cents(rows, column));
     let (amount, within, open, after) = (amount?, within?, open?, after?);
-    let benchmark = rows.column("benchmark")?.f64()?;
-    let row = |i: usize| {
-        let benchmark = benchmark.get(i).unwrap_or(f64::NAN);
-        CollectionRow::new(&datasource[i], horizon[i] as u32, (within[i], amount[i]), (after[i], open[i]), benchmark)
+    let columns = ["collected_within_k", "yield_of_balance_aged_k", "benchmark"];
+    let [within_rate, yield_rate, benchmark] = columns.map(|column| rates(rows, column));
+    let (within_rate, yield_rate, benchmark) = (within_rate?, yield_rate?, benchmark?);
+    let row = |i: usize| CollectionRow {
+        datasource: datasource[i].clone(),
+        horizon: horizon[i] as u32,
+        cohort_amount: amount[i],
+        collected_within: within[i],
+        collected_within_rate: within_rate[i],
+        open_balance: open[i],
+        collected_after: after[i],
+        yield_rate: yield_rate[i],
+        benchmark: benchmark[i],
     };
     let mut rows: Vec<CollectionRow> = (0..rows.height()).map(row).collect();
     rows.sort_by_key(|row| (row.datasource == ALL, row.datasource.clone(), row.horizon));
@@ -144,7 +162,45 @@ fn cents(rows: &DataFrame, column: &str) -> Result<Vec<i128>, StageError> {
     Ok(rows.column(column)?.decimal()?.physical().iter().map(Option::unwrap_or_default).collect())
 }
 
+fn rates(rows: &DataFrame, column: &str) -> Result<Vec<Option<f64>>, StageError> {
+    Ok(rows.column(column)?.f64()?.iter().collect())
+}
+
 fn counts(rows: &DataFrame, column: &str) -> Result<Vec<u64>, StageError> {
     let numbers = rows.column(column)?.cast(&DataType::UInt64)?;
     Ok(numbers.u64()?.iter().map(Option::unwrap_or_default).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use rcm_domain::money;
+
+    use super::*;
+
+    #[test]
+    fn days_in_ar_are_shown_as_gold_has_them() {
+        let rows = df!(
+            "datasource" => ["hos-a"], "balance" => [100i64], "amount_in_period" => [100i64],
+            "balance_over_90_days" => [100i64], "credit_balance" => [0i64],
+            "days_in_ar" => [12.5], "share_over_90_days" => [None::<f64>],
+        );
+        let amounts = ["balance", "amount_in_period", "balance_over_90_days", "credit_balance"];
+        let rows = rows.unwrap().lazy().with_columns(amounts.map(|name| col(name).cast(money::dtype())));
+        let shown = days(&rows.collect().unwrap()).unwrap();
+        assert_eq!((shown[0].balance, shown[0].days_in_ar, shown[0].share_over_90), (10_000, Some(12.5), None));
+    }
+
+    #[test]
+    fn collection_rates_are_shown_as_gold_has_them() {
+        let rows = df!(
+            "datasource" => ["hos-a"], "horizon_days" => [30i32], "amount" => [100i64], "paid_within_k" => [100i64],
+            "balance_at_k" => [100i64], "paid_after_k" => [100i64],
+            "collected_within_k" => [0.25], "yield_of_balance_aged_k" => [None::<f64>], "benchmark" => [0.93],
+        );
+        let amounts = ["amount", "paid_within_k", "balance_at_k", "paid_after_k"];
+        let rows = rows.unwrap().lazy().with_columns(amounts.map(|name| col(name).cast(money::dtype())));
+        let shown = collection(&rows.collect().unwrap()).unwrap();
+        let rates = (shown[0].collected_within_rate, shown[0].yield_rate, shown[0].benchmark);
+        assert_eq!(rates, (Some(0.25), None, Some(0.93)));
+    }
 }

@@ -3,8 +3,8 @@
 use chrono::{DateTime, NaiveDate, Utc};
 use futures::StreamExt;
 use rand::Rng;
-use rcm_domain::event::{Outcome, PlanInput, StageFailure, StageInput, StageReport, WorkPlan};
-use rcm_platform::{Context, StageError};
+use rcm_domain::event::{Outcome, PlanInput, PullInput, StageFailure, StageInput, StageReport, WorkPlan};
+use rcm_platform::{Context, StageError, load};
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -17,7 +17,8 @@ use crate::print::Progress;
 pub struct Options {
     /// Date that the KPIs are computed for; today where none is given.
     pub as_of: Option<NaiveDate>,
-    /// Take full extracts even where they lost more rows than the configured share.
+    /// Take full extracts, landed snapshots and walks even where they lost more rows than the
+    /// configured share.
     pub force: bool,
     pub retry: Retry,
 }
@@ -94,7 +95,7 @@ fn source_calls(source: Source, work: &WorkPlan) -> Vec<Call> {
     let (function, list) = match source {
         Source::PerItem { function, list } => (function, list),
         Source::Once { function } => {
-            let input = StageInput { run_id: work.run_id.clone(), as_of: Some(work.as_of) };
+            let input = PullInput { run_id: work.run_id.clone(), force: work.force };
             return vec![Call { function, subject: subject_of_layer(function), input: json!(input) }];
         }
     };
@@ -108,7 +109,7 @@ fn subject_of(item: &Value) -> String {
     let text = |name: &str| item.get(name).and_then(Value::as_str).unwrap_or_default();
     match text("key") {
         "" => format!("{}/{}", text("datasource"), text("tablename")),
-        key => key.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect(),
+        key => load::printable(key),
     }
 }
 
@@ -208,4 +209,23 @@ async fn call_with_retries(context: &Context, call: &Call, retry: Retry) -> Resu
 
 fn failure(error: &StageError) -> StageFailure {
     StageFailure { name: error.name().to_owned(), message: error.to_string() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pull_is_forced_if_the_run_is() {
+        let work = WorkPlan {
+            run_id: "run".to_owned(),
+            as_of: NaiveDate::default(),
+            force: true,
+            concurrency: 1,
+            extracts: Vec::new(),
+            files: Vec::new(),
+        };
+        let calls = source_calls(Source::Once { function: "icd-pull" }, &work);
+        assert_eq!(calls[0].input, json!({"run_id": "run", "force": true}));
+    }
 }

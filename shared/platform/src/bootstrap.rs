@@ -1,7 +1,9 @@
 //! The one place that knows Lambda: from the service's event to a stage's handler and back.
 
 use std::future::Future;
+use std::panic::AssertUnwindSafe;
 
+use futures::FutureExt;
 use lambda_runtime::{LambdaEvent, service_fn};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -32,7 +34,32 @@ where
     let lake = Lake::open(&environment.lake_url)?;
     lambda_runtime::run(service_fn(move |event: LambdaEvent<I>| {
         let (lake, environment) = (lake.clone(), environment.clone());
-        async move { handler(Context::of(lake, environment, Clock::system()).await?, event.payload).await }
+        caught(async move { handler(Context::of(lake, environment, Clock::system()).await?, event.payload).await })
     }))
     .await
+}
+
+/// What a handler answers. Of one that panics the runtime would answer the panic's message, which may
+/// quote a row, to the state machine and its alerts.
+async fn caught<O>(handled: impl Future<Output = Result<O, StageError>>) -> Result<O, StageError> {
+    match AssertUnwindSafe(handled).catch_unwind().await {
+        Ok(answer) => answer,
+        Err(_) => Err(StageError::CorruptLake("the function ended early".to_owned())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_handler_that_panics_answers_an_error_that_says_nothing_of_the_panic() {
+        let error = caught::<()>(async { panic!("invalid digit in `Quillon Fictor`") }).await.unwrap_err();
+        assert_eq!(error.to_string(), "corrupt lake: the function ended early");
+    }
+
+    #[tokio::test]
+    async fn a_handler_that_does_not_panic_is_answered_as_it_is() {
+        assert_eq!(caught(async { Ok(1) }).await, Ok(1));
+    }
 }

@@ -63,12 +63,15 @@ pub struct Source {
     pub last_modified: Option<DateTime<Utc>>,
 }
 
-/// What an incremental load took: `from < column <= to`.
+/// What an incremental load took: rows with `from - overlap < column <= to`, the overlap being that of the
+/// stream; beside them rows whose column is ahead of the clock, null or unreadable. Without a `from`
+/// it took all rows.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Watermark {
     pub column: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub from: Option<DateTime<Utc>>,
+    /// The latest one that is not in the future, and never before `from`: the next load's `from`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub to: Option<DateTime<Utc>>,
     /// Hash over the rows that the next load reads again if nothing newer comes: equal, nothing of

@@ -1,16 +1,19 @@
 //! The Parquet file of a load.
 
+#[cfg(test)]
+pub(crate) mod tests;
+mod upload;
+
 use std::future::Future;
 
 use arrow_array::RecordBatch;
-use object_store::buffered::BufWriter;
-use object_store::path::Path;
 use parquet::arrow::AsyncArrowWriter;
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::errors::ParquetError;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use tokio::sync::mpsc::Receiver;
 
+use self::upload::Upload;
 use crate::error::{Result, StageError};
 use crate::lake::Lake;
 use crate::storage_error;
@@ -20,8 +23,8 @@ const ROW_GROUP_ROWS: usize = 128 * 1024;
 const ROW_GROUP_BYTES: usize = 64 * 1024 * 1024;
 
 /// Writes batches as one Parquet file under `key`, if `verdict` says afterwards that all of them
-/// came. The first batch tells the schema and may be empty. A failure leaves nothing under `key`
-/// that a manifest could name.
+/// came. The first batch tells the schema and may be empty. After a failure no manifest may name
+/// `key`, and what was sent of the file is given up.
 ///
 /// # Errors
 /// The verdict's own; or the store fails.
@@ -35,28 +38,23 @@ pub async fn write<T>(
         verdict.await?;
         return Err(StageError::SourceUnavailable("the source ended before its first batch".to_owned()));
     };
-    let mut upload = BufWriter::new(lake.store(), Path::from(key));
+    let upload = Upload::new(lake, key);
     let mut writer =
-        AsyncArrowWriter::try_new(&mut upload, first.schema(), Some(properties()?)).map_err(|error| failed(&error))?;
-    let filled = async {
+        AsyncArrowWriter::try_new(upload, first.schema(), Some(properties()?)).map_err(|error| failed(&error))?;
+    let written = async {
         writer.write(&first).await.map_err(|error| failed(&error))?;
         while let Some(batch) = batches.recv().await {
             writer.write(&batch).await.map_err(|error| failed(&error))?;
         }
-        verdict.await
+        let found = verdict.await?;
+        writer.finish().await.map_err(|error| failed(&error))?;
+        Ok(found)
     };
-    match filled.await {
-        Ok(found) => {
-            writer.close().await.map_err(|error| failed(&error))?;
-            Ok(found)
-        }
-        Err(error) => {
-            drop(writer);
-            // What cannot be aborted is no more than a part that nothing refers to.
-            let _ = upload.abort().await;
-            Err(error)
-        }
+    let written = written.await;
+    if written.is_err() {
+        writer.into_inner().abort().await;
     }
+    written
 }
 
 fn properties() -> Result<WriterProperties> {

@@ -3,6 +3,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use rcm_domain::cdm;
 use rcm_domain::event::{Figure, LoadCounts, Outcome};
+use tracing::warn;
 
 use crate::bronze::{LoadLog, Manifest, Source, Watermark};
 use crate::config::LoadKind;
@@ -103,8 +104,11 @@ pub async fn check_lost_keys(
     let Some(column) = mapping.source_column(subject.entity, id) else { return Ok(()) };
     let max_share = context.settings.sources.emr.max_lost_share(subject.stream);
     let checked = lost_keys::check(&context.lake, last, &rows.data_key, column, max_share).await;
-    if checked.is_err() {
-        discard(context, rows).await?;
+    if checked.is_err()
+        && let Err(error) = discard(context, rows).await
+    {
+        // No load names them, so that maintenance finds them.
+        warn!(error = error.name(), message = %error, "rows that make no load are left behind");
     }
     checked
 }
@@ -181,5 +185,33 @@ fn drift(load: &Manifest, last: Option<&Manifest>) -> Option<String> {
         (false, false) => {
             Some(format!("drift: columns that the mapping does not use: {came}; no longer there: {went}"))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bronze_file::tests::{Trouble, Unreliable};
+    use crate::bronze_rows::{self, Row};
+    use crate::testing::TestLake;
+
+    #[tokio::test]
+    async fn a_snapshot_that_lost_too_many_keys_is_told_so_even_if_its_rows_cannot_be_removed() {
+        let context = Context { lake: Unreliable::lake(Trouble::Removal), ..TestLake::new().context().await };
+        let subject = Subject {
+            run_id: "run-1",
+            stream: "cpt_codes",
+            entity: "cpt_codes",
+            datasource: "cpt",
+            kind: LoadKind::Snapshot,
+            started_at: context.now(),
+        };
+        let row = |code: u32| Row::Fields(vec![Some(code.to_string())]);
+        let load = async |codes: u32| {
+            let rows: Vec<Row> = (0..codes).map(row).collect();
+            bronze_rows::load(&context, &subject, "made up".to_owned(), &["CPT Codes"], &rows, false).await
+        };
+        load(10).await.unwrap();
+        assert_eq!(load(1).await.unwrap_err().name(), "ThresholdExceeded");
     }
 }

@@ -56,8 +56,8 @@ pub fn new_id(now: DateTime<Utc>) -> String {
 
 /// Does the work of a stage and leaves its report in the lake, whether it ends well or not.
 ///
-/// A second try of the same stage on the same subject in the same run replaces the report of the
-/// first one.
+/// A second try of the same stage on the same subject in the same run leaves a report of its own: what
+/// the first one loaded and committed stays told.
 ///
 /// # Errors
 /// The work's own error; or the report cannot be written.
@@ -105,7 +105,8 @@ where
 }
 
 async fn write(context: &Context, report: &StageReport) -> Result<()> {
-    let key = format!("{REPORTS}/{}/{}--{}.json", report.run_id, report.stage, file_name(&report.subject));
+    let StageReport { run_id, stage, subject, finished_at, .. } = report;
+    let key = format!("{REPORTS}/{run_id}/{stage}--{}--{}.json", file_name(subject), new_id(*finished_at));
     let json = serde_json::to_vec(report).map_err(|error| StageError::CorruptLake(error.to_string()))?;
     context.lake.put(&key, json).await
 }

@@ -51,7 +51,8 @@ class Lakehouse:
         command = [TOOLS / "sam/bin/sam", "deploy", "--template-file", path, "--stack-name", STACK, "--resolve-s3"]
         command += ["--capabilities", "CAPABILITY_IAM", "--no-confirm-changeset", "--parameter-overrides", *parameters]
         environment = self.stand_in.environment | {"SAM_CLI_TELEMETRY": "0"}
-        subprocess.run(command, cwd=folder, env=environment, check=True)
+        said = subprocess.run(command, cwd=folder, env=environment, text=True, capture_output=True)
+        assert said.returncode == 0, said.stdout + said.stderr
 
     def _subscribe(self) -> str:
         """A queue that gets the alerts."""

@@ -1,6 +1,7 @@
 """An AWS of this machine's own: ministack, which runs the functions' own binaries."""
 
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -96,5 +97,6 @@ class StandIn:
                 time.sleep(PAUSE_SECONDS)
 
     def stop(self) -> None:
-        self.process.terminate()
-        self.process.wait(30)
+        """Ends it and the functions, which it has started."""
+        os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()

@@ -17,4 +17,4 @@ pub use history::{History, QuarantinedRow, Version, history};
 pub use kpis::{ALL, AgingRow, ClaimsRow, CollectionRow, DaysInArRow, Kpis, aging_rows, kpis};
 pub use progress::{Progress, Running};
 pub use status::{QuarantineStatus, Status, StreamStatus, TableStatus, status};
-pub use summary::summary;
+pub use summary::{passed_over, summary};

@@ -28,6 +28,13 @@ pub fn summary(reports: &[StageReport], next: &[String]) -> String {
     ])
 }
 
+/// The folders of the landing zone whose files nobody takes. Nothing where there are none.
+#[must_use]
+pub fn passed_over(folders: &[String]) -> String {
+    let line = |folder: &String| format!("{folder}: configs/sources.toml has no feed of this folder");
+    list("Passed over", &folders.iter().map(line).collect::<Vec<_>>())
+}
+
 /// How an outcome is told.
 pub(super) fn outcome(outcome: Outcome) -> &'static str {
     match outcome {
@@ -237,6 +244,15 @@ mod tests {
         Next
           rcm status --lake demo/lake
         ");
+    }
+
+    #[test]
+    fn folders_that_nobody_takes_files_from_are_named() {
+        insta::assert_snapshot!(passed_over(&["landing/cpt".to_owned()]), @r"
+        Passed over
+          landing/cpt: configs/sources.toml has no feed of this folder
+        ");
+        assert_eq!(passed_over(&[]), "");
     }
 
     #[test]

@@ -1,4 +1,4 @@
-use rcm_domain::event::{Outcome, StageInput};
+use rcm_domain::event::{Outcome, PullInput};
 use rcm_platform::config::Environment;
 use rcm_platform::context::Clock;
 use rcm_platform::{Context, Lake};
@@ -20,7 +20,7 @@ async fn the_pulls_ask_the_stand_ins_over_http() {
     let mut context = Context::of(lake, environment, Clock::system()).await.unwrap();
     registries.configure(&mut std::sync::Arc::make_mut(&mut context.settings).sources);
 
-    let input = StageInput { run_id: "run-1".to_owned(), as_of: None };
+    let input = PullInput { run_id: "run-1".to_owned(), force: false };
     let npi = npi_pull::handle(context.clone(), input.clone()).await.unwrap();
     assert_eq!(npi.outcome, Outcome::Done);
     let icd = icd_pull::handle(context, input).await.unwrap();

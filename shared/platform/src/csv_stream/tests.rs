@@ -10,6 +10,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::bronze::{MALFORMED, POSITION};
+use crate::bronze_file::tests::{Trouble, Unreliable};
 
 const KEY: &str = "bronze/x/data/1.parquet";
 
@@ -237,6 +238,15 @@ async fn only_newer_records_and_those_without_a_readable_watermark_are_taken() {
 fn a_moment_is_read_as_its_source_writes_it(#[case] mapping: &str, #[case] text: &str, #[case] expected: Option<&str>) {
     let expected = expected.map(|moment| moment.parse::<DateTime<Utc>>().unwrap());
     assert_eq!(newer(None, mapping).moments.read(text), expected);
+}
+
+#[tokio::test]
+async fn a_reading_thread_that_panics_answers_nothing_of_the_panic() {
+    let lake = Unreliable::lake(Trouble::Reading);
+    lake.put("a.csv", "Name\nQuillon Fictor\n").await.unwrap();
+    let csv = Csv::in_lake(&lake, Path::from("a.csv"), "a.csv".to_owned());
+    let error = content_hash(&csv).await.unwrap_err();
+    assert_eq!(error.to_string(), "source unavailable: the reading thread stopped");
 }
 
 #[tokio::test]

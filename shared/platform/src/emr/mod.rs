@@ -36,7 +36,7 @@ pub enum Extract {
 /// # Errors
 /// The source does not answer, or is not what the configuration says it is.
 pub async fn extract(context: &Context, table: &Table<'_>) -> Result<Extract> {
-    match context.settings.sources.emr.kind {
+    match context.settings.sources.emr.kind_of(&table.row.datasource) {
         EmrKind::SqlServer if context.environment.emr_dir.is_none() => sql_server::extract(context, table).await,
         EmrKind::SqlServer | EmrKind::Files => files::extract(context, table).await,
     }

@@ -11,6 +11,7 @@ use super::token::Tokens;
 use crate::config;
 use crate::context::Context;
 use crate::error::{Result, StageError};
+use crate::load::printable;
 
 const API_VERSION: (&str, &str) = ("API-Version", "v2");
 
@@ -146,10 +147,6 @@ fn link(address: &Value) -> Result<String> {
     let url = address.as_str().and_then(|address| Url::parse(address.trim()).ok()).ok_or_else(unusable)?;
     let last = url.path_segments().and_then(|mut segments| segments.rfind(|segment| !segment.is_empty()));
     last.map(str::to_owned).ok_or_else(unusable)
-}
-
-fn printable(code: &str) -> String {
-    crate::load::printable(code)
 }
 
 fn broken(what: &str) -> StageError {

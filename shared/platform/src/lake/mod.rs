@@ -20,6 +20,8 @@ use crate::error::{Result, StageError};
 pub const LANDING: &str = "landing";
 /// Where the configuration lies.
 pub const CONFIGS: &str = "configs";
+/// Where walks of the ICD API that broke off keep how far they came.
+pub const ICD_WALKS: &str = "bronze/icd_codes/_walk";
 /// Bytes up to which an object is put with one request.
 const LARGEST_PUT: usize = 32 * 1024 * 1024;
 /// Bytes of one part of a larger one.

@@ -2,6 +2,8 @@
 
 pub mod metrics;
 
+use std::panic::{self, PanicHookInfo};
+
 use tracing_subscriber::EnvFilter;
 
 use crate::config::Environment;
@@ -11,7 +13,7 @@ const SILENCED: &str = "tiberius=off";
 /// What these libraries call `info` is their every step. `RUST_LOG` may name them to hear it.
 const QUIET: &str = "buoyant_kernel=warn,delta_kernel=warn,deltalake_core=warn";
 
-/// Starts logging to standard error. A second call changes nothing.
+/// Starts logging to standard error, of panics too. A second call changes nothing.
 pub fn start(environment: &Environment) {
     let filter = EnvFilter::try_new(format!("{QUIET},{}", environment.log_filter));
     let mut filter = filter.unwrap_or_else(|_| EnvFilter::new(format!("{QUIET},info")));
@@ -27,6 +29,13 @@ pub fn start(environment: &Environment) {
     if started.is_err() {
         tracing::debug!("logging was started before");
     }
+    panic::set_hook(Box::new(log_panic));
+}
+
+/// Logs where a panic is, and not what it says: it may quote the row that it is about.
+fn log_panic(panic: &PanicHookInfo<'_>) {
+    let place = panic.location().map(ToString::to_string);
+    tracing::error!(place, "panicked");
 }
 
 /// Starts logging for the command line: problems only, unless `RUST_LOG` asks for more. What a run
@@ -34,4 +43,43 @@ pub fn start(environment: &Environment) {
 pub fn start_for_terminal() {
     let log_filter = Environment::read_log_filter().unwrap_or_else(|| "error".to_owned());
     start(&Environment { log_filter, ..Environment::default() });
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+    use std::sync::{Arc, Mutex};
+
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct Captured(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Captured {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn of_a_panic_the_log_has_the_place_and_not_the_message() {
+        let captured = Captured::default();
+        let writer = captured.clone();
+        let subscriber = tracing_subscriber::fmt().with_writer(move || writer.clone()).finish();
+        let before = panic::take_hook();
+        panic::set_hook(Box::new(log_panic));
+        let caught = tracing::subscriber::with_default(subscriber, || {
+            panic::catch_unwind(|| panic!("invalid digit in `Quillon Fictor`"))
+        });
+        panic::set_hook(before);
+        assert!(caught.is_err());
+        let logged = String::from_utf8(captured.0.lock().unwrap().clone()).unwrap();
+        assert!(logged.contains("panicked") && logged.contains(file!()), "{logged}");
+        assert!(!logged.contains("Fictor"), "{logged}");
+    }
 }

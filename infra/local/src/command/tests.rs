@@ -1,0 +1,79 @@
+use polars::prelude::*;
+use rcm_platform::delta::{self, Change, Table};
+use tempfile::TempDir;
+
+use super::*;
+
+/// A lake with the default configuration.
+async fn context(folder: &TempDir) -> Context {
+    let lake = Lake::open(&lake_url(folder.path().to_str().unwrap()).unwrap()).unwrap();
+    defaults::lay_in(&lake).await.unwrap();
+    Context::of(lake, Environment::default(), Clock::system()).await.unwrap()
+}
+
+/// A run with one stage, which failed.
+fn a_run(context: &Context) -> Run {
+    let now = context.now();
+    let mut run = Run { run_id: "run".to_owned(), as_of: now.date_naive(), stages: Vec::new(), failures: Vec::new() };
+    let report = run.report_of(&Failure {
+        stage: "silver-claims".to_owned(),
+        subject: "claims".to_owned(),
+        error: StageFailure { name: "Timeout".to_owned(), message: "no answer".to_owned() },
+        started_at: now,
+        finished_at: now,
+    });
+    run.stages.push(report);
+    run
+}
+
+#[tokio::test]
+async fn a_run_whose_kpis_cannot_be_read_ends_with_that_failure_and_nothing_else_is_lost() {
+    let folder = tempfile::tempdir().unwrap();
+    let context = context(&folder).await;
+    context.lake.put("gold/kpi_days_in_ar/_delta_log/00000000000000000000.json", "no log").await.unwrap();
+    let mut run = a_run(&context);
+    assert!(kpis_of(&context, &mut run).await.is_none());
+    assert_eq!((run.stages.len(), run.failures.len()), (1, 1));
+    assert!(run.failures[0].error.message.starts_with("what it made cannot be read: "), "{:?}", run.failures);
+    assert_eq!(format!("{:?}", exit_of(&run)), format!("{:?}", ExitCode::from(SOME_FAILED)));
+}
+
+#[tokio::test]
+async fn a_folder_that_no_feed_names_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let landed = ["", "claims", "claims/old", "cpt"].map(str::to_owned);
+    let told = passed_over(&context(&folder).await, &BTreeSet::from(landed));
+    assert_eq!(told, ["landing/", "landing/claims/old", "landing/cpt"]);
+}
+
+/// Adds a version of a patient to silver.
+async fn put_patient(context: &Context, key: &str, is_current: bool) {
+    let path = "silver/patients";
+    let rows = df!("patient_key" => [key]).unwrap();
+    let file = delta::write(context, path, &rows, &[("is_current", Some(is_current.to_string()))]).await.unwrap();
+    let schema = [("patient_key", DataType::String), ("is_current", DataType::Boolean)];
+    let change = Change {
+        schema: &schema.into_iter().map(|(name, dtype)| Field::new(name.into(), dtype)).collect(),
+        partition_by: &["is_current"],
+        properties: &[],
+        add: vec![file],
+        remove: Vec::new(),
+        transactions: Vec::new(),
+        run_id: "run",
+    };
+    let table = Table::open(&context.lake, path).await.unwrap();
+    delta::commit(&context.lake, path, table.as_ref(), change).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_key_to_look_at_is_one_that_the_lake_has_and_one_with_a_past_if_there_is_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let context = context(&folder).await;
+    let run = a_run(&context);
+    let next = async || next_lines("lake", &context.lake, &run).await;
+    assert_eq!(next().await, ["rcm status --lake lake"]);
+    put_patient(&context, "P1-hos-c", true).await;
+    assert_eq!(next().await[1], "rcm history patients P1-hos-c --lake lake");
+    put_patient(&context, "P2-hos-c", false).await;
+    assert_eq!(next().await[1], "rcm history patients P2-hos-c --lake lake");
+}
