@@ -19,8 +19,10 @@ use rcm_platform::stage::REPORTS;
 use rcm_platform::telemetry::metrics;
 use rcm_platform::{Context, StageError, lake};
 use serde_json::json;
-use tracing::info;
+use tracing::{Instrument, info, info_span, warn};
 
+/// The stage, and what it is about.
+const AUDIT: &str = "audit";
 /// Hours after the last report of a run that never came to its last step, from which on another run
 /// folds them.
 const ABANDONED_AFTER_HOURS: i64 = 24;
@@ -31,6 +33,20 @@ const ABANDONED_AFTER_HOURS: i64 = 24;
 /// # Errors
 /// The store fails, or a report cannot be read.
 pub async fn handle(context: Context, input: StageInput) -> Result<StageReport, StageError> {
+    let span = info_span!("stage", stage = AUDIT, run_id = input.run_id, subject = AUDIT);
+    async {
+        let folded = fold_reports(&context, input).await;
+        match &folded {
+            Ok(report) => info!(commits = report.commits.len(), "reports folded"),
+            Err(error) => warn!(error = error.name(), message = %error, "stage failed"),
+        }
+        folded
+    }
+    .instrument(span)
+    .await
+}
+
+async fn fold_reports(context: &Context, input: StageInput) -> Result<StageReport, StageError> {
     let started_at = context.now();
     let mut runs = by_run(context.lake.list(REPORTS).await?);
     let own = runs.remove(&input.run_id).map(|listed| (input.run_id.clone(), listed));
@@ -38,14 +54,13 @@ pub async fn handle(context: Context, input: StageInput) -> Result<StageReport, 
     let mut commits = Vec::new();
     // Its own come last, so that `audit/last_run.json` is of this run.
     for (run_id, listed) in abandoned.chain(own) {
-        commits.extend(fold(&context, &run_id, listed).await?);
+        commits.extend(fold(context, &run_id, listed).await?);
     }
     let outcome = if commits.is_empty() { Outcome::NothingNew } else { Outcome::Done };
-    info!(commits = commits.len(), "reports folded");
     let report = StageReport {
         run_id: input.run_id,
-        stage: "audit".to_owned(),
-        subject: "audit".to_owned(),
+        stage: AUDIT.to_owned(),
+        subject: AUDIT.to_owned(),
         outcome,
         started_at,
         finished_at: context.now(),

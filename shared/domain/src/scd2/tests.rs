@@ -275,11 +275,7 @@ fn extracts_of_one_source_say_nothing_of_those_of_another() {
     let mut table = Table::new();
     table.run(&[of_b(1, &[row]), of_b(2, &[row]), of_b(3, &[row])]);
     table.run(&[full(4, &[("k", 1, Some("A"))]), of_b(5, &[("of b: k", 1, Some("B"))])]);
-    let expected = [
-        version("k", "A", 1, None),
-        version("of b: k", "A", 1, Some(1)),
-        version("of b: k", "B", 1, None),
-    ];
+    let expected = [version("k", "A", 1, None), version("of b: k", "A", 1, Some(1)), version("of b: k", "B", 1, None)];
     assert_eq!(table.versions(), expected);
 }
 

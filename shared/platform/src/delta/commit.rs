@@ -103,9 +103,10 @@ pub(super) fn properties(run_id: &str, transactions: Vec<Transaction>) -> Commit
 }
 
 fn statistics_columns(change: &Change<'_>) -> String {
-    let columns = change.schema.iter().filter(|(name, data_type)| {
-        has_statistics(name, data_type) && !change.partition_by.contains(&name.as_str())
-    });
+    let columns = change
+        .schema
+        .iter()
+        .filter(|(name, data_type)| has_statistics(name, data_type) && !change.partition_by.contains(&name.as_str()));
     columns.map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(",")
 }
 
