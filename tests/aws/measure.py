@@ -259,7 +259,7 @@ def report(executables: Path, environment: dict, counts: Counter, folder: Path) 
                 call(name, [of_run])
         for name in ("gold-dimensions", "gold-facts", "gold-kpis", "audit"):
             call(name, [of_run])
-        runs.append((seconds, peaks, calls, dict(counts), transitions(plan)))
+        runs.append((seconds.copy(), dict(peaks), calls.copy(), dict(counts), transitions(plan)))
     call("maintenance", [{}])
     print_tables(rows, sizes, runs, peaks["maintenance"], seconds["maintenance"])
 

@@ -8,6 +8,7 @@ use std::process::{Child, Command};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
+use rcm::stand_in::StandIns;
 use rcm_domain::event::{Outcome, StageReport, WorkPlan};
 use url::Url;
 
@@ -16,10 +17,12 @@ use crate::readers::TOOLS;
 use crate::scratch::{Scratch, SmallHospital, as_of};
 
 /// The functions that are called, in the order of a run.
-const FUNCTIONS: [&str; 9] = [
+const FUNCTIONS: [&str; 11] = [
     "plan",
     "emr-extract",
     "landing-to-bronze",
+    "npi-pull",
+    "icd-pull",
     "silver-patients",
     "silver-claims",
     "gold-dimensions",
@@ -40,7 +43,7 @@ struct Service {
 
 impl Service {
     /// Builds the functions, and starts the service. It would build each when it is first called.
-    fn start(scratch: &Scratch, emr: &Path) -> Self {
+    fn start(scratch: &Scratch, emr: &Path, secrets: &Path) -> Self {
         built(&FUNCTIONS);
         let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port();
         let log = scratch.beside("watch.log");
@@ -49,6 +52,7 @@ impl Service {
             .arg("--ignore-changes")
             .env("LAKE_URL", Url::from_directory_path(scratch.path("")).unwrap().as_str())
             .env("RCM_EMR_DIR", emr)
+            .env("RCM_SECRETS_FILE", secrets)
             .stdout(output.try_clone().unwrap())
             .stderr(output)
             .spawn()
@@ -100,6 +104,29 @@ fn cargo_lambda(command: &str, port: u16) -> Command {
     cargo
 }
 
+/// Makes the lake ask the stand-ins of the registries.
+fn ask(scratch: &Scratch, registries: &StandIns) {
+    let (npi, icd) = (registries.npi_url(), registries.icd_url());
+    let registries = format!(
+        r#"
+[npi]
+base_url = "{npi}/api/"
+[[npi.searches]]
+state = "ZZ"
+taxonomy_description = "Cardiology"
+
+[icd]
+base_url = "{icd}"
+token_url = "{icd}/connect/token"
+secret = "demo-icd-api"
+release = "2019"
+"#
+    );
+    let sources = scratch.path("configs/sources.toml");
+    let text = fs::read_to_string(&sources).unwrap();
+    fs::write(sources, text + &registries).unwrap();
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_functions_answer_their_sample_events() {
     let scratch = Scratch::new().await;
@@ -108,7 +135,10 @@ async fn the_functions_answer_their_sample_events() {
     fs::create_dir_all(&landing).unwrap();
     let claims_file = fs::read_dir(hospital.landing[0].join("claims")).unwrap().next().unwrap().unwrap().path();
     fs::copy(&claims_file, landing.join("hospital1_claim_data.csv")).unwrap();
-    let service = Service::start(&scratch, &hospital.emr[0]);
+    let registries = StandIns::start(&hospital.emr[0]).await.unwrap();
+    let secrets = registries.write_secret(&scratch.beside("")).unwrap();
+    ask(&scratch, &registries);
+    let service = Service::start(&scratch, &hospital.emr[0], &secrets);
 
     let work: WorkPlan = serde_json::from_str(&service.answer("plan").unwrap()).unwrap();
     assert_eq!(work.as_of, as_of());
@@ -118,9 +148,11 @@ async fn the_functions_answer_their_sample_events() {
     for (function, report) in FUNCTIONS[1..].iter().zip(&reports) {
         assert_eq!((report.stage.as_str(), report.outcome), (*function, Outcome::Done));
     }
-    let [extract, landed, patients, claims, ..] = &reports[..] else { panic!("a report per function") };
+    let [extract, landed, npi, icd, patients, claims, ..] = &reports[..] else { panic!("a report per function") };
     assert_eq!((extract.subject.as_str(), extract.loads[0].read), ("hosa/patients", 3));
     assert_eq!((landed.loads[0].stream.as_str(), landed.loads[0].read), ("claims", 1));
+    assert_eq!((npi.loads[0].stream.as_str(), icd.loads[0].stream.as_str()), ("npi", "icd_codes"));
+    assert!(npi.loads[0].read > 0 && icd.loads[0].read > 0);
     assert_eq!((patients.loads[0].new, patients.loads[0].quarantined), (2, 1));
     assert_eq!(claims.loads[0].new, 1);
     let tables = scratch.versions().await;
