@@ -9,12 +9,13 @@ use std::time::{Duration, Instant};
 
 use polars::prelude::*;
 use rcm::defaults;
-use rcm_platform::bronze::{LoadLog, Manifest, Source};
-use rcm_platform::config::{Environment, LoadKind, StoreEnvironment};
+use rcm_platform::bronze::{LoadLog, Manifest};
+use rcm_platform::config::{Environment, StoreEnvironment};
 use rcm_platform::context::Clock;
-use rcm_platform::delta::{self, Change, Table};
 use rcm_platform::lake::PutOutcome;
+use rcm_platform::testing::manifest;
 use rcm_platform::{Context, Lake, StageError};
+use rcm_tables::delta::{self, Change, Table};
 use tempfile::TempDir;
 use tokio::task::JoinSet;
 
@@ -109,34 +110,12 @@ where
 
 const STREAM: &str = "claims";
 
-fn manifest(load_id: String, sequence: u64) -> Manifest {
-    let now = Clock::system().now();
-    Manifest {
-        load_id,
-        run_id: "run".to_owned(),
-        stream: STREAM.to_owned(),
-        sequence,
-        entity: "claims".to_owned(),
-        datasource: "hos-a".to_owned(),
-        kind: LoadKind::Upsert,
-        source: Source { name: "landing/claims/a.csv".to_owned(), size: None, last_modified: None },
-        content_hash: String::new(),
-        rows: 1,
-        malformed: 0,
-        watermark: None,
-        extracted_at: now,
-        data_files: Vec::new(),
-        unmapped_columns: Vec::new(),
-        started_at: now,
-        finished_at: now,
-    }
-}
-
 /// Makes a load the next one of the stream, as often as somebody else is ahead.
 async fn append_load(lake: Lake, load_id: String) {
     let log = LoadLog::new(&lake, STREAM);
     let mut last = log.last().await.unwrap().map_or(0, |load| load.sequence);
-    while log.commit(&manifest(load_id.clone(), last + 1)).await.unwrap() == PutOutcome::AlreadyThere {
+    let load = |sequence| Manifest { load_id: load_id.clone(), ..manifest(STREAM, sequence, Clock::system().now()) };
+    while log.commit(&load(last + 1)).await.unwrap() == PutOutcome::AlreadyThere {
         last = log.after(last).await.unwrap().last().map_or(last, |load| load.sequence);
     }
 }

@@ -9,7 +9,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use rcm::stand_in::StandIns;
-use rcm_domain::event::{Outcome, StageReport, WorkPlan};
+use rcm_model::event::{Outcome, StageReport, WorkPlan};
 use url::Url;
 
 use crate::binaries::{ROOT, built, in_workspace};

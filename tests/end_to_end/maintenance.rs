@@ -6,9 +6,9 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use polars::prelude::*;
 use rcm::functions;
-use rcm_domain::event::{Outcome, StageReport};
-use rcm_platform::delta::{self, Change, Table};
+use rcm_model::event::{Outcome, StageReport};
 use rcm_platform::{Context, StageError};
+use rcm_tables::delta::{self, Change, Table};
 use serde_json::json;
 
 use crate::crash::{Fault, Faulty};

@@ -7,7 +7,7 @@ use std::fs;
 use chrono::NaiveDate;
 use rcm::functions;
 use rcm::pipeline::{PIPELINE, RETRY, Step};
-use rcm_domain::event::WorkPlan;
+use rcm_model::event::WorkPlan;
 use rcm_platform::StageError;
 use serde_json::{Value, json};
 

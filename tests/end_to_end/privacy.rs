@@ -1,12 +1,10 @@
 //! Nothing that a run logs, prints, reports or names its files by has a patient's data in it.
 
 use std::collections::BTreeSet;
-use std::io;
 use std::path::Path;
-use std::sync::{Arc, Mutex};
 
 use rcm::{demo, kpis, print, status};
-use tracing_subscriber::fmt::MakeWriter;
+use rcm_platform::testing::Captured;
 
 use crate::scratch::Scratch;
 
@@ -25,29 +23,6 @@ const PRIVATE: [&str; 12] = [
     "MedicaidID",
     "MedicareID",
 ];
-
-/// Everything that is logged, at the finest level that the product has.
-#[derive(Clone, Default)]
-struct Captured(Arc<Mutex<Vec<u8>>>);
-
-impl io::Write for Captured {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl<'a> MakeWriter<'a> for Captured {
-    type Writer = Self;
-
-    fn make_writer(&'a self) -> Self {
-        self.clone()
-    }
-}
 
 /// Values of the private columns of every file below a folder.
 fn private_values(folder: &Path, values: &mut BTreeSet<String>) {
@@ -99,7 +74,8 @@ fn leaks<'a>(text: &str, values: &'a BTreeSet<String>) -> Vec<&'a str> {
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_that_a_run_logs_prints_or_names_has_a_patients_data() {
     let captured = Captured::default();
-    let everything = "info,rcm=trace,rcm_domain=trace,rcm_platform=trace,emr_extract=trace,landing_to_bronze=trace";
+    let everything =
+        "info,rcm=trace,rcm_domain=trace,rcm_platform=trace,rcm_tables=trace,emr_extract=trace,landing_to_bronze=trace";
     let subscriber =
         tracing_subscriber::fmt().json().with_env_filter(everything).with_writer(captured.clone()).finish();
     tracing::subscriber::set_global_default(subscriber).unwrap();
@@ -122,7 +98,7 @@ async fn nothing_that_a_run_logs_prints_or_names_has_a_patients_data() {
         let rows = scratch.rows(&format!("audit/{table}")).await.unwrap();
         said.push_str(&serde_json::to_string(&rows).unwrap_or_else(|_| format!("{rows:?}")));
     }
-    let logged = String::from_utf8(captured.0.lock().unwrap().clone()).unwrap();
+    let logged = captured.text();
     assert!(logged.contains("stage done"), "the log is captured");
 
     let mut values = BTreeSet::new();

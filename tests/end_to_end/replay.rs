@@ -9,8 +9,8 @@ use polars::prelude::*;
 use proptest::prelude::*;
 use proptest::sample::select;
 use proptest::test_runner::{Config, TestRunner};
-use rcm_domain::event::{ExtractInput, StageInput};
-use rcm_domain::load_config::{LoadRow, LoadType};
+use rcm_model::event::{ExtractInput, StageInput};
+use rcm_model::load_config::{LoadRow, LoadType};
 
 use crate::scratch::Scratch;
 

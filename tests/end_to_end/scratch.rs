@@ -15,8 +15,8 @@ use rcm::run::{Options, Run, run};
 use rcm::{defaults, demo, landing};
 use rcm_platform::config::Environment;
 use rcm_platform::context::Clock;
-use rcm_platform::delta::Table;
 use rcm_platform::{Context, Lake, StageError};
+use rcm_tables::delta::Table;
 use tempfile::TempDir;
 use url::Url;
 

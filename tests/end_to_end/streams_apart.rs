@@ -4,7 +4,7 @@ use std::fs;
 
 use polars::prelude::*;
 use rcm::{demo, functions};
-use rcm_domain::event::StageReport;
+use rcm_model::event::StageReport;
 use rcm_platform::{Context, StageError};
 use serde_json::{Value, json};
 

@@ -67,7 +67,7 @@ fn write(path: &std::path::Path, text: &str) {
 async fn lake_of_the_third_hospital() -> Scratch {
     let scratch = Scratch::new().await;
     write(&scratch.path("configs/cdm/hos-c.toml"), MAPPING);
-    let header = format!("{}\n", rcm_domain::load_config::HEADER);
+    let header = format!("{}\n", rcm_model::load_config::HEADER);
     write(&scratch.path("configs/emr/load_config.csv"), &(header + ROWS));
     let emr = scratch.beside("emr/hos-c");
     write(

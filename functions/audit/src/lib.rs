@@ -12,12 +12,12 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, TimeDelta, Utc};
 use object_store::ObjectMeta;
 use polars::prelude::*;
-use rcm_domain::event::{Outcome, StageInput, StageReport, TableCommit};
-use rcm_platform::delta::{self, COMMIT_TRIES, Change, Table};
-use rcm_platform::frames::blocking;
+use rcm_model::event::{Outcome, StageInput, StageReport, TableCommit};
 use rcm_platform::stage::REPORTS;
 use rcm_platform::telemetry::metrics;
 use rcm_platform::{Context, StageError, lake};
+use rcm_tables::delta::{self, COMMIT_TRIES, Change, Table};
+use rcm_tables::frames::blocking;
 use serde_json::json;
 use tracing::{Instrument, info, info_span, warn};
 
@@ -57,21 +57,8 @@ async fn fold_reports(context: &Context, input: StageInput) -> Result<StageRepor
         commits.extend(fold(context, &run_id, listed).await?);
     }
     let outcome = if commits.is_empty() { Outcome::NothingNew } else { Outcome::Done };
-    let report = StageReport {
-        run_id: input.run_id,
-        stage: AUDIT.to_owned(),
-        subject: AUDIT.to_owned(),
-        outcome,
-        started_at,
-        finished_at: context.now(),
-        loads: Vec::new(),
-        commits,
-        rules: Vec::new(),
-        checks: Vec::new(),
-        figures: Vec::new(),
-        notes: Vec::new(),
-        error: None,
-    };
+    let times = (started_at, context.now());
+    let report = StageReport { outcome, commits, ..StageReport::new(&input.run_id, AUDIT, AUDIT, times) };
     metrics::tell(&context.environment, &report);
     Ok(report)
 }

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use polars::prelude::*;
 use rcm_domain::cdm::timestamp;
-use rcm_domain::event::{ControlCheck, LoadCounts, RuleCount, StageReport};
+use rcm_model::event::{ControlCheck, LoadCounts, RuleCount, StageReport};
 
 /// A counter of a load.
 type Counter = (&'static str, fn(&LoadCounts) -> u64);

@@ -2,11 +2,11 @@ use std::collections::BTreeMap;
 use std::fs;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use rcm_domain::event::{ControlCheck, LoadCounts, StageInput};
-use rcm_platform::delta::Table;
+use rcm_model::event::{ControlCheck, LoadCounts, StageInput};
 use rcm_platform::stage::{self, Failure, REPORTS, Work};
 use rcm_platform::testing::{START, TestLake};
 use rcm_platform::{Context, StageError};
+use rcm_tables::delta::Table;
 
 use crate::handle;
 

@@ -13,8 +13,8 @@ use std::process::{Child, Command, Stdio};
 use std::time::Instant;
 
 use futures::TryStreamExt;
-use rcm_domain::event::ExtractInput;
-use rcm_domain::load_config::{LoadRow, LoadType};
+use rcm_model::event::ExtractInput;
+use rcm_model::load_config::{LoadRow, LoadType};
 use rcm_platform::testing::TestLake;
 use tds_server::{Column, PASSWORD, Row, TdsServer, Type, USER, Value};
 use tiberius::{AuthMethod, Client, Config, EncryptionLevel, QueryItem};

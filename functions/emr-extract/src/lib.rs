@@ -5,8 +5,8 @@ mod sql_server_tests;
 #[cfg(test)]
 mod tests;
 
-use rcm_domain::event::{ExtractInput, StageReport};
-use rcm_domain::load_config::{LoadType, is_path_segment};
+use rcm_model::event::{ExtractInput, StageReport};
+use rcm_model::load_config::{LoadType, is_path_segment};
 use rcm_platform::bronze::{LoadLog, Manifest};
 use rcm_platform::config::LoadKind;
 use rcm_platform::emr::{self, Extract, Table};

@@ -1,8 +1,8 @@
 use std::fmt::Write;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use rcm_domain::event::Outcome;
-use rcm_domain::load_config::LoadRow;
+use rcm_model::event::Outcome;
+use rcm_model::load_config::LoadRow;
 use rcm_platform::testing::TestLake;
 use rstest::rstest;
 

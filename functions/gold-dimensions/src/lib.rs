@@ -1,12 +1,14 @@
 //! Silver → the dimensions: every version of every key, and the calendar.
 
 use polars::prelude::*;
-use rcm_domain::event::{StageInput, StageReport};
+use rcm_domain::cdm::silver_schema;
 use rcm_domain::gold::{DIMENSIONS, Dimension, FACTS, control, date};
-use rcm_platform::frames::blocking;
-use rcm_platform::gold::{SUBJECT, Tables, Target, parents_of, reference_counts, settle, until_settled};
+use rcm_model::event::{StageInput, StageReport};
 use rcm_platform::stage::{self, Failure, Work};
 use rcm_platform::{Context, StageError, lake};
+use rcm_tables::frames::blocking;
+use rcm_tables::gold::{SUBJECT, Tables, Target, parents_of, reference_counts, settle, until_settled};
+use rcm_tables::rulebooks::Rulebooks;
 
 /// Rebuilds the dimensions whose silver tables have changed. A dimension without a silver table
 /// holds the unknown member alone.
@@ -23,9 +25,10 @@ async fn rebuild(context: &Context, run_id: &str) -> Result<Work, Failure> {
     let gold = Tables::open(&context.lake, tables.map(lake::gold)).await?;
     let entities = DIMENSIONS.iter().map(|dimension| dimension.entity).chain(FACTS.iter().map(|fact| fact.entity));
     let silver = Tables::open(&context.lake, entities.map(|entity| lake::silver(entity.name))).await?;
+    let rulebooks = Rulebooks::read(&context.lake).await?;
     let mut done = Vec::new();
     for dimension in DIMENSIONS {
-        done.push(rebuild_dimension(context, run_id, dimension, &gold, &silver).await);
+        done.push(rebuild_dimension(context, run_id, dimension, &rulebooks, (&gold, &silver)).await);
     }
     done.push(rebuild_dates(context, run_id, &gold, &silver).await);
     settle(done)
@@ -35,20 +38,20 @@ async fn rebuild_dimension(
     context: &Context,
     run_id: &str,
     dimension: &'static Dimension,
-    gold: &Tables,
-    silver: &Tables,
+    rulebooks: &Rulebooks,
+    (gold, silver): (&Tables, &Tables),
 ) -> Result<Work, StageError> {
     let entity = dimension.entity;
     let source = lake::silver(entity.name);
     let registry = dimension.registry.map(|registry| lake::silver(registry.name));
-    let made_from = std::iter::once(source.clone()).chain(parents_of(context, entity)).chain(registry.clone());
+    let made_from = std::iter::once(source.clone()).chain(parents_of(rulebooks, entity)).chain(registry.clone());
     let made_from = made_from.map(|path| silver.made_from(&path)).collect();
     let target = Target::new(context, run_id, gold, lake::gold(dimension.table), made_from);
     if !target.is_due().await? {
         return Ok(Work::default());
     }
     let versions = silver.scan(&source).await?;
-    let versions = versions.unwrap_or_else(|| DataFrame::empty_with_schema(&entity.silver_schema()).lazy());
+    let versions = versions.unwrap_or_else(|| DataFrame::empty_with_schema(&silver_schema(entity)).lazy());
     let registry = match registry {
         Some(registry) => silver.scan_current(&registry).await?,
         None => None,
@@ -66,7 +69,7 @@ async fn rebuild_dimension(
         Ok((rows, checks))
     })
     .await?;
-    let mut work = Work { checks, rules: reference_counts(context, entity, silver).await?, ..Work::default() };
+    let mut work = Work { checks, rules: reference_counts(rulebooks, entity, silver).await?, ..Work::default() };
     if control::failures(&work.checks).is_none() {
         let new = target.write(&rows, &[]).await?.into_iter().collect();
         work.commits.push(target.overwrite(&dimension.schema(), new).await?);

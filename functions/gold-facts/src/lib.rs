@@ -1,15 +1,16 @@
 //! Silver → the facts: what holds now, with the keys of the versions that were valid on its day.
 
 use polars::prelude::*;
-use rcm_domain::cdm::Entity;
-use rcm_domain::event::{ControlCheck, StageInput, StageReport};
 use rcm_domain::gold::control::{self, Totals};
 use rcm_domain::gold::fact::{LOOKUPS, timeline};
 use rcm_domain::gold::{Dimension, FACTS, Fact};
-use rcm_platform::frames::blocking;
-use rcm_platform::gold::{SUBJECT, Tables, Target, parents_of, reference_counts, settle, until_settled};
+use rcm_model::cdm::Entity;
+use rcm_model::event::{ControlCheck, StageInput, StageReport};
 use rcm_platform::stage::{self, Failure, Work};
 use rcm_platform::{Context, StageError, lake};
+use rcm_tables::frames::blocking;
+use rcm_tables::gold::{SUBJECT, Tables, Target, parents_of, reference_counts, settle, until_settled};
+use rcm_tables::rulebooks::Rulebooks;
 
 /// Rebuilds the facts whose silver table or dimensions have changed. A fact without a silver table
 /// is not made.
@@ -23,9 +24,10 @@ pub async fn handle(context: Context, input: StageInput) -> Result<StageReport, 
 }
 
 async fn rebuild(context: &Context, run_id: &str) -> Result<Work, Failure> {
+    let rulebooks = Rulebooks::read(&context.lake).await?;
     let facts = Tables::open(&context.lake, FACTS.iter().map(|fact| lake::gold(fact.table))).await?;
     let dimensions = LOOKUPS.iter().map(|dimension| lake::gold(dimension.table));
-    let parents = FACTS.iter().flat_map(|fact| parents_of(context, fact.entity));
+    let parents = FACTS.iter().flat_map(|fact| parents_of(&rulebooks, fact.entity));
     let silver = FACTS.iter().map(|fact| lake::silver(fact.entity.name));
     let sources = Tables::open(&context.lake, silver.chain(dimensions).chain(parents)).await?;
     let (mut due, mut notes) = (Vec::new(), Vec::new());
@@ -34,7 +36,7 @@ async fn rebuild(context: &Context, run_id: &str) -> Result<Work, Failure> {
             notes.push(format!("there is no {}: nothing has come in for it", lake::silver(fact.entity.name)));
             continue;
         }
-        let made_from = sources_of(context, fact).iter().map(|path| sources.made_from(path)).collect();
+        let made_from = sources_of(&rulebooks, fact).iter().map(|path| sources.made_from(path)).collect();
         let target = Target::new(context, run_id, &facts, lake::gold(fact.table), made_from);
         if target.is_due().await? {
             due.push((fact, target));
@@ -46,15 +48,18 @@ async fn rebuild(context: &Context, run_id: &str) -> Result<Work, Failure> {
     let timelines = timelines(&sources).await?;
     let mut done = vec![Ok(Work { notes, ..Work::default() })];
     for (fact, target) in due {
-        done.push(rebuild_fact(context, fact, target, &sources, &timelines).await);
+        done.push(rebuild_fact(&rulebooks, fact, target, &sources, &timelines).await);
     }
     settle(done)
 }
 
 /// Tables that a fact is made from, and those that its reference rules look at.
-fn sources_of(context: &Context, fact: &Fact) -> Vec<String> {
+fn sources_of(rulebooks: &Rulebooks, fact: &Fact) -> Vec<String> {
     let dimensions = LOOKUPS.iter().map(|dimension| lake::gold(dimension.table));
-    std::iter::once(lake::silver(fact.entity.name)).chain(dimensions).chain(parents_of(context, fact.entity)).collect()
+    std::iter::once(lake::silver(fact.entity.name))
+        .chain(dimensions)
+        .chain(parents_of(rulebooks, fact.entity))
+        .collect()
 }
 
 /// The timelines of the dimensions. They are read from gold, so that a fact never points to a
@@ -75,7 +80,7 @@ async fn timeline_of(dimension: &'static Dimension, sources: &Tables) -> Result<
 }
 
 async fn rebuild_fact(
-    context: &Context,
+    rulebooks: &Rulebooks,
     fact: &'static Fact,
     target: Target<'_>,
     sources: &Tables,
@@ -94,7 +99,7 @@ async fn rebuild_fact(
     }
     let mut work = Work {
         checks: figures.checks(target.path(), fact.entity),
-        rules: reference_counts(context, fact.entity, sources).await?,
+        rules: reference_counts(rulebooks, fact.entity, sources).await?,
         ..Work::default()
     };
     if control::failures(&work.checks).is_none() {

@@ -1,8 +1,8 @@
 //! What of the KPIs is told as metrics.
 
 use polars::prelude::*;
-use rcm_domain::event::Figure;
 use rcm_domain::kpi::{Kpi, days_in_ar};
+use rcm_model::event::Figure;
 use rcm_platform::telemetry::metrics::{AR_BALANCE, AR_OVER_90_PERCENT, DAYS_IN_AR};
 
 /// Metrics, the columns of `kpi_days_in_ar` that they are taken from, and what those are multiplied by.

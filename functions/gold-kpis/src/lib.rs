@@ -6,13 +6,13 @@ mod tests;
 
 use chrono::NaiveDate;
 use polars::prelude::*;
-use rcm_domain::event::{StageInput, StageReport, TableCommit};
 use rcm_domain::gold::control;
 use rcm_domain::kpi::{GoldTables, KPIS, Kpi};
-use rcm_platform::frames::blocking;
-use rcm_platform::gold::{SUBJECT, Tables, Target, settle, until_settled};
+use rcm_model::event::{StageInput, StageReport, TableCommit};
 use rcm_platform::stage::{self, Failure, Work};
 use rcm_platform::{Context, StageError, lake};
+use rcm_tables::frames::blocking;
+use rcm_tables::gold::{SUBJECT, Tables, Target, settle, until_settled};
 
 const AS_OF: &str = "as_of";
 

@@ -2,11 +2,12 @@
 
 use chrono::NaiveDate;
 use polars::prelude::*;
-use rcm_domain::cdm::{CLAIMS, DEPARTMENTS, ENCOUNTERS, Entity, PATIENTS, PROVIDERS, TRANSACTIONS};
-use rcm_domain::event::{Outcome, StageInput, StageReport};
-use rcm_platform::delta::{self, Change, Table};
+use rcm_domain::cdm::silver_schema;
+use rcm_model::cdm::{CLAIMS, DEPARTMENTS, ENCOUNTERS, Entity, PATIENTS, PROVIDERS, TRANSACTIONS};
+use rcm_model::event::{Outcome, StageInput, StageReport};
 use rcm_platform::testing::TestLake;
 use rcm_platform::{Context, lake};
+use rcm_tables::delta::{self, Change, Table};
 
 const AS_OF: &str = "2024-11-07";
 
@@ -30,7 +31,7 @@ async fn run(context: &Context, as_of: &str) -> [StageReport; 3] {
 /// Puts rows in the place of all that a silver table has. Columns that are not given are null,
 /// versions are current and not deleted, and a row is in the bucket of its place, modulo 2.
 async fn put_silver(context: &Context, entity: &Entity, given: DataFrame) {
-    let schema = entity.silver_schema();
+    let schema = silver_schema(entity);
     let place: Vec<i32> = (0..given.height() as i32).collect();
     let bucket = Series::new("bucket".into(), place.iter().map(|place| place % 2).collect::<Vec<_>>());
     let columns = schema.iter().map(|(name, dtype)| {

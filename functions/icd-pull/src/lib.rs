@@ -9,8 +9,8 @@ mod walk;
 
 use chrono::TimeDelta;
 use futures::future::BoxFuture;
-use rcm_domain::cdm::ICD_CODES;
-use rcm_domain::event::{Outcome, PullInput, StageReport};
+use rcm_model::cdm::ICD_CODES;
+use rcm_model::event::{Outcome, PullInput, StageReport};
 use rcm_platform::bronze::{LoadLog, Manifest};
 use rcm_platform::bronze_rows::{self, Row};
 use rcm_platform::config::{Icd, LoadKind};

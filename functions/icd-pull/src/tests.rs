@@ -1,5 +1,5 @@
 use chrono::TimeDelta;
-use rcm_domain::event::StageInput;
+use rcm_model::event::StageInput;
 use rcm_platform::testing::TestLake;
 use rstest::rstest;
 use serde_json::{Value, json};

@@ -1,5 +1,5 @@
 use object_store::path::Path;
-use rcm_domain::cdm::Mapping;
+use rcm_model::cdm::Mapping;
 use rcm_platform::config::{Feed, Settings};
 use rcm_platform::lake::LANDING;
 use rcm_platform::{StageError, load};

@@ -6,7 +6,7 @@ mod order_file;
 mod tests;
 
 use object_store::ObjectMeta;
-use rcm_domain::event::{LandedFileInput, Outcome, StageReport};
+use rcm_model::event::{LandedFileInput, Outcome, StageReport};
 use rcm_platform::bronze::{LoadLog, Manifest, Refusal, Source};
 use rcm_platform::bronze_rows;
 use rcm_platform::config::{Format, LoadKind};

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use rcm_domain::cdm::ENTITIES;
+use rcm_model::cdm::ENTITIES;
 use rcm_platform::bronze::LoadLog;
 use rcm_platform::stage::Work;
 use rcm_platform::{Context, StageError};

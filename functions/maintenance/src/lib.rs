@@ -6,11 +6,11 @@ mod table;
 #[cfg(test)]
 mod tests;
 
-use rcm_domain::event::{MaintenanceInput, Outcome, StageReport};
-use rcm_platform::gold::settle;
+use rcm_model::event::{MaintenanceInput, Outcome, StageReport};
 use rcm_platform::lake::ICD_WALKS;
 use rcm_platform::stage::{self, Failure, REPORTS, Work};
 use rcm_platform::{Context, StageError};
+use rcm_tables::gold::settle;
 
 /// What the reports of this stage are about.
 const SUBJECT: &str = "lake";

@@ -1,9 +1,9 @@
 //! One Delta table.
 
-use rcm_domain::event::TableCommit;
-use rcm_platform::delta::{self, COMMIT_TRIES, Table};
+use rcm_model::event::TableCommit;
 use rcm_platform::stage::Work;
 use rcm_platform::{Context, StageError};
+use rcm_tables::delta::{self, COMMIT_TRIES, Table};
 
 /// Compacts a table, sums up its log, and removes what is past the table's retentions. What was done
 /// is in the notes; a folder that is no table has none.

@@ -2,15 +2,14 @@ use std::fs;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use polars::prelude::*;
-use rcm_domain::event::{MaintenanceInput, Outcome, StageReport};
-use rcm_platform::bronze::{LoadLog, Manifest, Source};
-use rcm_platform::config::LoadKind;
-use rcm_platform::delta::{self, Change, Table};
-use rcm_platform::gold::Tables;
+use rcm_model::event::{MaintenanceInput, Outcome, StageReport};
+use rcm_platform::bronze::{LoadLog, Manifest};
 use rcm_platform::lake::ICD_WALKS;
 use rcm_platform::stage;
-use rcm_platform::testing::TestLake;
+use rcm_platform::testing::{TestLake, manifest};
 use rcm_platform::{Context, StageError};
+use rcm_tables::delta::{self, Change, Table};
+use rcm_tables::gold::Tables;
 
 use crate::handle;
 
@@ -189,26 +188,8 @@ async fn a_table_that_cannot_be_read_does_not_stop_the_others() {
 }
 
 async fn load(context: &Context, sequence: u64, data_key: &str) {
-    let now = context.now();
-    let manifest = Manifest {
-        load_id: sequence.to_string(),
-        run_id: "r".to_owned(),
-        stream: "claims".to_owned(),
-        sequence,
-        entity: "claims".to_owned(),
-        datasource: "hos-a".to_owned(),
-        kind: LoadKind::Upsert,
-        source: Source { name: "landing/claims/a.csv".to_owned(), size: None, last_modified: None },
-        content_hash: "c".to_owned(),
-        rows: 1,
-        malformed: 0,
-        watermark: None,
-        extracted_at: now,
-        data_files: vec![data_key.to_owned()],
-        unmapped_columns: Vec::new(),
-        started_at: now,
-        finished_at: now,
-    };
+    let made = manifest("claims", sequence, context.now());
+    let manifest = Manifest { data_files: vec![data_key.to_owned()], ..made };
     LoadLog::new(&context.lake, "claims").commit(&manifest).await.unwrap();
 }
 

@@ -1,78 +1,89 @@
 use std::collections::BTreeSet;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use polars::prelude::*;
-use rcm_domain::cdm::{NPI, PROVIDERS, timestamp};
-use rcm_domain::codes::is_npi;
+use rcm_model::cdm::{NPI, PROVIDERS};
+use rcm_model::codes::is_npi;
 use rcm_platform::bronze::{LoadLog, Manifest};
-use rcm_platform::config::{self, NpiSearch};
-use rcm_platform::delta::{Table, scan_parquet};
-use rcm_platform::frames::blocking;
-use rcm_platform::gold::Tables;
+use rcm_platform::bronze_file::for_each_text;
+use rcm_platform::config::{self, LoadKind, NpiSearch};
 use rcm_platform::http::npi::NUMBER;
-use rcm_platform::{Context, StageError, lake};
+use rcm_platform::{Context, StageError};
 
-/// The searches that no load holds, or an old one.
-pub(crate) async fn searches<'a>(
-    context: &Context,
+/// The registry's loads that are young enough for their answers not to be asked for again.
+pub(crate) async fn known(context: &Context, options: &config::Npi) -> Result<Vec<Manifest>, StageError> {
+    let oldest: DateTime<Utc> = context.now() - TimeDelta::days(options.max_age_days.into());
+    let mut loads = LoadLog::new(&context.lake, NPI.name).after(0).await?;
+    loads.retain(|load| load.extracted_at > oldest);
+    Ok(loads)
+}
+
+/// The searches that no known load holds.
+pub(crate) fn searches<'a>(
     options: &'a config::Npi,
+    known: &[Manifest],
     source_name: impl Fn(&NpiSearch) -> String,
-) -> Result<Vec<&'a NpiSearch>, StageError> {
-    let loads = LoadLog::new(&context.lake, NPI.name).after(0).await?;
-    let oldest = oldest(context, options);
-    let is_known = |name: &str| loads.iter().any(|load| load.source.name == name && load.extracted_at > oldest);
-    Ok(options.searches.iter().filter(|search| !is_known(&source_name(search))).collect())
+) -> Vec<&'a NpiSearch> {
+    let is_known = |name: &str| known.iter().any(|load| load.source.name == name);
+    options.searches.iter().filter(|search| !is_known(&source_name(search))).collect()
 }
 
-/// Identifiers of the current providers that the lake does not know, or has not asked for lately,
-/// in order; none where silver has no providers yet.
-pub(crate) async fn numbers(context: &Context, options: &config::Npi) -> Result<Option<Vec<String>>, StageError> {
-    let (providers, known) = (lake::silver(PROVIDERS.name), lake::silver(NPI.name));
-    let tables = Tables::open(&context.lake, [providers.clone(), known.clone()]).await?;
-    let Some(wanted) = tables.scan_current(&providers).await? else { return Ok(None) };
-    let wanted = texts(wanted.filter(col("is_deleted").not()), "npi").await?;
-    let mut wanted: BTreeSet<String> = wanted.into_iter().filter(|number| is_npi(number)).collect();
-    let oldest = oldest(context, options);
-    if let Some(known) = tables.scan_current(&known).await? {
-        let asked_lately = col("src_modified_at").gt(lit(oldest.timestamp_micros()).cast(timestamp()));
-        for number in texts(known.filter(asked_lately), NPI.key).await? {
-            wanted.remove(&number);
-        }
+/// Identifiers of the providers that no known load holds, in order; none where no earlier run brought
+/// providers. Those that the run itself brings come while it asks, sooner or later than the question.
+pub(crate) async fn numbers(
+    context: &Context,
+    known: &[Manifest],
+    run_id: &str,
+) -> Result<Option<Vec<String>>, StageError> {
+    let mut providers = Vec::new();
+    for stream in context.settings.streams_of(&PROVIDERS) {
+        let mut loads = LoadLog::new(&context.lake, &stream).after(0).await?;
+        loads.retain(|load| load.run_id != run_id);
+        providers.extend(since_last_snapshots(loads));
     }
-    for number in waiting(context, tables.get(&known), oldest).await? {
-        wanted.remove(&number);
+    if providers.is_empty() {
+        return Ok(None);
     }
-    Ok(Some(wanted.into_iter().collect()))
+    let mut numbers = BTreeSet::new();
+    for load in &providers {
+        let mapping = context.settings.mapping(&load.datasource)?;
+        let Some(column) = mapping.source_column(PROVIDERS.name, "npi") else { continue };
+        for_each_number(context, load, column, |number| _ = is_npi(number) && numbers.insert(number.to_owned()))
+            .await?;
+    }
+    for load in known {
+        for_each_number(context, load, NUMBER, |number| _ = numbers.remove(number)).await?;
+    }
+    Ok(Some(numbers.into_iter().collect()))
 }
 
-/// Identifiers that bronze has and silver has not taken in yet.
-async fn waiting(context: &Context, silver: Option<&Table>, oldest: DateTime<Utc>) -> Result<Vec<String>, StageError> {
-    let taken = match silver {
-        Some(table) => table.transaction(NPI.name).await?.unwrap_or(0).unsigned_abs(),
-        None => 0,
-    };
-    let loads = LoadLog::new(&context.lake, NPI.name).after(taken).await?;
-    let files: Vec<String> = loads
+async fn for_each_number(
+    context: &Context,
+    load: &Manifest,
+    column: &str,
+    mut found: impl FnMut(&str),
+) -> Result<(), StageError> {
+    for file in &load.data_files {
+        // Tables that came out of a spreadsheet have their numbers as floats.
+        let whole = |number: &str| found(number.trim().strip_suffix(".0").unwrap_or(number.trim()));
+        for_each_text(&context.lake, file, column, whole).await?;
+    }
+    Ok(())
+}
+
+/// Of every datasource its last whole table and what came after it.
+fn since_last_snapshots(loads: Vec<Manifest>) -> Vec<Manifest> {
+    let mut whole = BTreeSet::new();
+    let mut last: Vec<Manifest> = loads
         .into_iter()
-        .filter(|load: &Manifest| load.extracted_at > oldest)
-        .flat_map(|load| load.data_files)
+        .rev()
+        .filter(|load| {
+            let is_newer = !whole.contains(&load.datasource);
+            if load.kind == LoadKind::Snapshot {
+                whole.insert(load.datasource.clone());
+            }
+            is_newer
+        })
         .collect();
-    if files.is_empty() {
-        return Ok(Vec::new());
-    }
-    let arguments = ScanArgsParquet { glob: false, ..ScanArgsParquet::default() };
-    texts(scan_parquet(&context.lake, &files, arguments).await?, NUMBER).await
-}
-
-/// Answers from before this time are asked for again.
-fn oldest(context: &Context, options: &config::Npi) -> DateTime<Utc> {
-    context.now() - TimeDelta::days(options.max_age_days.into())
-}
-
-async fn texts(rows: LazyFrame, column: &'static str) -> Result<Vec<String>, StageError> {
-    blocking(move || {
-        let found = rows.select([col(column)]).collect()?;
-        Ok(found.column(column)?.str()?.iter().flatten().map(str::to_owned).collect())
-    })
-    .await
+    last.reverse();
+    last
 }

@@ -6,8 +6,8 @@ mod search;
 mod tests;
 
 use futures::{StreamExt, TryStreamExt};
-use rcm_domain::cdm::NPI;
-use rcm_domain::event::{Outcome, PullInput, StageReport};
+use rcm_model::cdm::NPI;
+use rcm_model::event::{Outcome, PullInput, StageReport};
 use rcm_platform::bronze_rows::{self, Row};
 use rcm_platform::config::{self, LoadKind, NpiSearch};
 use rcm_platform::http::npi::{COLUMNS, Provider, Registry};
@@ -22,7 +22,7 @@ const NUMBERS_PER_LOAD: usize = 500;
 const NUMBERS_SOURCE: &str = "NPI registry: identifiers of the providers";
 
 /// Asks the registry for what is due and makes a load of every search, and of every 500
-/// identifiers. Nothing is asked twice: what silver does not have yet but bronze has, counts.
+/// identifiers. Nothing is asked twice: what bronze has counts, whether silver has taken it in or not.
 ///
 /// # Errors
 /// The registry does not answer (`SourceUnavailable`, `Timeout`, `Throttled`: what was asked for
@@ -55,11 +55,15 @@ struct Pull<'a> {
 
 impl Pull<'_> {
     async fn everything(&self, work: &mut Work) -> Result<(), StageError> {
-        for search in due::searches(self.context, self.options, source_name).await? {
+        let known = due::known(self.context, self.options).await?;
+        for search in due::searches(self.options, &known, source_name) {
             self.search(search, work).await?;
         }
-        let Some(numbers) = due::numbers(self.context, self.options).await? else {
-            work.notes.push("silver has no providers yet: the next run asks for their identifiers".to_owned());
+        // The searches may have made some more known.
+        let known = due::known(self.context, self.options).await?;
+        let Some(numbers) = due::numbers(self.context, &known, &self.input.run_id).await? else {
+            let note = "no earlier run brought providers: the next one asks for their identifiers";
+            work.notes.push(note.to_owned());
             return Ok(());
         };
         if numbers.is_empty() {

@@ -1,12 +1,12 @@
 use std::collections::HashMap;
 
 use chrono::TimeDelta;
-use rcm_domain::cdm::PROVIDERS;
-use rcm_domain::event::StageInput;
+use rcm_model::cdm::PROVIDERS;
+use rcm_model::event::StageInput;
 use rcm_platform::bronze_rows;
-use rcm_platform::gold::Tables;
 use rcm_platform::lake;
 use rcm_platform::testing::TestLake;
+use rcm_tables::gold::Tables;
 use rstest::rstest;
 use serde_json::{Value, json};
 use wiremock::matchers::{any, query_param};
@@ -72,8 +72,8 @@ fn lake(server: &MockServer, search: &str) -> TestLake {
     lake
 }
 
-/// Brings providers with these identifiers to silver.
-async fn providers(lake: &TestLake, numbers: &[String]) {
+/// Brings a whole table of providers with these identifiers to bronze.
+async fn providers(lake: &TestLake, run_id: &str, numbers: &[String]) {
     let columns = ["ProviderID", "FirstName", "LastName", "Specialization", "DeptID", "NPI"];
     let row = |(index, number): (usize, &String)| {
         let fields = [&format!("H1-PROV{index}"), "Quillon", "Fictor", "Fabulism", "DEPT1", number];
@@ -82,15 +82,14 @@ async fn providers(lake: &TestLake, numbers: &[String]) {
     let rows: Vec<Row> = numbers.iter().enumerate().map(row).collect();
     let context = lake.context().await;
     let subject = Subject {
-        run_id: "run-0",
+        run_id,
         stream: "hosa/providers",
         entity: PROVIDERS.name,
         datasource: "hos-a",
         kind: LoadKind::Snapshot,
         started_at: context.now(),
     };
-    bronze_rows::load(&context, &subject, "made up".to_owned(), &columns, &rows, false).await.unwrap();
-    silver_providers::handle(context, input()).await.unwrap();
+    bronze_rows::load(&context, &subject, "made up".to_owned(), &columns, &rows, true).await.unwrap();
 }
 
 fn numbers(count: usize) -> Vec<String> {
@@ -143,7 +142,7 @@ async fn every_identifier_is_asked_for_once_until_the_answer_is_old() {
     let server = registry(vec![entry(1_000_000_000, "00501"), entry(1_000_000_001, "00501")]).await;
     let lake = lake(&server, "");
     let wanted = ["1000000001", "1000000000", "1000000001", "12345", "NULL", ""].map(str::to_owned);
-    providers(&lake, &wanted).await;
+    providers(&lake, "run-0", &wanted).await;
     assert_eq!(run(&lake).await.unwrap().loads[0].read, 2);
 
     assert_eq!(run(&lake).await.unwrap().outcome, Outcome::NothingNew, "bronze has them");
@@ -157,10 +156,24 @@ async fn every_identifier_is_asked_for_once_until_the_answer_is_old() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn identifiers_are_those_of_the_last_whole_table_that_an_earlier_run_brought() {
+    let server = registry(Vec::new()).await;
+    let lake = lake(&server, "");
+    for (run_id, number) in [("run-0", "1000000000"), ("run-00", "1000000001"), ("run-1", "1000000002")] {
+        providers(&lake, run_id, &[number.to_owned()]).await;
+    }
+    run(&lake).await.unwrap();
+    let asked: Vec<String> =
+        server.received_requests().await.unwrap().iter().map(|request| request.url.to_string()).collect();
+    assert_eq!(asked.len(), 1);
+    assert!(asked[0].contains("number=1000000001"), "{asked:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_answer_that_says_the_same_again_makes_no_version_but_is_recent() {
     let server = registry(vec![entry(1_000_000_000, "00501")]).await;
     let lake = lake(&server, "");
-    providers(&lake, &numbers(1)).await;
+    providers(&lake, "run-0", &numbers(1)).await;
     for _ in 0..2 {
         run(&lake).await.unwrap();
         silver(&lake).await;
@@ -178,7 +191,7 @@ async fn deactivated_and_unknown_identifiers_are_recorded_as_such() {
         Mock::given(query_param("number", number)).respond_with(answer).mount(&server).await;
     }
     let lake = lake(&server, "");
-    providers(&lake, &numbers(4)).await;
+    providers(&lake, "run-0", &numbers(4)).await;
     let report = run(&lake).await.unwrap();
     assert!(report.notes.contains(&"2 identifiers are unknown".to_owned()), "{:?}", report.notes);
     let expected = ["active", "deactivated", "unknown", "unknown"];
@@ -197,7 +210,7 @@ async fn an_answer_that_is_none_leaves_no_load(#[case] answer: ResponseTemplate,
     let server = registry(vec![entry(1_000_000_000, "00501")]).await;
     Mock::given(query_param("number", "1000000001")).respond_with(answer).mount(&server).await;
     let lake = lake(&server, "");
-    providers(&lake, &numbers(3)).await;
+    providers(&lake, "run-0", &numbers(3)).await;
     assert_eq!(run(&lake).await.unwrap_err().name(), expected);
     assert_eq!(lake.files("bronze/npi"), [""; 0]);
 }
@@ -210,7 +223,7 @@ async fn what_was_asked_for_before_the_registry_failed_stays() {
     let broken = ResponseTemplate::new(500);
     Mock::given(query_param("number", &last)).respond_with(broken).up_to_n_times(2).mount(&server).await;
     let lake = lake(&server, "");
-    providers(&lake, &numbers(count)).await;
+    providers(&lake, "run-0", &numbers(count)).await;
     assert_eq!(run(&lake).await.unwrap_err().name(), "SourceUnavailable");
     assert_eq!(lake.loads("npi").await.iter().map(|load| load.rows).collect::<Vec<_>>(), [NUMBERS_PER_LOAD as u64]);
     assert_eq!(run(&lake).await.unwrap().loads[0].read, 2);
@@ -235,7 +248,7 @@ async fn a_search_is_read_page_by_page_and_again_when_it_is_old() {
 async fn what_a_search_found_is_not_asked_for_again() {
     let server = registry(vec![entry(1_000_000_000, "00501")]).await;
     let lake = lake(&server, IN_ZZ);
-    providers(&lake, &numbers(1)).await;
+    providers(&lake, "run-0", &numbers(1)).await;
     run(&lake).await.unwrap();
     assert_eq!((requests(&server).await, lake.loads("npi").await.len()), (1, 1));
 }
@@ -277,10 +290,11 @@ async fn the_dimension_of_providers_says_what_the_registry_knows() {
     renamed["basic"]["last_name"] = json!("INVENTLEY");
     let server = registry(vec![entry(1_000_000_000, "00501"), renamed]).await;
     let lake = lake(&server, "");
-    providers(&lake, &numbers(3)).await;
+    providers(&lake, "run-0", &numbers(3)).await;
     run(&lake).await.unwrap();
     silver(&lake).await;
     let context = lake.context().await;
+    silver_providers::handle(context.clone(), input()).await.unwrap();
     gold_dimensions::handle(context.clone(), input()).await.unwrap();
     let path = lake::gold("dim_provider");
     let tables = Tables::open(&context.lake, [path.clone()]).await.unwrap();

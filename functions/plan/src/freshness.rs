@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 
 use chrono::{DateTime, Utc};
 use futures::future::try_join_all;
-use rcm_domain::cdm::{ICD_CODES, NPI};
-use rcm_domain::event::Figure;
-use rcm_domain::load_config::LoadRow;
+use rcm_model::cdm::{ICD_CODES, NPI};
+use rcm_model::event::Figure;
+use rcm_model::load_config::LoadRow;
 use rcm_platform::bronze::LoadLog;
 use rcm_platform::telemetry::metrics::{LOAD_AGE_HOURS, hours};
 use rcm_platform::{Context, StageError};

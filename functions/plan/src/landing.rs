@@ -1,6 +1,6 @@
 use object_store::path::Path;
 use object_store::{ObjectMeta, ObjectStore, path};
-use rcm_domain::load_config::is_path_segment;
+use rcm_model::load_config::is_path_segment;
 use rcm_platform::bronze::{LoadLog, Source};
 use rcm_platform::config::Feed;
 use rcm_platform::lake::LANDING;

@@ -5,7 +5,7 @@ mod landing;
 #[cfg(test)]
 mod tests;
 
-use rcm_domain::event::{ExtractInput, LandedFileInput, PlanInput, WorkPlan};
+use rcm_model::event::{ExtractInput, LandedFileInput, PlanInput, WorkPlan};
 use rcm_platform::telemetry::metrics;
 use rcm_platform::{Context, StageError, stage};
 use tracing::{info, warn};

@@ -1,8 +1,8 @@
 use chrono::NaiveDate;
 use rcm_platform::bronze::{LoadLog, Manifest, Refusal, Source};
-use rcm_platform::config::{LoadKind, StoreEnvironment};
+use rcm_platform::config::StoreEnvironment;
 use rcm_platform::lake::Lake;
-use rcm_platform::testing::{START, TestLake};
+use rcm_platform::testing::{START, TestLake, manifest};
 use wiremock::matchers::{method, query_param};
 use wiremock::{Mock, MockServer, ResponseTemplate};
 
@@ -22,26 +22,8 @@ async fn source(lake: &TestLake, key: &str) -> Source {
 }
 
 async fn note_load(lake: &TestLake, key: &str) {
-    let now = START.parse().unwrap();
-    let manifest = Manifest {
-        load_id: "1".to_owned(),
-        run_id: "r".to_owned(),
-        stream: "claims".to_owned(),
-        sequence: 1,
-        entity: "claims".to_owned(),
-        datasource: "hos-a".to_owned(),
-        kind: LoadKind::Upsert,
-        source: source(lake, key).await,
-        content_hash: "c".to_owned(),
-        rows: 1,
-        malformed: 0,
-        watermark: None,
-        extracted_at: now,
-        data_files: Vec::new(),
-        unmapped_columns: Vec::new(),
-        started_at: now,
-        finished_at: now,
-    };
+    let made = manifest("claims", 1, START.parse().unwrap());
+    let manifest = Manifest { source: source(lake, key).await, ..made };
     LoadLog::new(&lake.lake(), "claims").commit(&manifest).await.unwrap();
 }
 

@@ -1,8 +1,9 @@
 //! Brings `silver/icd_codes` up to its bronze streams. Grain: one row per version of a key.
 
-use rcm_domain::cdm::ICD_CODES;
-use rcm_domain::event::{StageInput, StageReport};
-use rcm_platform::{Context, StageError, silver};
+use rcm_model::cdm::ICD_CODES;
+use rcm_model::event::{StageInput, StageReport};
+use rcm_platform::{Context, StageError};
+use rcm_tables::silver;
 
 /// Takes in every load that `silver/icd_codes` does not have yet.
 ///

@@ -1,8 +1,9 @@
 //! Brings `silver/transactions` up to its bronze streams. Grain: one row per version of a key.
 
-use rcm_domain::cdm::TRANSACTIONS;
-use rcm_domain::event::{StageInput, StageReport};
-use rcm_platform::{Context, StageError, silver};
+use rcm_model::cdm::TRANSACTIONS;
+use rcm_model::event::{StageInput, StageReport};
+use rcm_platform::{Context, StageError};
+use rcm_tables::silver;
 
 /// Takes in every load that `silver/transactions` does not have yet.
 ///

@@ -11,12 +11,13 @@ use std::time::Instant;
 
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use clap::{Parser, Subcommand};
-use rcm_domain::cdm::PATIENTS;
-use rcm_domain::event::{StageFailure, StageReport};
+use rcm_model::cdm::PATIENTS;
+use rcm_model::event::{StageFailure, StageReport};
 use rcm_platform::config::Environment;
 use rcm_platform::context::Clock;
 use rcm_platform::lake::LANDING;
 use rcm_platform::{Context, Lake, StageError, load};
+use rcm_tables::rulebooks::Rulebooks;
 use serde_json::json;
 use url::Url;
 
@@ -146,6 +147,7 @@ async fn run_once(arguments: RunArguments) -> Result<Answer, StageError> {
         None => BTreeSet::new(),
     };
     let context = Context::of(lake, environment(&arguments.lake, arguments.emr.as_deref())?, Clock::system()).await?;
+    Rulebooks::read(&context.lake).await?;
     let progress = Progress::new(arguments.json);
     let options = Options { as_of: arguments.as_of, force: arguments.force, ..Options::default() };
     let mut run = run(&context, options, &progress).await?;

@@ -1,7 +1,7 @@
 //! The functions by name, called as Lambda calls them: with the JSON of their input.
 
 use futures::future::BoxFuture;
-use rcm_domain::event::StageReport;
+use rcm_model::event::StageReport;
 use rcm_platform::{Context, StageError};
 use serde::de::DeserializeOwned;
 use serde_json::Value;

@@ -2,10 +2,10 @@
 
 use chrono::{DateTime, Utc};
 use polars::prelude::*;
-use rcm_domain::cdm::{self, Entity};
-use rcm_platform::delta::{DataFile, Table};
-use rcm_platform::frames::blocking;
+use rcm_model::cdm::{self, Entity};
 use rcm_platform::{Lake, StageError, lake};
+use rcm_tables::delta::{DataFile, Table};
+use rcm_tables::frames::blocking;
 
 use crate::print::{History, QuarantinedRow, Version};
 

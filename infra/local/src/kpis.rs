@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use chrono::NaiveDate;
 use polars::prelude::*;
 use rcm_domain::kpi::{ar_aging, collection_rate, days_in_ar};
-use rcm_platform::delta::Table;
-use rcm_platform::frames::blocking;
 use rcm_platform::{Lake, StageError, lake};
+use rcm_tables::delta::Table;
+use rcm_tables::frames::blocking;
 
 use crate::print::{ALL, AgingRow, ClaimsRow, CollectionRow, DaysInArRow, Kpis, aging_rows};
 

@@ -3,7 +3,7 @@
 use chrono::{DateTime, NaiveDate, Utc};
 use futures::StreamExt;
 use rand::Rng;
-use rcm_domain::event::{Outcome, PlanInput, PullInput, StageFailure, StageInput, StageReport, WorkPlan};
+use rcm_model::event::{Outcome, PlanInput, PullInput, StageFailure, StageInput, StageReport, WorkPlan};
 use rcm_platform::{Context, StageError, load};
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -137,20 +137,11 @@ impl Run {
     /// What a stage that failed would have reported.
     #[must_use]
     pub fn report_of(&self, failure: &Failure) -> StageReport {
+        let times = (failure.started_at, failure.finished_at);
         StageReport {
-            run_id: self.run_id.clone(),
-            stage: failure.stage.clone(),
-            subject: failure.subject.clone(),
             outcome: Outcome::Failed,
-            started_at: failure.started_at,
-            finished_at: failure.finished_at,
-            loads: Vec::new(),
-            commits: Vec::new(),
-            rules: Vec::new(),
-            checks: Vec::new(),
-            figures: Vec::new(),
-            notes: Vec::new(),
             error: Some(failure.error.clone()),
+            ..StageReport::new(&self.run_id, &failure.stage, &failure.subject, times)
         }
     }
 

@@ -2,12 +2,12 @@
 
 use chrono::{DateTime, Utc};
 use polars::prelude::*;
-use rcm_domain::cdm::ENTITIES;
-use rcm_domain::event::ControlCheck;
+use rcm_model::cdm::ENTITIES;
+use rcm_model::event::ControlCheck;
 use rcm_platform::bronze::LoadLog;
-use rcm_platform::delta::{DataFile, Table};
-use rcm_platform::frames::blocking;
 use rcm_platform::{Context, Lake, StageError, lake};
+use rcm_tables::delta::{DataFile, Table};
+use rcm_tables::frames::blocking;
 
 use crate::print::{QuarantineStatus, Status, StreamStatus, TableStatus};
 

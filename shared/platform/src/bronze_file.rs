@@ -7,7 +7,13 @@ mod upload;
 use std::future::Future;
 
 use arrow_array::RecordBatch;
-use parquet::arrow::AsyncArrowWriter;
+use arrow_array::cast::AsArray;
+use arrow_schema::DataType;
+use futures::TryStreamExt;
+use object_store::ObjectStoreExt;
+use object_store::buffered::BufReader;
+use object_store::path::Path;
+use parquet::arrow::{AsyncArrowWriter, ParquetRecordBatchStreamBuilder, ProjectionMask};
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::errors::ParquetError;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
@@ -55,6 +61,28 @@ pub async fn write<T>(
         writer.into_inner().abort().await;
     }
     written
+}
+
+/// Hands out every value of one column of a file, as text; nothing where the file does not have the
+/// column. A database's values may be numbers: as text they are what a file says of them.
+///
+/// # Errors
+/// The file cannot be read.
+pub async fn for_each_text(lake: &Lake, key: &str, column: &str, mut found: impl FnMut(&str)) -> Result<()> {
+    let failed = |error: ParquetError| storage_error::of(format!("reading `{key}`: {error}"), &error);
+    let meta = lake.store().head(&Path::from(key)).await?;
+    let reader = BufReader::new(lake.store(), &meta);
+    let mut builder = ParquetRecordBatchStreamBuilder::new(reader).await.map_err(failed)?;
+    let Ok(index) = builder.schema().index_of(column) else { return Ok(()) };
+    let only_column = ProjectionMask::roots(builder.parquet_schema(), [index]);
+    builder = builder.with_projection(only_column);
+    let mut batches = builder.build().map_err(failed)?;
+    while let Some(batch) = batches.try_next().await.map_err(failed)? {
+        let Ok(texts) = arrow_cast::cast(batch.column(0), &DataType::Utf8) else { return Ok(()) };
+        let Some(texts) = texts.as_string_opt::<i32>() else { return Ok(()) };
+        texts.iter().flatten().for_each(&mut found);
+    }
+    Ok(())
 }
 
 fn properties() -> Result<WriterProperties> {

@@ -2,8 +2,8 @@
 //! catch by.
 
 use lambda_runtime::Diagnostic;
-use rcm_domain::cdm::MappingError;
-use rcm_domain::load_config::LoadConfigError;
+use rcm_model::cdm::MappingError;
+use rcm_model::load_config::LoadConfigError;
 
 use crate::storage_error;
 
@@ -91,6 +91,7 @@ impl From<object_store::Error> for StageError {
     }
 }
 
+#[cfg(feature = "tables")]
 impl From<deltalake::DeltaTableError> for StageError {
     fn from(error: deltalake::DeltaTableError) -> Self {
         storage_error::of(format!("delta log: {error}"), &error)
@@ -98,9 +99,10 @@ impl From<deltalake::DeltaTableError> for StageError {
 }
 
 /// Polars works on rows, and its messages may quote a value of one: only the kind goes on.
-impl From<polars::error::PolarsError> for StageError {
-    fn from(error: polars::error::PolarsError) -> Self {
-        use polars::error::PolarsError as E;
+#[cfg(feature = "tables")]
+impl From<polars_error::PolarsError> for StageError {
+    fn from(error: polars_error::PolarsError) -> Self {
+        use polars_error::PolarsError as E;
         let kind = match error {
             E::ColumnNotFound(column) => format!("column not found: {column}"),
             E::IO { error, .. } => return Self::Storage(format!("reading a Parquet file: {}", error.kind())),

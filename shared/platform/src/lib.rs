@@ -1,5 +1,8 @@
-//! All input and output of the lake: the object store, the bronze load log, Delta tables,
+//! Input and output of the lake up to bronze: the object store, the sources, the bronze load log,
 //! configuration, logs, and the one place that knows Lambda.
+//!
+//! Nothing here works on frames, so that a function that plans, extracts or pulls links no engine for
+//! them. What does is `rcm-tables`.
 
 pub mod bootstrap;
 pub mod bronze;
@@ -9,18 +12,13 @@ pub mod config;
 pub mod context;
 pub mod crypto;
 pub mod csv_stream;
-pub mod delta;
 pub mod emr;
 pub mod error;
-pub mod frames;
-pub mod gold;
 pub mod http;
 pub mod lake;
 pub mod load;
 mod lost_keys;
-pub mod quarantine;
 pub mod secrets;
-pub mod silver;
 pub mod stage;
 mod storage_error;
 pub mod telemetry;

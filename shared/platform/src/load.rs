@@ -1,8 +1,8 @@
 //! From rows that lie in bronze to a load: what extracts and landed files share.
 
 use chrono::{DateTime, TimeDelta, Utc};
-use rcm_domain::cdm;
-use rcm_domain::event::{Figure, LoadCounts, Outcome};
+use rcm_model::cdm::{self, Entity};
+use rcm_model::event::{Figure, LoadCounts, Outcome};
 use tracing::warn;
 
 use crate::bronze::{LoadLog, Manifest, Source, Watermark};
@@ -100,7 +100,7 @@ pub async fn check_lost_keys(
 ) -> Result<()> {
     let (LoadKind::Snapshot, Some(last)) = (subject.kind, last) else { return Ok(()) };
     let mapping = context.settings.mapping(subject.datasource)?;
-    let id = cdm::entity(subject.entity).map_or("", |entity| entity.source_id.unwrap_or(entity.key));
+    let id = cdm::entity(subject.entity).map_or("", Entity::id);
     let Some(column) = mapping.source_column(subject.entity, id) else { return Ok(()) };
     let max_share = context.settings.sources.emr.max_lost_share(subject.stream);
     let checked = lost_keys::check(&context.lake, last, &rows.data_key, column, max_share).await;

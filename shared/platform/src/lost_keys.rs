@@ -3,20 +3,12 @@
 
 use std::collections::HashSet;
 
-use arrow_array::cast::AsArray;
-use arrow_schema::DataType;
-use futures::TryStreamExt;
-use object_store::ObjectStoreExt;
-use object_store::buffered::BufReader;
-use object_store::path::Path;
-use parquet::arrow::{ParquetRecordBatchStreamBuilder, ProjectionMask};
-use parquet::errors::ParquetError;
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::bronze::Manifest;
+use crate::bronze_file::for_each_text;
 use crate::error::{Result, StageError};
 use crate::lake::Lake;
-use crate::storage_error;
 
 /// Checks that the rows under `data_key` have enough of the last load's distinct keys.
 ///
@@ -31,10 +23,10 @@ pub(crate) async fn check(
 ) -> Result<()> {
     let mut missing = HashSet::new();
     for file in &last.data_files {
-        for_each_key(lake, file, key_column, |key| _ = missing.insert(key)).await?;
+        for_each_text(lake, file, key_column, |key| _ = missing.insert(hash(key))).await?;
     }
     let known = missing.len();
-    for_each_key(lake, data_key, key_column, |key| _ = missing.remove(&key)).await?;
+    for_each_text(lake, data_key, key_column, |key| _ = missing.remove(&hash(key))).await?;
     if missing.len() as f64 <= known as f64 * max_share {
         return Ok(());
     }
@@ -48,24 +40,7 @@ pub(crate) async fn check(
     )))
 }
 
-/// Hands out the 64-bit hash of every key of a file; none where the file does not have the column.
-async fn for_each_key(lake: &Lake, file: &str, column: &str, mut found: impl FnMut(u64)) -> Result<()> {
-    let meta = lake.store().head(&Path::from(file)).await?;
-    let reader = BufReader::new(lake.store(), &meta);
-    let mut builder = ParquetRecordBatchStreamBuilder::new(reader).await.map_err(|error| failed(file, &error))?;
-    let Ok(index) = builder.schema().index_of(column) else { return Ok(()) };
-    let only_key = ProjectionMask::roots(builder.parquet_schema(), [index]);
-    builder = builder.with_projection(only_key);
-    let mut batches = builder.build().map_err(|error| failed(file, &error))?;
-    while let Some(batch) = batches.try_next().await.map_err(|error| failed(file, &error))? {
-        // A database's keys may be numbers; as text they are what a file says of them.
-        let Ok(texts) = arrow_cast::cast(batch.column(0), &DataType::Utf8) else { return Ok(()) };
-        let Some(keys) = texts.as_string_opt::<i32>() else { return Ok(()) };
-        keys.iter().flatten().for_each(|key| found(xxh3_64(key.trim().as_bytes())));
-    }
-    Ok(())
-}
-
-fn failed(file: &str, error: &ParquetError) -> StageError {
-    storage_error::of(format!("reading `{file}`: {error}"), error)
+/// The hash by which two keys are compared.
+fn hash(key: &str) -> u64 {
+    xxh3_64(key.trim().as_bytes())
 }

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use futures::Future;
-use rcm_domain::event::{ControlCheck, Figure, LoadCounts, Outcome, RuleCount, StageFailure, StageReport, TableCommit};
+use rcm_model::event::{ControlCheck, Figure, LoadCounts, Outcome, RuleCount, StageFailure, StageReport, TableCommit};
 use tracing::{Instrument, info, info_span, warn};
 use uuid::Uuid;
 use xxhash_rust::xxh3::xxh3_64;

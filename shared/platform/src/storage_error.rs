@@ -49,7 +49,6 @@ fn is_timeout(error: &(dyn Error + 'static)) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use deltalake::DeltaTableError;
     use parquet::errors::ParquetError;
     use rstest::rstest;
 
@@ -76,9 +75,7 @@ mod tests {
     }
 
     #[test]
-    fn the_name_is_found_through_those_who_use_the_store() {
-        let delta = DeltaTableError::from(timeout());
-        assert_eq!(StageError::from(delta).name(), "Timeout");
+    fn the_name_is_found_through_a_writer_of_the_store() {
         let parquet = ParquetError::External(Box::new(timeout()));
         assert_eq!(of("writing".to_owned(), &parquet).name(), "Timeout");
     }

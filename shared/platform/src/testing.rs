@@ -2,21 +2,79 @@
 #![expect(clippy::unwrap_used, clippy::missing_panics_doc, reason = "a test ends where its lake cannot be made")]
 
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use tempfile::TempDir;
+use tracing_subscriber::fmt::MakeWriter;
 use url::Url;
 
-use crate::bronze::{LoadLog, Manifest};
-use crate::config::Environment;
+use crate::bronze::{LoadLog, Manifest, Source};
+use crate::config::{Environment, LoadKind};
 use crate::context::{Clock, Context};
 use crate::lake::Lake;
 
 /// When the clock of a test lake starts. It goes on by a millisecond whenever somebody looks.
 pub const START: &str = "2024-11-07T06:00:00Z";
+
+/// A load of made-up claims of `hos-a`, as the log of `stream` has it, that was made at a moment and
+/// names no data.
+#[must_use]
+pub fn manifest(stream: &str, sequence: u64, at: DateTime<Utc>) -> Manifest {
+    Manifest {
+        load_id: sequence.to_string(),
+        run_id: "run-0".to_owned(),
+        stream: stream.to_owned(),
+        sequence,
+        entity: "claims".to_owned(),
+        datasource: "hos-a".to_owned(),
+        kind: LoadKind::Upsert,
+        source: Source { name: "landing/claims/a.csv".to_owned(), size: None, last_modified: None },
+        content_hash: "c".to_owned(),
+        rows: 1,
+        malformed: 0,
+        watermark: None,
+        extracted_at: at,
+        data_files: Vec::new(),
+        unmapped_columns: Vec::new(),
+        started_at: at,
+        finished_at: at,
+    }
+}
+
+/// Keeps what is logged, for a test to read.
+#[derive(Debug, Clone, Default)]
+pub struct Captured(Arc<Mutex<Vec<u8>>>);
+
+impl Captured {
+    /// What was logged until now.
+    #[must_use]
+    pub fn text(&self) -> String {
+        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+    }
+}
+
+impl io::Write for Captured {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl MakeWriter<'_> for Captured {
+    type Writer = Self;
+
+    fn make_writer(&self) -> Self {
+        self.clone()
+    }
+}
 
 /// A lake in a folder of its own that has the product's default configuration and goes away with
 /// this value. `emr/` below its root is the folder of extract files.

@@ -151,3 +151,8 @@ class Lakehouse:
         pages = self.logs.get_paginator("filter_log_events").paginate(logGroupName=group)
         messages = (event["message"] for page in pages for event in page["events"])
         return [json.loads(message) for message in messages if message.startswith("{")]
+
+    def stages(self, run: str | None = None) -> set[str]:
+        """The stages that have logged something, in a run or in any."""
+        spans = (line.get("span", {}) for line in self.log_lines())
+        return {span["stage"] for span in spans if "stage" in span and run in (None, span.get("run_id"))}

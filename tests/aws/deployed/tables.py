@@ -18,10 +18,6 @@ def rows(table: Path) -> list[dict]:
     return DeltaTable(table).to_pyarrow_table().to_pylist() if table.exists() else []
 
 
-def count(table: Path) -> int:
-    return len(rows(table))
-
-
 def comparable(gold: Path, since: datetime) -> dict[str, list[str]]:
     """Every gold table as sorted lines that do not tell two runs apart.
 

@@ -171,21 +171,13 @@ def test_a_source_that_throttles_once_is_asked_again_by_the_state_machine(lakeho
 def test_every_function_has_done_its_work_with_the_rights_of_its_own_role(lakehouse):
     lakehouse.invoke("maintenance", {})
 
-    def stages() -> set[str]:
-        return {line["span"]["stage"] for line in lakehouse.log_lines() if "stage" in line.get("span", {})}
-
     # What plan has done is known by the runs that it has planned.
-    wait_for("a log line of every stage", lambda: set(FUNCTIONS) - {"plan"} <= stages(), 60)
+    wait_for("a log line of every stage", lambda: set(FUNCTIONS) - {"plan"} <= lakehouse.stages(), 60)
 
 
 def test_logs_carry_the_run_and_metrics_of_every_layer(lakehouse):
     run = output(lakehouse.run())["run_id"]
-
-    def stages() -> set[str]:
-        lines = lakehouse.log_lines()
-        return {line["span"]["stage"] for line in lines if line.get("span", {}).get("run_id") == run}
-
-    wait_for("log lines of the run", lambda: {"silver-patients", "gold-facts", "audit"} <= stages(), 60)
+    wait_for("log lines of the run", lambda: {"silver-patients", "gold-facts", "audit"} <= lakehouse.stages(run), 60)
     lines = lakehouse.log_lines()
     metrics = {name["Name"] for line in lines for each in line.get("_aws", {}).get("CloudWatchMetrics", []) for name in each["Metrics"]}
     assert {"RowsRead", "RowsQuarantined", "StageDurationMs"} <= metrics

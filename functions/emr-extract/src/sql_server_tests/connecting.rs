@@ -1,7 +1,7 @@
 //! Secrets, logins, TLS.
 
-use rcm_domain::event::{ExtractInput, Outcome};
-use rcm_domain::load_config::LoadType;
+use rcm_model::event::{ExtractInput, Outcome};
+use rcm_model::load_config::LoadType;
 use rstest::rstest;
 use serde_json::{Value as Json, json};
 use tds_server::{Fault, PASSWORD, SqlError, USER};

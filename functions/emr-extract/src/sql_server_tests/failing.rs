@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use rcm_domain::event::Outcome;
+use rcm_model::event::Outcome;
 use rstest::rstest;
 use tds_server::{Column, Fault, SqlError, Type};
 

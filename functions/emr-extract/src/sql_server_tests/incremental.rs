@@ -1,5 +1,5 @@
 use chrono::{DateTime, TimeDelta, Utc};
-use rcm_domain::event::Outcome;
+use rcm_model::event::Outcome;
 use rcm_platform::bronze::Watermark;
 use rcm_platform::config::LoadKind;
 use rstest::rstest;

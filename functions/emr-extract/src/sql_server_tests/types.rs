@@ -1,5 +1,5 @@
-use rcm_domain::event::{Outcome, StageInput};
-use rcm_domain::load_config::LoadType;
+use rcm_model::event::{Outcome, StageInput};
+use rcm_model::load_config::LoadType;
 use rstest::rstest;
 use tds_server::{Column, Type, Value};
 

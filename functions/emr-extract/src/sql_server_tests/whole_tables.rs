@@ -1,5 +1,5 @@
-use rcm_domain::event::Outcome;
-use rcm_domain::load_config::{LoadRow, LoadType};
+use rcm_model::event::Outcome;
+use rcm_model::load_config::{LoadRow, LoadType};
 use rcm_platform::config::LoadKind;
 use rstest::rstest;
 use tds_server::{Column, Type, Value};

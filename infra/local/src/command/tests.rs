@@ -1,5 +1,5 @@
 use polars::prelude::*;
-use rcm_platform::delta::{self, Change, Table};
+use rcm_tables::delta::{self, Change, Table};
 use tempfile::TempDir;
 
 use super::*;

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
-use rcm_domain::event::{StageFailure, StageReport};
+use rcm_model::event::{StageFailure, StageReport};
 
 use super::figures::{count, duration};
 use super::summary::outcome;
@@ -121,25 +121,16 @@ fn failure_line(stage: &str, subject: &str, error: &StageFailure) -> String {
 #[cfg(test)]
 mod tests {
     use chrono::{DateTime, TimeDelta, Utc};
-    use rcm_domain::event::{LoadCounts, Outcome};
+    use rcm_model::event::LoadCounts;
 
     use super::*;
 
     fn report() -> StageReport {
+        let started_at = DateTime::<Utc>::UNIX_EPOCH;
+        let times = (started_at, started_at + TimeDelta::milliseconds(250));
         StageReport {
-            run_id: "run".to_owned(),
-            stage: "silver-patients".to_owned(),
-            subject: "patients".to_owned(),
-            outcome: Outcome::Done,
-            started_at: DateTime::<Utc>::UNIX_EPOCH,
-            finished_at: DateTime::<Utc>::UNIX_EPOCH + TimeDelta::milliseconds(250),
             loads: vec![LoadCounts { read: 5_000, quarantined: 15, ..LoadCounts::default() }],
-            commits: Vec::new(),
-            rules: Vec::new(),
-            checks: Vec::new(),
-            figures: Vec::new(),
-            notes: Vec::new(),
-            error: None,
+            ..StageReport::new("run", "silver-patients", "patients", times)
         }
     }
 

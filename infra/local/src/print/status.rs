@@ -1,7 +1,7 @@
 //! What the lake holds, and how fresh it is.
 
 use chrono::{DateTime, Utc};
-use rcm_domain::event::ControlCheck;
+use rcm_model::event::ControlCheck;
 
 use super::figures::{NONE, age, count, count_or_blank, moment};
 use super::table::{list, sections, table};

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use chrono::TimeDelta;
-use rcm_domain::event::{LoadCounts, Outcome, StageReport};
+use rcm_model::event::{LoadCounts, Outcome, StageReport};
 
 use super::figures::{count, count_or_blank, duration};
 use super::table::{list, sections, table};
@@ -143,26 +143,13 @@ fn notes(reports: &[StageReport]) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use chrono::{DateTime, Utc};
-    use rcm_domain::event::{ControlCheck, RuleCount, StageFailure, TableCommit};
+    use rcm_model::event::{ControlCheck, RuleCount, StageFailure, TableCommit};
 
     use super::*;
 
     fn report(stage: &str, subject: &str, milliseconds: i64) -> StageReport {
-        StageReport {
-            run_id: "run".to_owned(),
-            stage: stage.to_owned(),
-            subject: subject.to_owned(),
-            outcome: Outcome::Done,
-            started_at: DateTime::<Utc>::UNIX_EPOCH,
-            finished_at: DateTime::<Utc>::UNIX_EPOCH + TimeDelta::milliseconds(milliseconds),
-            loads: Vec::new(),
-            commits: Vec::new(),
-            rules: Vec::new(),
-            checks: Vec::new(),
-            figures: Vec::new(),
-            notes: Vec::new(),
-            error: None,
-        }
+        let started_at = DateTime::<Utc>::UNIX_EPOCH;
+        StageReport::new("run", stage, subject, (started_at, started_at + TimeDelta::milliseconds(milliseconds)))
     }
 
     fn load(read: u64, new: u64, changed: u64, quarantined: u64) -> LoadCounts {

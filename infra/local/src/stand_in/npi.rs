@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::path::Path;
 
-use rcm_domain::codes::is_valid_npi;
+use rcm_model::codes::is_valid_npi;
 use serde_json::{Value, json};
 
 use super::server::{Answer, Request};

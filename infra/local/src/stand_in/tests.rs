@@ -1,4 +1,4 @@
-use rcm_domain::event::{Outcome, PullInput};
+use rcm_model::event::{Outcome, PullInput};
 use rcm_platform::config::Environment;
 use rcm_platform::context::Clock;
 use rcm_platform::{Context, Lake};

@@ -3,7 +3,9 @@
 use chrono::DateTime;
 use polars::prelude::*;
 
-use super::{Mapping, TRANSACTIONS, UNPARSEABLE, to_model};
+use rcm_model::cdm::{Mapping, TRANSACTIONS};
+
+use super::{UNPARSEABLE, to_model};
 
 /// The model's value of one column, and the names of those that could not be read. `raw` is the one
 /// column of the source that counts, of one row.

@@ -1,10 +1,10 @@
 //! Figures that must agree before a gold table is committed, to the cent and to the row.
 
 use polars::prelude::*;
+use rcm_model::cdm::{Entity, Kind};
+use rcm_model::event::ControlCheck;
 
 use super::fact::is_in_gold;
-use crate::cdm::{Entity, Kind};
-use crate::event::ControlCheck;
 use crate::money;
 
 /// Rows, and the sum of each amount column in cents.
@@ -109,8 +109,9 @@ pub fn failures(checks: &[ControlCheck]) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use rcm_model::cdm::TRANSACTIONS;
+
     use super::*;
-    use crate::cdm::TRANSACTIONS;
 
     fn transactions(amounts: &[i64], current: &[bool]) -> LazyFrame {
         let frame = df!(

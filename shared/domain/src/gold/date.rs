@@ -2,9 +2,9 @@
 
 use chrono::{Datelike, NaiveDate};
 use polars::prelude::*;
+use rcm_model::cdm::{Entity, Kind};
 
 use super::{UNKNOWN_SK, conform};
-use crate::cdm::{Entity, Kind};
 
 /// Name of the gold table.
 pub const TABLE: &str = "dim_date";
@@ -118,8 +118,9 @@ fn unknown_day() -> PolarsResult<DataFrame> {
 
 #[cfg(test)]
 mod tests {
+    use rcm_model::cdm::ENCOUNTERS;
+
     use super::*;
-    use crate::cdm::ENCOUNTERS;
 
     fn day(text: &str) -> NaiveDate {
         text.parse().unwrap()

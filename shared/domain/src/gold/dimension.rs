@@ -1,9 +1,10 @@
 //! Dimensions: every version that a key ever had, without those that were valid at no moment.
 
 use polars::prelude::*;
+use rcm_model::cdm::{CPT_CODES, Column, DEPARTMENTS, Entity, ICD_CODES, Kind, NPI, PATIENTS, PROVIDERS};
 
 use super::{UNKNOWN_KEY, UNKNOWN_SK, conform, registry};
-use crate::cdm::{CPT_CODES, Column, DEPARTMENTS, Entity, ICD_CODES, Kind, NPI, PATIENTS, PROVIDERS, timestamp};
+use crate::cdm::{dtype, silver_schema, timestamp};
 
 /// What the unknown member says where a version has a text.
 const UNKNOWN_TEXT: &str = "Unknown";
@@ -49,8 +50,8 @@ impl Dimension {
     /// validity.
     #[must_use]
     pub fn schema(&self) -> Schema {
-        let mut silver = self.entity.silver_schema();
-        silver.extend(self.added().iter().map(|column| Field::new(column.name.into(), column.kind.dtype())));
+        let mut silver = silver_schema(self.entity);
+        silver.extend(self.added().iter().map(|column| Field::new(column.name.into(), dtype(column.kind))));
         let identity = [Some(self.entity.surrogate), Some(self.entity.key), self.entity.source_id, Some("datasource")];
         let attributes =
             self.entity.tracked.iter().map(|column| column.name).filter(|name| !self.left_out.contains(name));
@@ -114,7 +115,7 @@ impl Dimension {
 }
 
 fn nothing(column: &Column) -> Expr {
-    lit(NULL).cast(column.kind.dtype()).alias(column.name)
+    lit(NULL).cast(dtype(column.kind)).alias(column.name)
 }
 
 /// Whether a version was valid at any moment.
@@ -128,7 +129,7 @@ mod tests {
 
     /// Versions of department `D1`: a losing tie, and the one that is valid.
     fn versions() -> LazyFrame {
-        let mut schema = DEPARTMENTS.silver_schema();
+        let mut schema = silver_schema(&DEPARTMENTS);
         schema.retain(|name, _| !["observations", "presence"].contains(&name.as_str()));
         let given = df!(
             "dept_sk" => [11i64, 12],
@@ -163,7 +164,7 @@ mod tests {
     #[test]
     fn a_dimension_without_a_source_holds_the_unknown_member_alone() {
         for dimension in DIMENSIONS {
-            let none = DataFrame::empty_with_schema(&dimension.entity.silver_schema()).lazy();
+            let none = DataFrame::empty_with_schema(&silver_schema(dimension.entity)).lazy();
             assert_eq!(dimension.build(none, None).unwrap().height(), 1, "{}", dimension.table);
         }
     }

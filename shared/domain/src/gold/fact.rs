@@ -2,10 +2,11 @@
 //! patient, provider and department that were valid on the day of service.
 
 use polars::prelude::*;
+use rcm_model::cdm::{CLAIMS, ENCOUNTERS, Entity, TRANSACTIONS};
 
 use super::dimension::{DIM_DEPARTMENT, DIM_PATIENT, DIM_PROVIDER, is_ever_valid};
 use super::{Dimension, UNKNOWN_SK, conform};
-use crate::cdm::{CLAIMS, ENCOUNTERS, Entity, TRANSACTIONS};
+use crate::cdm::silver_schema;
 
 /// One fact: one row per current row of its entity that is not deleted.
 #[derive(Debug)]
@@ -35,9 +36,7 @@ impl Fact {
     /// Columns of the table: those of the silver table, then one surrogate key per dimension.
     #[must_use]
     pub fn schema(&self) -> Schema {
-        let mut schema: Schema = self
-            .entity
-            .silver_schema()
+        let mut schema: Schema = silver_schema(self.entity)
             .iter_fields()
             .filter(|field| !SILVER_ONLY.contains(&field.name().as_str()))
             .collect();
@@ -50,7 +49,7 @@ impl Fact {
     /// Columns that are read of the silver table.
     #[must_use]
     pub fn silver_columns(&self) -> Vec<Expr> {
-        let silver = self.entity.silver_schema();
+        let silver = silver_schema(self.entity);
         silver.iter_names().filter(|name| !SILVER_ONLY.contains(&name.as_str())).map(|name| col(name.clone())).collect()
     }
 
@@ -156,7 +155,7 @@ mod tests {
 
     /// Silver rows with these columns; every other is null.
     fn silver(entity: &Entity, given: DataFrame) -> LazyFrame {
-        let schema = entity.silver_schema();
+        let schema = silver_schema(entity);
         let others = schema.iter_fields().filter(|field| !given.schema().contains(field.name()));
         let others: Vec<Expr> =
             others.map(|field| lit(NULL).cast(field.dtype().clone()).alias(field.name().clone())).collect();

@@ -2,7 +2,7 @@
 
 use polars::prelude::*;
 
-use crate::cdm::{Column, Kind, NPI};
+use rcm_model::cdm::{Column, Kind, NPI};
 
 /// Columns of `dim_provider`: what the registry says now, for every version of the provider.
 ///

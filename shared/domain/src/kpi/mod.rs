@@ -20,8 +20,8 @@ mod straight;
 
 use chrono::NaiveDate;
 use polars::prelude::*;
+use rcm_model::event::ControlCheck;
 
-use crate::event::ControlCheck;
 use crate::gold::control;
 use crate::money;
 

@@ -2,9 +2,9 @@
 
 use chrono::NaiveDate;
 use polars::prelude::*;
+use rcm_model::cdm::TRANSACTIONS;
 
 use super::GoldTables;
-use crate::cdm::TRANSACTIONS;
 use crate::gold::FACTS;
 use crate::gold::dimension::{DIM_DEPARTMENT, DIM_PROVIDER};
 use crate::money;

@@ -1,10 +1,11 @@
 //! What the rules say about the rows of one load.
 
 use polars::prelude::*;
+use rcm_model::cdm::Entity;
+use rcm_model::codes;
 
 use super::rule::{Kind, Rule, Rulebook, Severity};
-use crate::cdm::{Entity, UNPARSEABLE};
-use crate::codes;
+use crate::cdm::UNPARSEABLE;
 
 /// Rules that hold for every entity and cannot be switched off: without them a row has no place in
 /// history.
@@ -205,8 +206,9 @@ fn text_fails(value: Expr, fails: impl Fn(&str) -> bool + Send + Sync + 'static)
 
 #[cfg(test)]
 mod tests {
+    use rcm_model::cdm::{CLAIMS, PATIENTS, TRANSACTIONS};
+
     use super::*;
-    use crate::cdm::{CLAIMS, PATIENTS, TRANSACTIONS};
     use crate::quality::trial;
 
     /// Rows of an entity with the given columns; all others are null.

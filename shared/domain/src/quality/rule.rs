@@ -1,10 +1,10 @@
 //! `configs/quality/<entity>.toml`: the rules of one entity.
 
+use rcm_model::cdm::{self, Entity};
 use serde::Deserialize;
 
 use super::assess::RESERVED;
 use super::trial;
-use crate::cdm::{self, Entity};
 
 /// The rules of one entity, in the order of its file.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
@@ -112,7 +112,7 @@ impl Rulebook {
     ///
     /// # Errors
     /// The text is no such TOML, or a rule names a column that the entity does not have, lacks
-    /// what its kind needs, cannot be asked of its columns, or has the id of another.
+    /// what its kind needs or has what is another's, cannot be asked of its columns, or has the id of another.
     pub fn parse(entity: &str, text: &str) -> Result<Self, RuleError> {
         let book: Self = toml::from_str(text).map_err(|error| RuleError::Syntax(error.message().to_owned()))?;
         let entity = cdm::entity(entity).ok_or_else(|| RuleError::UnknownEntity(entity.to_owned()))?;
@@ -145,16 +145,21 @@ impl Rule {
         if self.columns.len() < wanted || (self.columns.len() > wanted && !or_more) {
             return Err(format!("its kind needs {wanted} column(s)"));
         }
-        let missing = match self.kind {
-            Kind::AcceptedValues => self.values.is_empty().then_some("values"),
-            Kind::Matches => self.pattern.is_none().then_some("pattern"),
-            Kind::Range => (self.min.is_none() && self.max.is_none()).then_some("min or max"),
-            Kind::References => self.entity.is_none().then_some("entity"),
-            Kind::Expression => self.expression.is_none().then_some("expression"),
-            _ => None,
-        };
-        if let Some(missing) = missing {
-            return Err(format!("its kind needs `{missing}`"));
+        // What a kind is told by: without it the rule asks nothing, with another's it would ask less than
+        // its reader believes.
+        let told_by = [
+            (Kind::AcceptedValues, "values", !self.values.is_empty()),
+            (Kind::Matches, "pattern", self.pattern.is_some()),
+            (Kind::Range, "min or max", self.min.is_some() || self.max.is_some()),
+            (Kind::References, "entity", self.entity.is_some()),
+            (Kind::Expression, "expression", self.expression.is_some()),
+        ];
+        for (kind, name, is_given) in told_by {
+            match (self.kind == kind, is_given) {
+                (true, false) => return Err(format!("its kind needs `{name}`")),
+                (false, true) => return Err(format!("its kind does not go with `{name}`")),
+                _ => {}
+            }
         }
         self.check_reference()?;
         trial::try_out(self, entity)
@@ -183,6 +188,10 @@ mod tests {
     #[case("id='a'\nkind='expression'\nexpression='dob >'\nseverity='warn'\ndescription=''", "expression")]
     #[case("id='a'\nkind='expression'\nexpression='age > 1'\nseverity='warn'\ndescription=''", "age")]
     #[case("id='a'\nkind='expression'\nexpression='gender'\nseverity='warn'\ndescription=''", "true or false")]
+    #[case(
+        "id='a'\nkind='not_null'\ncolumns=['dob']\nexpression='ssn is not null'\nseverity='warn'\ndescription=''",
+        "does not go with `expression`"
+    )]
     #[case(
         "id='a'\nkind='references'\ncolumns=['gender']\nentity='npi'\nseverity='error'\ndescription=''",
         "only warn"

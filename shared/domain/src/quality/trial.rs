@@ -1,10 +1,11 @@
 //! Rules are tried out on a row of nulls before they are asked of a load.
 
 use polars::prelude::*;
+use rcm_model::cdm::Entity;
 
 use super::assess::{check_references, fails};
 use super::rule::{Kind, Rule, Rulebook};
-use crate::cdm::{Entity, timestamp};
+use crate::cdm::{dtype, timestamp};
 
 /// Columns that a rule may look at: those that [`crate::cdm::to_model`] answers.
 pub(super) fn schema(entity: &Entity) -> Schema {
@@ -13,7 +14,7 @@ pub(super) fn schema(entity: &Entity) -> Schema {
         schema.with_column(name.into(), DataType::String);
     }
     for column in entity.tracked {
-        schema.with_column(column.name.into(), column.kind.dtype());
+        schema.with_column(column.name.into(), dtype(column.kind));
     }
     for moment in ["src_inserted_at", "src_modified_at"] {
         schema.with_column(moment.into(), timestamp());
@@ -60,14 +61,15 @@ fn ask(rule: &Rule, entity: &Entity) -> PolarsResult<bool> {
 #[cfg(test)]
 mod tests {
     use chrono::DateTime;
+    use rcm_model::cdm::{ENTITIES, Mapping};
 
     use super::*;
-    use crate::cdm::{ENTITIES, Mapping, UNPARSEABLE, to_model};
+    use crate::cdm::{UNPARSEABLE, to_model};
 
     #[test]
     fn a_rule_may_look_at_what_the_model_has() {
         for entity in ENTITIES {
-            let id = entity.source_id.unwrap_or(entity.key);
+            let id = entity.id();
             let mapping = format!("datasource = \"x\"\n[entities.{}]\n{id} = \"Id\"", entity.name);
             let mapping = Mapping::parse("x.toml", &mapping).unwrap();
             let rows = to_model(&df!("Id" => ["1"]).unwrap(), entity, &mapping, DateTime::UNIX_EPOCH).unwrap();

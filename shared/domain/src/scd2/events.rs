@@ -1,9 +1,9 @@
 //! Rows of a load as events.
 
 use polars::prelude::*;
+use rcm_model::cdm::Entity;
 
 use super::hash::{bucket_of, row_hash};
-use crate::cdm::Entity;
 
 /// Column with the bronze sequence of an event's load. No entity has a column of its name.
 pub const SEQUENCE: &str = "bronze_sequence";

@@ -3,7 +3,7 @@
 use polars::prelude::*;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-use crate::cdm::Entity;
+use rcm_model::cdm::Entity;
 
 /// What a null leaves in a hash: no value of any column does.
 const NULL: &[u8] = b"\xff\x00null";
@@ -69,8 +69,9 @@ fn fold<B: AsRef<[u8]>>(hashes: &mut [u64], values: impl Iterator<Item = Option<
 
 #[cfg(test)]
 mod tests {
+    use rcm_model::cdm::DEPARTMENTS;
+
     use super::*;
-    use crate::cdm::DEPARTMENTS;
 
     #[test]
     fn null_and_empty_and_moved_values_hash_differently() {

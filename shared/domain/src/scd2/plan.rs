@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use polars::prelude::*;
+use rcm_model::cdm::Entity;
 
 use super::events::{LOAD_ID, POSITION, SEQUENCE};
 use super::hash::surrogate;
@@ -9,7 +10,7 @@ use super::points;
 use super::presence::{FullExtract, KeysSeen, resolve, toggles};
 use super::timeline::{Timeline, timeline};
 use super::triage::Triage;
-use crate::cdm::{Entity, presence_dtype, timestamp};
+use crate::cdm::{presence_dtype, silver_schema, timestamp};
 
 /// What a batch changes in one bucket of a silver table.
 #[derive(Debug)]
@@ -218,7 +219,7 @@ fn difference(
         .join(same, [surrogate()], [surrogate()], JoinArgs::new(JoinType::Anti))
         .collect()?;
     let now = || lit(now.timestamp_micros()).cast(timestamp());
-    let columns: Vec<Expr> = entity.silver_schema().iter_names().map(|name| col(name.clone())).collect();
+    let columns: Vec<Expr> = silver_schema(entity).iter_names().map(|name| col(name.clone())).collect();
     let write = compared
         .lazy()
         .filter(col("same").not())

@@ -6,9 +6,10 @@
 //! and `event`, the row number of the fresh event that it is, or null.
 
 use polars::prelude::*;
+use rcm_model::cdm::Entity;
 
 use super::events::{POSITION, SEQUENCE};
-use crate::cdm::{Entity, observation_dtype};
+use crate::cdm::observation_dtype;
 
 /// A row said what the attributes were.
 pub(super) const VALUE: i32 = 0;

@@ -6,9 +6,10 @@ use chrono::{DateTime, Utc};
 use polars::prelude::*;
 use proptest::prelude::*;
 use proptest::sample::select;
+use rcm_model::cdm::DEPARTMENTS;
 
 use super::{Extracts, FullExtract, KeysSeen, events, plan, triage};
-use crate::cdm::{DEPARTMENTS, timestamp};
+use crate::cdm::{silver_schema, timestamp};
 
 const DAY: i64 = 86_400_000_000;
 
@@ -50,7 +51,7 @@ struct Table {
 
 impl Table {
     fn new() -> Self {
-        let rows = DataFrame::empty_with_schema(&DEPARTMENTS.silver_schema());
+        let rows = DataFrame::empty_with_schema(&silver_schema(&DEPARTMENTS));
         Self { rows, extracts: Vec::new(), sequences: BTreeMap::new(), outcomes: Vec::new() }
     }
 

@@ -1,9 +1,9 @@
 //! Which events say something new, and for which keys that takes more than the current version.
 
 use polars::prelude::*;
+use rcm_model::cdm::Entity;
 
 use super::presence::KeysSeen;
-use crate::cdm::Entity;
 
 /// What the current versions alone say about a batch of events.
 #[derive(Debug)]

@@ -9,7 +9,7 @@ mod sql_server;
 
 pub use environment::{Environment, StoreEnvironment};
 pub use registries::{Http, Icd, Npi, NpiSearch};
-pub use settings::Settings;
+pub use settings::{Settings, toml_files};
 pub use sources::{EmrKind, Feed, Format, LoadKind, Sources};
 pub use sql_server::{ApplicationIntent, Database, Encrypt, SqlServer};
 

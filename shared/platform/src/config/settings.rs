@@ -1,16 +1,15 @@
-//! The lake's `configs/`, read and checked as a whole.
+//! The lake's `configs/`, read and checked: all of it but the quality rules, which `rcm-tables` reads
+//! where rows are judged.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use rcm_domain::cdm::{Entity, ICD_CODES, Mapping, NPI};
-use rcm_domain::load_config::{self, LoadRow};
-use rcm_domain::quality::Rulebook;
+use rcm_model::cdm::{Entity, ICD_CODES, Mapping, NPI};
+use rcm_model::load_config::{self, LoadRow};
 use sha2::{Digest, Sha256};
 
 use super::{Feed, LoadKind, Sources, keys};
 use crate::error::{Result, StageError};
-use crate::frames::blocking;
 use crate::lake::Lake;
 
 /// The lake's configuration.
@@ -21,14 +20,12 @@ pub struct Settings {
     pub sources: Sources,
     /// Mappings by datasource.
     mappings: BTreeMap<String, Mapping>,
-    /// Quality rules by entity.
-    rulebooks: BTreeMap<String, Rulebook>,
     /// Hash over all mappings: a file that was refused is looked at again when it changes.
     pub mappings_hash: String,
 }
 
 impl Settings {
-    /// Reads and checks everything below `configs/`.
+    /// Reads and checks the sources and the mappings.
     ///
     /// # Errors
     /// A file is missing, is not UTF-8, or says something that the product cannot do.
@@ -44,18 +41,8 @@ impl Settings {
             check_name(&name, &mapping)?;
             mappings.insert(mapping.datasource.clone(), mapping);
         }
-        let mut rulebooks = BTreeMap::new();
-        for (name, text) in toml_files(lake, keys::QUALITY).await? {
-            let entity = name.trim_end_matches(".toml").to_owned();
-            let parsed = entity.clone();
-            let rulebook = blocking(move || {
-                Rulebook::parse(&parsed, &text)
-                    .map_err(|error| StageError::BadConfig(format!("quality/{name}: {error}")))
-            });
-            rulebooks.insert(entity, rulebook.await?);
-        }
         let mappings_hash = format!("{:x}", hash.finalize());
-        Ok(Self { load_config, sources, mappings, rulebooks, mappings_hash })
+        Ok(Self { load_config, sources, mappings, mappings_hash })
     }
 
     /// The mapping of a datasource.
@@ -71,12 +58,6 @@ impl Settings {
     /// Every mapping.
     pub fn mappings(&self) -> impl Iterator<Item = &Mapping> {
         self.mappings.values()
-    }
-
-    /// The quality rules of an entity; none where it has no file.
-    #[must_use]
-    pub fn rulebook(&self, entity: &Entity) -> Rulebook {
-        self.rulebooks.get(entity.name).cloned().unwrap_or_default()
     }
 
     /// The feed that lands in a folder of `landing/`.
@@ -142,8 +123,11 @@ fn is_toml(name: &str) -> bool {
     Path::new(name).extension().is_some_and(|extension| extension.eq_ignore_ascii_case("toml"))
 }
 
-/// Names below a folder, and texts, of its TOML files.
-async fn toml_files(lake: &Lake, folder: &str) -> Result<Vec<(String, String)>> {
+/// Names below a folder of `configs/`, and texts, of its TOML files.
+///
+/// # Errors
+/// One of them cannot be read, or is not UTF-8.
+pub async fn toml_files(lake: &Lake, folder: &str) -> Result<Vec<(String, String)>> {
     let mut files = Vec::new();
     for meta in lake.list(folder).await? {
         let name = meta.location.as_ref().strip_prefix(folder).map(|name| name.trim_start_matches('/'));
@@ -159,7 +143,7 @@ fn toml<T: serde::de::DeserializeOwned>(key: &str, text: &str) -> Result<T> {
 
 #[cfg(test)]
 mod tests {
-    use rcm_domain::cdm::CLAIMS;
+    use rcm_model::cdm::CLAIMS;
 
     use super::*;
     use crate::testing::TestLake;
@@ -179,13 +163,6 @@ mod tests {
         lake.write(&format!("configs/cdm/{copy}"), lake.read("configs/cdm/hos-a.toml"));
         let error = refusal(&lake).await;
         assert!(error.contains(&format!("cdm/{copy}")) && error.contains("cdm/hos-a.toml"), "{error}");
-    }
-
-    #[tokio::test]
-    async fn a_second_file_of_rules_of_an_entity_is_refused() {
-        let lake = TestLake::new();
-        lake.write("configs/quality/old/patients.toml", lake.read("configs/quality/patients.toml"));
-        assert!(refusal(&lake).await.contains("quality/old/patients.toml"));
     }
 
     #[tokio::test]

@@ -4,7 +4,7 @@ use arrow_array::{Array, Int64Array, RecordBatch, StringArray};
 use bytes::Bytes;
 use chrono::TimeZone;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
-use rcm_domain::cdm::Mapping;
+use rcm_model::cdm::Mapping;
 use rstest::rstest;
 use tempfile::TempDir;
 

@@ -1,7 +1,7 @@
 use chrono::format::{Item, Parsed, StrftimeItems, parse};
 use chrono::{DateTime, NaiveTime, TimeZone, Utc};
 use chrono_tz::Tz;
-use rcm_domain::cdm::Mapping;
+use rcm_model::cdm::Mapping;
 
 use crate::error::{Result, StageError};
 

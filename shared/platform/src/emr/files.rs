@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use object_store::path::Path as Key;
-use rcm_domain::load_config::LoadType;
+use rcm_model::load_config::LoadType;
 
 use super::{Extract, Table};
 use crate::bronze::{Manifest, Source, Watermark};

@@ -3,8 +3,8 @@
 mod files;
 mod sql_server;
 
-use rcm_domain::cdm::Mapping;
-use rcm_domain::load_config::LoadRow;
+use rcm_model::cdm::Mapping;
+use rcm_model::load_config::LoadRow;
 
 use crate::bronze::Manifest;
 use crate::config::EmrKind;

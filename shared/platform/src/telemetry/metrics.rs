@@ -18,7 +18,7 @@
 use std::io::Write;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use rcm_domain::event::{Figure, StageReport};
+use rcm_model::event::{Figure, StageReport};
 use serde_json::{Map, Value, json};
 
 use crate::config::Environment;
@@ -137,27 +137,13 @@ fn unit(name: &str) -> &'static str {
 
 #[cfg(test)]
 mod tests {
-    use rcm_domain::event::{ControlCheck, LoadCounts, Outcome};
+    use rcm_model::event::{ControlCheck, LoadCounts};
 
     use super::*;
 
     fn report(stage: &str, subject: &str) -> StageReport {
         let started_at = DateTime::from_timestamp(1_730_959_200, 0).unwrap();
-        StageReport {
-            run_id: "run".to_owned(),
-            stage: stage.to_owned(),
-            subject: subject.to_owned(),
-            outcome: Outcome::Done,
-            started_at,
-            finished_at: started_at + TimeDelta::milliseconds(1500),
-            loads: Vec::new(),
-            commits: Vec::new(),
-            rules: Vec::new(),
-            checks: Vec::new(),
-            figures: Vec::new(),
-            notes: Vec::new(),
-            error: None,
-        }
+        StageReport::new("run", stage, subject, (started_at, started_at + TimeDelta::milliseconds(1500)))
     }
 
     fn load(stream: &str, read: u64, new: u64, quarantined: u64) -> LoadCounts {

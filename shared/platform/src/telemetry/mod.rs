@@ -47,30 +47,13 @@ pub fn start_for_terminal() {
 
 #[cfg(test)]
 mod tests {
-    use std::io;
-    use std::sync::{Arc, Mutex};
-
     use super::*;
-
-    #[derive(Clone, Default)]
-    struct Captured(Arc<Mutex<Vec<u8>>>);
-
-    impl io::Write for Captured {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.0.lock().unwrap().extend_from_slice(bytes);
-            Ok(bytes.len())
-        }
-
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
+    use crate::testing::Captured;
 
     #[test]
     fn of_a_panic_the_log_has_the_place_and_not_the_message() {
         let captured = Captured::default();
-        let writer = captured.clone();
-        let subscriber = tracing_subscriber::fmt().with_writer(move || writer.clone()).finish();
+        let subscriber = tracing_subscriber::fmt().with_writer(captured.clone()).finish();
         let before = panic::take_hook();
         panic::set_hook(Box::new(log_panic));
         let caught = tracing::subscriber::with_default(subscriber, || {
@@ -78,7 +61,7 @@ mod tests {
         });
         panic::set_hook(before);
         assert!(caught.is_err());
-        let logged = String::from_utf8(captured.0.lock().unwrap().clone()).unwrap();
+        let logged = captured.text();
         assert!(logged.contains("panicked") && logged.contains(file!()), "{logged}");
         assert!(!logged.contains("Fictor"), "{logged}");
     }

@@ -19,8 +19,8 @@ use std::sync::Arc;
 use chrono::{DateTime, TimeDelta, Utc};
 use chrono_tz::Tz;
 use futures::FutureExt;
-use rcm_domain::cdm;
-use rcm_domain::load_config::LoadType;
+use rcm_model::cdm::{self, Entity};
+use rcm_model::load_config::LoadType;
 use tiberius::ColumnData;
 use tokio::sync::mpsc;
 use tokio_util::task::AbortOnDropHandle;
@@ -179,7 +179,7 @@ impl<'a> Plan<'a> {
         if emr.shards(subject.stream) <= 1 {
             return Ok(None);
         }
-        let id = cdm::entity(subject.entity).map_or("", |entity| entity.source_id.unwrap_or(entity.key));
+        let id = cdm::entity(subject.entity).map_or("", Entity::id);
         let name = match emr.shard_column(subject.stream) {
             Some(name) => Identifier::parse(name)?,
             None => Identifier::known(self.table.mapping.source_column(subject.entity, id).unwrap_or_default()),

@@ -8,13 +8,13 @@ use deltalake::kernel::{Action, Transaction};
 use deltalake::operations::create::CreateBuilder;
 use deltalake::protocol::{DeltaOperation, SaveMode};
 use polars::prelude::Schema;
+use rcm_platform::error::{Result, StageError};
+use rcm_platform::lake::Lake;
 use serde_json::Value;
 
 use super::schema;
 use super::table::{DataFile, Table, log_store};
 use super::write::{NewFile, has_statistics};
-use crate::error::{Result, StageError};
-use crate::lake::Lake;
 
 /// Properties of every table: how long its history can be read, and how often the log is summed up.
 const PROPERTIES: [(&str, &str); 3] = [

@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use futures::future::try_join_all;
 use polars::prelude::LazyFrame;
+use rcm_platform::error::Result;
+use rcm_platform::lake::Lake;
 
 use crate::delta::{DataFile, Table};
-use crate::error::Result;
-use crate::lake::Lake;
 
 /// Version that stands for a table that is not there.
 const NO_TABLE: i64 = -1;

@@ -2,11 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use polars::prelude::TimeZone;
+use chrono_tz::Tz;
 use serde::Deserialize;
 
-use super::model::formats;
-use super::{Entity, entity};
+use super::{Entity, date_format, entity};
 
 /// Formats that every source may use beside its own, in the notation of `chrono`.
 const ISO_FORMATS: [&str; 3] = ["%Y-%m-%d", "%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%dT%H:%M:%S%.f"];
@@ -51,10 +50,10 @@ impl Mapping {
         let unusable = |reason: String| MappingError::Unusable { file: file.to_owned(), reason };
         let mapping: Self = toml::from_str(text).map_err(|error| unusable(error.message().to_owned()))?;
         if let Some(zone) = &mapping.time_zone {
-            TimeZone::validate_time_zone(zone).map_err(|_| unusable(format!("there is no time zone `{zone}`")))?;
+            zone.parse::<Tz>().map_err(|_| unusable(format!("there is no time zone `{zone}`")))?;
         }
         for format in &mapping.date_formats {
-            formats::check(format).map_err(unusable)?;
+            date_format::check(format).map_err(unusable)?;
         }
         for (name, columns) in &mapping.entities {
             let entity = entity(name).ok_or_else(|| unusable(format!("there is no entity `{name}`")))?;
@@ -99,7 +98,7 @@ impl Mapping {
 }
 
 fn check_columns(entity: &Entity, columns: &BTreeMap<String, String>) -> Result<(), String> {
-    let id = entity.source_id.unwrap_or(entity.key);
+    let id = entity.id();
     if !columns.contains_key(id) {
         return Err(format!("[entities.{}] must map `{id}`", entity.name));
     }

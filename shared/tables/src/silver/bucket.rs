@@ -1,16 +1,17 @@
 //! One bucket of a silver table: what to read of it, and which files to write in place of which.
 
 use polars::prelude::*;
-use rcm_domain::cdm::Entity;
+use rcm_domain::cdm::silver_schema;
 use rcm_domain::scd2::{Extracts, Plan, Triage, plan, triage};
+use rcm_model::cdm::Entity;
+use rcm_platform::context::Context;
+use rcm_platform::error::Result;
+use rcm_platform::lake;
 
 use super::extracts::FullExtracts;
 use super::intake::Intake;
-use crate::context::Context;
 use crate::delta::{self, DataFile, NewFile, Table};
-use crate::error::Result;
 use crate::frames::blocking;
-use crate::lake;
 
 /// Files that change in one bucket, and why.
 pub(super) struct BucketChange {
@@ -93,7 +94,7 @@ fn files(table: Option<&Table>, bucket: i32, current: bool) -> Vec<DataFile> {
 
 /// Rows of some files, with the columns in the order of the entity's schema.
 async fn rows(entity: &Entity, table: Option<&Table>, files: &[DataFile]) -> Result<LazyFrame> {
-    let schema = entity.silver_schema();
+    let schema = silver_schema(entity);
     let Some(table) = table.filter(|_| !files.is_empty()) else {
         return Ok(DataFrame::empty_with_schema(&schema).lazy());
     };

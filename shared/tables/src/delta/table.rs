@@ -10,13 +10,13 @@ use futures::TryStreamExt;
 use object_store::prefix::PrefixStore;
 use polars::prelude::*;
 use polars_buffer::Buffer;
+use rcm_platform::error::{Result, StageError};
+use rcm_platform::lake::Lake;
 use serde_json::Value;
 use url::Url;
 
 use super::commit::COMPACTION;
 use super::schema;
-use crate::error::{Result, StageError};
-use crate::lake::Lake;
 
 /// A Delta table of the lake, at the version that it had when it was opened.
 pub struct Table {

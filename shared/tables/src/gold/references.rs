@@ -4,25 +4,25 @@
 use std::collections::HashMap;
 
 use polars::prelude::*;
-use rcm_domain::cdm::{self, Entity};
-use rcm_domain::event::RuleCount;
 use rcm_domain::gold::control::rows_of;
 use rcm_domain::gold::fact::is_in_gold;
 use rcm_domain::quality::{Kind, check_references};
+use rcm_model::cdm::{self, Entity};
+use rcm_model::event::RuleCount;
+use rcm_platform::error::Result;
+use rcm_platform::lake;
 
 use super::Tables;
-use crate::context::Context;
-use crate::error::Result;
 use crate::frames::blocking;
-use crate::lake;
+use crate::rulebooks::Rulebooks;
 
 /// The load that a count over all current rows is of.
 const ALL_LOADS: &str = "*";
 
 /// Silver tables that the reference rules of an entity look at.
 #[must_use]
-pub fn parents_of(context: &Context, entity: &Entity) -> Vec<String> {
-    let rules = context.settings.rulebook(entity).rules.into_iter();
+pub fn parents_of(rulebooks: &Rulebooks, entity: &Entity) -> Vec<String> {
+    let rules = rulebooks.of(entity).rules.into_iter();
     let mut parents: Vec<String> =
         rules.filter(|rule| rule.kind == Kind::References).filter_map(|rule| rule.entity).collect();
     parents.sort_unstable();
@@ -37,12 +37,16 @@ pub fn parents_of(context: &Context, entity: &Entity) -> Vec<String> {
 ///
 /// # Errors
 /// A table cannot be read.
-pub async fn reference_counts(context: &Context, entity: &'static Entity, silver: &Tables) -> Result<Vec<RuleCount>> {
-    let rulebook = context.settings.rulebook(entity);
+pub async fn reference_counts(
+    rulebooks: &Rulebooks,
+    entity: &'static Entity,
+    silver: &Tables,
+) -> Result<Vec<RuleCount>> {
+    let rulebook = rulebooks.of(entity);
     let mut keys = HashMap::new();
     for parent in cdm::ENTITIES {
         let path = lake::silver(parent.name);
-        if !parents_of(context, entity).contains(&path) {
+        if !parents_of(rulebooks, entity).contains(&path) {
             continue;
         }
         if let Some(rows) = silver.scan_current(&path).await? {

@@ -9,15 +9,16 @@ mod target;
 
 use std::future::Future;
 
-use rcm_domain::event::Outcome;
 use rcm_domain::gold::control;
+use rcm_model::event::Outcome;
 
 pub use self::references::{parents_of, reference_counts};
 pub use self::tables::Tables;
 pub use self::target::Target;
+use rcm_platform::error::{Result, StageError};
+use rcm_platform::stage::{Failure, Work};
+
 use crate::delta::COMMIT_TRIES;
-use crate::error::{Result, StageError};
-use crate::stage::{Failure, Work};
 
 /// What the reports of the gold stages are about.
 pub const SUBJECT: &str = "gold";
@@ -89,7 +90,7 @@ fn add(work: &mut Work, more: Work) {
 
 #[cfg(test)]
 mod tests {
-    use rcm_domain::event::{ControlCheck, TableCommit};
+    use rcm_model::event::{ControlCheck, TableCommit};
 
     use super::*;
 

@@ -5,7 +5,7 @@ use deltalake::kernel::engine::arrow_conversion::TryIntoArrow;
 use deltalake::kernel::{ArrayType, DataType as DeltaType, DecimalType, PrimitiveType, StructField, StructType};
 use polars::prelude::*;
 
-use crate::error::{Result, StageError};
+use rcm_platform::error::{Result, StageError};
 
 /// The Delta columns of a frame's schema. All are nullable: the rules are checked on frames.
 pub(super) fn to_delta(schema: &Schema) -> Result<Vec<StructField>> {

@@ -6,13 +6,13 @@ use deltalake::kernel::Add;
 use parquet::arrow::{ARROW_SCHEMA_META_KEY, encode_arrow_schema};
 use polars::io::parquet::write::KeyValueMetadata;
 use polars::prelude::*;
+use rcm_platform::context::Context;
+use rcm_platform::error::Result;
+use rcm_platform::stage::new_id;
 use serde_json::{Map, Value, json};
 
 use super::schema;
-use crate::context::Context;
-use crate::error::Result;
 use crate::frames::blocking;
-use crate::stage::new_id;
 
 /// Characters of a text that its statistics keep.
 const STATISTICS_TEXT: usize = 32;

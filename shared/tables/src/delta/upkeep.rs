@@ -10,11 +10,11 @@ use deltalake::checkpoints::{cleanup_expired_logs_for, create_checkpoint};
 use deltalake::table::config::TablePropertiesExt;
 use futures::TryStreamExt;
 use object_store::ObjectMeta;
+use rcm_platform::context::Context;
+use rcm_platform::error::{Result, StageError};
+use rcm_platform::lake::Lake;
 
 use super::table::Table;
-use crate::context::Context;
-use crate::error::{Result, StageError};
-use crate::lake::Lake;
 
 /// Commits after the last checkpoint from which on a new one spares readers more than it costs.
 const COMMITS: i64 = 10;

@@ -1,11 +1,12 @@
 //! From a source's own columns to the model's.
 
-pub(super) mod formats;
-
 use chrono::{DateTime, Utc};
 use polars::prelude::*;
 
-use super::{Entity, Kind, Mapping, timestamp};
+use rcm_model::cdm::date_format::has_offset;
+use rcm_model::cdm::{Entity, Kind, Mapping, entity};
+
+use super::{dtype, formats, timestamp};
 
 /// Column of [`to_model`]'s answer: names of the columns whose value could not be read, separated
 /// by blanks; empty for a row that could be read whole.
@@ -26,7 +27,7 @@ pub fn to_model(
     extracted_at: DateTime<Utc>,
 ) -> PolarsResult<DataFrame> {
     let source = Source { raw, entity, mapping };
-    let id = entity.source_id.unwrap_or(entity.key);
+    let id = entity.id();
     let mut columns = vec![source.durable_key(entity.key, id, entity.name)?];
     if let Some(source_id) = entity.source_id {
         columns.push(source.text(source_id)?);
@@ -87,7 +88,7 @@ impl Source<'_> {
         for prefix in self.mapping.id_prefixes(of) {
             value = value.str().strip_prefix(lit(prefix.clone()));
         }
-        if super::entity(of).is_some_and(|entity| entity.source_id.is_some()) {
+        if entity(of).is_some_and(|entity| entity.source_id.is_some()) {
             value = value + lit(format!("-{}", self.mapping.datasource));
         }
         Ok(value.alias(column))
@@ -97,7 +98,7 @@ impl Source<'_> {
         match kind {
             Kind::Text => Ok((self.text(column)?, None)),
             Kind::KeyOf(entity) => Ok((self.durable_key(column, column, entity)?, None)),
-            Kind::Money | Kind::Boolean => self.cast(column, &kind.dtype()),
+            Kind::Money | Kind::Boolean => self.cast(column, &dtype(kind)),
             Kind::Date => {
                 let Some((raw, dtype)) = self.raw(column)? else { return Ok(absent(column, &DataType::Date)) };
                 let value = match dtype {
@@ -139,8 +140,7 @@ impl Source<'_> {
     /// zone, `of_utc` of one that a format with an offset has read.
     fn parsed(&self, raw: &Expr, of_local: impl FnOnce(Expr) -> Expr, of_utc: impl FnOnce(Expr) -> Expr) -> Expr {
         let formats = self.mapping.date_formats().map(str::to_owned);
-        let (with_offset, without): (Vec<String>, Vec<String>) =
-            formats.partition(|format| formats::has_offset(format));
+        let (with_offset, without): (Vec<String>, Vec<String>) = formats.partition(|format| has_offset(format));
         let local = of_local(read_texts(raw, without, None));
         if with_offset.is_empty() {
             return local;
@@ -227,8 +227,9 @@ fn unparseable(readable: &[Unreadable]) -> Expr {
 
 #[cfg(test)]
 mod tests {
+    use rcm_model::cdm::{PROVIDERS, TRANSACTIONS};
+
     use super::*;
-    use crate::cdm::{PROVIDERS, TRANSACTIONS};
 
     const MAPPING: &str = r#"
         datasource = "hos-x"

@@ -5,19 +5,21 @@ mod bucket;
 mod extracts;
 mod intake;
 
-use rcm_domain::cdm::Entity;
-use rcm_domain::event::{LoadCounts, StageInput, StageReport, TableCommit};
+use rcm_domain::cdm::silver_schema;
 use rcm_domain::scd2;
+use rcm_model::cdm::Entity;
+use rcm_model::event::{LoadCounts, StageInput, StageReport, TableCommit};
+use rcm_platform::bronze::{LoadLog, Manifest};
+use rcm_platform::context::Context;
+use rcm_platform::error::{Result, StageError};
+use rcm_platform::lake;
+use rcm_platform::stage::{self, Failure, Work};
 
 use self::bucket::BucketChange;
 use self::extracts::FullExtracts;
 use self::intake::Intake;
-use crate::bronze::{LoadLog, Manifest};
-use crate::context::Context;
 use crate::delta::{self, COMMIT_TRIES, Change, Table};
-use crate::error::{Result, StageError};
-use crate::stage::{self, Failure, Work};
-use crate::{lake, quarantine};
+use crate::quarantine;
 
 /// Columns that silver tables are partitioned by.
 pub const PARTITION_COLUMNS: [&str; 2] = ["is_current", "bucket"];
@@ -163,9 +165,9 @@ fn counts(intake: &Intake, changes: &[BucketChange]) -> Result<Vec<LoadCounts>> 
     Ok(counts)
 }
 
-fn balance(path: &str, load: &LoadCounts) -> rcm_domain::event::ControlCheck {
+fn balance(path: &str, load: &LoadCounts) -> rcm_model::event::ControlCheck {
     let name = format!("rows of {} load {}", load.stream, load.sequence);
-    rcm_domain::event::ControlCheck::equal(path, &name, &load.read, &load.accounted())
+    rcm_model::event::ControlCheck::equal(path, &name, &load.read, &load.accounted())
 }
 
 async fn commit(
@@ -177,7 +179,7 @@ async fn commit(
     (buckets, run_id): (u32, &str),
 ) -> Result<TableCommit> {
     let path = lake::silver(entity.name);
-    let schema = entity.silver_schema();
+    let schema = silver_schema(entity);
     let mut transactions: Vec<(String, i64)> = Vec::new();
     for load in loads {
         transactions.retain(|(stream, _)| *stream != load.stream);

@@ -1,18 +1,20 @@
 //! Loads of bronze through the model and the rules.
 
 use polars::prelude::*;
-use rcm_domain::cdm::{Entity, Mapping, to_model};
-use rcm_domain::event::RuleCount;
+use rcm_domain::cdm::to_model;
 use rcm_domain::quality::{Rulebook, assess};
 use rcm_domain::scd2;
+use rcm_model::cdm::{Entity, Mapping};
+use rcm_model::event::RuleCount;
+use rcm_platform::bronze::{MALFORMED, Manifest, POSITION};
+use rcm_platform::context::Context;
+use rcm_platform::error::{Result, StageError};
 
 use super::extracts;
-use crate::bronze::{MALFORMED, Manifest, POSITION};
-use crate::context::Context;
 use crate::delta::scan_parquet;
-use crate::error::{Result, StageError};
 use crate::frames::blocking;
 use crate::quarantine;
+use crate::rulebooks::Rulebooks;
 
 /// What some loads bring to an entity.
 pub(super) struct Intake {
@@ -60,7 +62,7 @@ pub(super) async fn read(
     loads: Vec<Manifest>,
     buckets: u32,
 ) -> Result<Intake> {
-    let rulebook = context.settings.rulebook(entity);
+    let rulebook = Rulebooks::read(&context.lake).await?.of(entity);
     let (mut events, mut keys_seen, mut quarantined) = (Vec::new(), Vec::new(), Vec::new());
     let (mut taken, mut tallies, mut rules) = (Vec::new(), Vec::new(), Vec::new());
     let (mut ended, mut refusals) = (Vec::new(), Vec::new());

@@ -1,12 +1,12 @@
 //! One gold table that a stage looks after.
 
 use polars::prelude::{DataFrame, Schema};
-use rcm_domain::event::TableCommit;
+use rcm_model::event::TableCommit;
+use rcm_platform::context::Context;
+use rcm_platform::error::Result;
 
 use super::Tables;
-use crate::context::Context;
 use crate::delta::{self, Change, DataFile, NewFile, Table};
-use crate::error::Result;
 
 /// One gold table, as it was when it was opened, and what it is to be made from.
 ///

@@ -4,12 +4,12 @@ use deltalake::kernel::transaction::CommitBuilder;
 use deltalake::kernel::{Action, Add};
 use deltalake::protocol::DeltaOperation;
 use polars::prelude::*;
+use rcm_platform::context::Context;
+use rcm_platform::error::{Result, StageError};
 
 use super::commit::{COMPACTION, conflict_or_storage, properties};
 use super::table::{DataFile, Table};
 use super::write::{NewFile, write};
-use crate::context::Context;
-use crate::error::{Result, StageError};
 use crate::frames::blocking;
 
 /// Bytes below which a file is small.

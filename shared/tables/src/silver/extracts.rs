@@ -2,11 +2,11 @@
 
 use polars::prelude::*;
 use rcm_domain::scd2::{FullExtract, KeysSeen};
+use rcm_platform::bronze::Manifest;
+use rcm_platform::config::LoadKind;
+use rcm_platform::error::Result;
 
 use super::intake::Intake;
-use crate::bronze::Manifest;
-use crate::config::LoadKind;
-use crate::error::Result;
 
 /// The full extracts of an entity's streams.
 pub(super) struct FullExtracts {

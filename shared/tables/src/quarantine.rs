@@ -1,17 +1,18 @@
 //! Quarantine tables: rows that failed an error rule, kept once, with every reason.
 
 use polars::prelude::*;
-use rcm_domain::cdm::{Entity, timestamp};
-use rcm_domain::event::TableCommit;
+use rcm_domain::cdm::timestamp;
+use rcm_model::cdm::Entity;
+use rcm_model::event::TableCommit;
+use rcm_platform::bronze::{MALFORMED, Manifest, POSITION};
+use rcm_platform::context::Context;
+use rcm_platform::error::{Result, StageError};
+use rcm_platform::lake;
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
-use crate::bronze::{MALFORMED, Manifest, POSITION};
-use crate::context::Context;
 use crate::delta::{self, COMMIT_TRIES, Change, Table};
-use crate::error::{Result, StageError};
 use crate::frames::blocking;
-use crate::lake;
 
 /// Schema of every quarantine table: one row per entity, key and payload.
 #[must_use]

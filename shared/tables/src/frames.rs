@@ -1,6 +1,6 @@
 //! Frames beside an async runtime.
 
-use crate::error::{Result, StageError};
+use rcm_platform::error::{Result, StageError};
 
 /// Does the work on frames on a thread that may block, so that other stages go on meanwhile.
 ///
