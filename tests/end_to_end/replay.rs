@@ -70,12 +70,14 @@ fn write(batch: &[Row], path: &Path) {
     fs::write(path, text).unwrap();
 }
 
-/// Every batch is one landed extract; silver runs after some of them.
-async fn fed(batches: &[Vec<Row>], silver_after: &[bool]) -> BTreeSet<Version> {
+/// Every batch is one landed extract; silver runs after some of them, and takes in so many rows at once.
+async fn fed(batches: &[Vec<Row>], silver_after: &[bool], rows_at_once: u64) -> BTreeSet<Version> {
     let scratch = Scratch::new().await;
     // A source whose every extract is taken whole, whatever its watermark: late rows are the point.
     let sources = fs::read_to_string(scratch.path("configs/sources.toml")).unwrap();
-    fs::write(scratch.path("configs/sources.toml"), sources.replace("overlap_days = 1", "overlap_days = 999")).unwrap();
+    let sources = sources.replace("overlap_days = 1", "overlap_days = 999");
+    let sources = sources.replace("rows_at_once = 1000000", &format!("rows_at_once = {rows_at_once}"));
+    fs::write(scratch.path("configs/sources.toml"), sources).unwrap();
     let emr = scratch.beside("emr");
     let context = scratch.context(&emr).await;
     let extract = ExtractInput {
@@ -120,8 +122,8 @@ fn any_order_split_and_repetition_of_extracts_gives_the_history_of_the_reference
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     let mut runner = TestRunner::new(Config { cases: 24, max_shrink_iters: 40, ..Config::default() });
     runner
-        .run(&any_batches(), |(batches, silver_after)| {
-            let found = runtime.block_on(fed(&batches, &silver_after));
+        .run(&(any_batches(), select(vec![1, 5, 1_000_000])), |((batches, silver_after), rows_at_once)| {
+            let found = runtime.block_on(fed(&batches, &silver_after, rows_at_once));
             prop_assert_eq!(found, reference(&batches));
             Ok(())
         })

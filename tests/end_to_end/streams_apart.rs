@@ -97,15 +97,17 @@ async fn a_load_that_its_mapping_does_not_fit_any_more_stops_no_other_hospital()
         });
         call(&scratch.context(emr).await, "emr-extract", table).await.unwrap();
     }
-    let (mapping, input) = ("configs/cdm/hos-b.toml", json!({"run_id": "run", "as_of": "2024-11-07"}));
-    edit(&scratch, mapping, "\"F_Name\"", "\"Given_Name\"");
+    // Every load is a portion of its own, and the first one is refused.
+    edit(&scratch, "configs/sources.toml", "rows_at_once = 1000000", "rows_at_once = 1");
+    let (mapping, input) = ("configs/cdm/hos-a.toml", json!({"run_id": "run", "as_of": "2024-11-07"}));
+    edit(&scratch, mapping, "\"FirstName\"", "\"Given_Name\"");
     let refused = call(&scratch.context(emr).await, "silver-patients", input.clone()).await.unwrap_err();
     assert_eq!(refused.name(), "BrokenContract");
-    assert!(refused.to_string().contains("load 1 of `hosb/patients` has no column `Given_Name`"), "{refused}");
+    assert!(refused.to_string().contains("load 1 of `hosa/patients` has no column `Given_Name`"), "{refused}");
     let datasources = |rows: DataFrame| rows.column("datasource").unwrap().n_unique().unwrap();
     assert_eq!(datasources(scratch.rows("silver/patients").await.unwrap()), 1);
 
-    edit(&scratch, mapping, "\"Given_Name\"", "\"F_Name\"");
+    edit(&scratch, mapping, "\"Given_Name\"", "\"FirstName\"");
     call(&scratch.context(emr).await, "silver-patients", input).await.unwrap();
     assert_eq!(datasources(scratch.rows("silver/patients").await.unwrap()), 2);
 }

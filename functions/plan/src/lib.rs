@@ -5,7 +5,7 @@ mod landing;
 #[cfg(test)]
 mod tests;
 
-use rcm_model::event::{ExtractInput, LandedFileInput, PlanInput, WorkPlan};
+use rcm_model::event::{ExtractInput, LandedFileInput, PlanInput, PlannedExtract, WorkPlan};
 use rcm_platform::telemetry::metrics;
 use rcm_platform::{Context, StageError, stage};
 use tracing::{info, warn};
@@ -21,7 +21,10 @@ pub async fn handle(context: Context, input: PlanInput) -> Result<WorkPlan, Stag
     let now = context.now();
     let run_id = input.run_id.unwrap_or_else(|| stage::new_id(now));
     let active = context.settings.load_config.iter().filter(|row| row.is_active);
-    let extracts = active.map(|row| ExtractInput { run_id: run_id.clone(), row: row.clone(), force: input.force });
+    let extracts = active.map(|row| PlannedExtract {
+        stream: row.stream(),
+        input: ExtractInput { run_id: run_id.clone(), row: row.clone(), force: input.force },
+    });
     let files = landing::new_files(&context).await?;
     let files = files.into_iter().map(|key| LandedFileInput { run_id: run_id.clone(), key, force: input.force });
     let plan = WorkPlan {

@@ -45,7 +45,7 @@ async fn every_active_row_of_the_table_of_sources_is_extracted() {
     lake.edit("configs/emr/load_config.csv", "dbo.providers,Full,,1,hosb", "dbo.providers,Full,,0,hosb");
     let plan = plan(&lake).await;
     assert_eq!(plan.extracts.len(), 9);
-    assert!(plan.extracts.iter().all(|extract| extract.row.is_active && extract.run_id == plan.run_id));
+    assert!(plan.extracts.iter().all(|extract| extract.input.row.is_active && extract.input.run_id == plan.run_id));
     assert_eq!(plan.files, []);
 }
 
@@ -62,7 +62,7 @@ async fn what_the_caller_asks_for_is_handed_on() {
     let input = PlanInput { run_id: Some("run-1".to_owned()), as_of, force: true };
     let plan = handle(TestLake::new().context().await, input).await.unwrap();
     assert_eq!((plan.run_id.as_str(), Some(plan.as_of)), ("run-1", as_of));
-    assert!(plan.extracts.iter().all(|extract| extract.force && extract.run_id == "run-1"));
+    assert!(plan.extracts.iter().all(|extract| extract.input.force && extract.input.run_id == "run-1"));
 }
 
 #[tokio::test]

@@ -24,7 +24,7 @@ pub async fn copy(lake: &Lake, folder: &Path) -> Result<BTreeSet<String>, StageE
         let key = format!("{LANDING}/{below}");
         let size = fs::metadata(&path).await.map_err(unreadable)?.len();
         if !is_there(lake, &key, &path, size).await? {
-            lake.put(&key, fs::read(&path).await.map_err(unreadable)?).await?;
+            lake.put_from(&key, fs::File::open(&path).await.map_err(unreadable)?).await?;
         }
         folders.insert(below.rsplit_once('/').map_or("", |(folder, _)| folder).to_owned());
     }
@@ -79,6 +79,16 @@ mod tests {
         }
         copied_at.dedup();
         assert_eq!(copied_at.len(), 3);
+    }
+
+    #[tokio::test]
+    async fn a_file_that_is_larger_than_a_part_arrives_as_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let bytes: Vec<u8> = (0..25_000_000_u32).map(|number| (number % 251) as u8).collect();
+        std::fs::write(folder.path().join("a.csv"), &bytes).unwrap();
+        let lake = Lake::in_memory();
+        copy(&lake, folder.path()).await.unwrap();
+        assert!(lake.get("landing/a.csv").await.unwrap() == bytes);
     }
 
     #[tokio::test]

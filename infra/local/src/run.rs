@@ -104,11 +104,11 @@ fn source_calls(source: Source, work: &WorkPlan) -> Vec<Call> {
     items.into_iter().map(|input| Call { function, subject: subject_of(&input), input }).collect()
 }
 
-/// What an item of the work list is about: a table of a source, or a landed file.
+/// What an item of the work list is about: a bronze stream, or a landed file.
 fn subject_of(item: &Value) -> String {
     let text = |name: &str| item.get(name).and_then(Value::as_str).unwrap_or_default();
     match text("key") {
-        "" => format!("{}/{}", text("datasource"), text("tablename")),
+        "" => text("stream").to_owned(),
         key => load::printable(key),
     }
 }

@@ -32,9 +32,18 @@ pub struct WorkPlan {
     /// Extracts and landed files that are loaded at the same time.
     pub concurrency: usize,
     /// One item per active row of `load_config.csv`.
-    pub extracts: Vec<ExtractInput>,
+    pub extracts: Vec<PlannedExtract>,
     /// One item per landed file that no load holds yet.
     pub files: Vec<LandedFileInput>,
+}
+
+/// An extract of the work list, by the name that reports, metrics and alerts give it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlannedExtract {
+    /// Bronze stream that the extract loads, such as `hosa/patients`.
+    pub stream: String,
+    #[serde(flatten)]
+    pub input: ExtractInput,
 }
 
 /// Input of `emr-extract`: one row of `load_config.csv`.

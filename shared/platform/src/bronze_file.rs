@@ -2,26 +2,27 @@
 
 #[cfg(test)]
 pub(crate) mod tests;
-mod upload;
 
 use std::future::Future;
 
 use arrow_array::RecordBatch;
 use arrow_array::cast::AsArray;
 use arrow_schema::DataType;
+use bytes::Bytes;
 use futures::TryStreamExt;
+use futures::future::BoxFuture;
 use object_store::ObjectStoreExt;
 use object_store::buffered::BufReader;
 use object_store::path::Path;
+use parquet::arrow::async_writer::AsyncFileWriter;
 use parquet::arrow::{AsyncArrowWriter, ParquetRecordBatchStreamBuilder, ProjectionMask};
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::errors::ParquetError;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use tokio::sync::mpsc::Receiver;
 
-use self::upload::Upload;
 use crate::error::{Result, StageError};
-use crate::lake::Lake;
+use crate::lake::{Lake, Upload};
 use crate::storage_error;
 
 const ROW_GROUP_ROWS: usize = 128 * 1024;
@@ -44,7 +45,7 @@ pub async fn write<T>(
         verdict.await?;
         return Err(StageError::SourceUnavailable("the source ended before its first batch".to_owned()));
     };
-    let upload = Upload::new(lake, key);
+    let upload = lake.upload(key);
     let mut writer =
         AsyncArrowWriter::try_new(upload, first.schema(), Some(properties()?)).map_err(|error| failed(&error))?;
     let written = async {
@@ -83,6 +84,20 @@ pub async fn for_each_text(lake: &Lake, key: &str, column: &str, mut found: impl
         texts.iter().flatten().for_each(&mut found);
     }
     Ok(())
+}
+
+impl AsyncFileWriter for Upload {
+    fn write(&mut self, bytes: Bytes) -> BoxFuture<'_, std::result::Result<(), ParquetError>> {
+        Box::pin(async move { self.add(&bytes).await.map_err(external) })
+    }
+
+    fn complete(&mut self) -> BoxFuture<'_, std::result::Result<(), ParquetError>> {
+        Box::pin(async move { self.end().await.map_err(external) })
+    }
+}
+
+fn external(error: object_store::Error) -> ParquetError {
+    ParquetError::External(Box::new(error))
 }
 
 fn properties() -> Result<WriterProperties> {

@@ -32,6 +32,20 @@ impl Work {
     pub fn nothing_new() -> Self {
         Self { outcome: Some(Outcome::NothingNew), ..Self::default() }
     }
+
+    /// Adds what was done and found beside it. A note that both have is one.
+    pub fn add(&mut self, more: Self) {
+        self.loads.extend(more.loads);
+        self.commits.extend(more.commits);
+        self.rules.extend(more.rules);
+        self.checks.extend(more.checks);
+        self.figures.extend(more.figures);
+        for note in more.notes {
+            if !self.notes.contains(&note) {
+                self.notes.push(note);
+            }
+        }
+    }
 }
 
 /// A stage that failed, and what it had found until then.

@@ -119,7 +119,7 @@ def test_a_source_that_fails_is_named_and_stops_no_other(lakehouse, sources, tmp
     finally:
         for key, content in kept.items():
             lakehouse.put(key, content)
-    assert (failure["step"], failure["subject"]) == ("emr-extract", "hosb/dbo.encounters")
+    assert (failure["step"], failure["subject"]) == ("emr-extract", "hosb/encounters")
     assert failure["reason"]["Error"] == "BrokenContract"
     [alert] = lakehouse.alerts()
     assert alert["failures"] == [failure]

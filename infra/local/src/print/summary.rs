@@ -134,9 +134,10 @@ fn failures(reports: &[StageReport]) -> Vec<String> {
     errors.chain(checks).collect()
 }
 
-/// Notes of the stages that did something; that nothing was new needs no reading.
+/// Notes of the stages that did something; that nothing was new or nothing is configured needs no reading.
 fn notes(reports: &[StageReport]) -> Vec<String> {
-    let active = reports.iter().filter(|report| report.outcome != Outcome::NothingNew);
+    let is_quiet = |outcome| matches!(outcome, Outcome::NothingNew | Outcome::Skipped);
+    let active = reports.iter().filter(|report| !is_quiet(report.outcome));
     active.flat_map(|report| report.notes.iter().map(|note| format!("{}: {note}", report.subject))).collect()
 }
 

@@ -108,14 +108,22 @@ pub enum LoadKind {
     Snapshot,
 }
 
-/// How silver tables are laid out.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
+/// How silver tables are laid out and made.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
 pub struct Silver {
+    /// Rows of the loads that are taken in with one commit, which are in memory together. A load is never
+    /// cut.
+    pub rows_at_once: u64,
     /// Buckets that an entity's keys are spread over; one where none are given. Fixed when the
     /// table is made.
-    #[serde(default)]
     pub buckets: BTreeMap<String, u32>,
+}
+
+impl Default for Silver {
+    fn default() -> Self {
+        Self { rows_at_once: 1_000_000, buckets: BTreeMap::new() }
+    }
 }
 
 /// How a run goes about its work.

@@ -2,17 +2,20 @@
 
 mod layers;
 mod s3;
+mod upload;
 
 use std::path::{Path as FilePath, PathBuf};
 use std::sync::Arc;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use futures::TryStreamExt;
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
-use object_store::{DynObjectStore, ObjectMeta, ObjectStore, ObjectStoreExt, PutMode, PutPayload, WriteMultipart};
+use object_store::{DynObjectStore, ObjectMeta, ObjectStore, ObjectStoreExt, PutMode, PutPayload};
+use tokio::io::{AsyncRead, AsyncReadExt};
 use url::Url;
 
+pub(crate) use self::upload::Upload;
 use crate::config::StoreEnvironment;
 use crate::error::{Result, StageError};
 
@@ -24,10 +27,8 @@ pub const CONFIGS: &str = "configs";
 pub const ICD_WALKS: &str = "bronze/icd_codes/_walk";
 /// Bytes up to which an object is put with one request.
 const LARGEST_PUT: usize = 32 * 1024 * 1024;
-/// Bytes of one part of a larger one.
-const PART: usize = 8 * 1024 * 1024;
-/// Parts that are sent at the same time.
-const PARTS_AT_ONCE: usize = 8;
+/// Bytes of a source that are read at a time.
+const READ_BYTES: usize = 256 * 1024;
 
 /// A lake: one root, and the store that reads and writes below it.
 #[derive(Debug, Clone)]
@@ -148,13 +149,26 @@ impl Lake {
             self.store.put(&path(key), PutPayload::from(bytes)).await?;
             return Ok(());
         }
-        let mut upload = WriteMultipart::new_with_chunk_size(self.store.put_multipart(&path(key)).await?, PART);
-        for part in (0..bytes.len()).step_by(PART) {
-            upload.wait_for_capacity(PARTS_AT_ONCE).await?;
-            upload.put(bytes.slice(part..bytes.len().min(part + PART)));
+        self.put_from(key, bytes.as_ref()).await
+    }
+
+    /// Writes what a source says until its end as an object, which is there as a whole or not at all.
+    /// No more than some parts of it are in memory.
+    ///
+    /// # Errors
+    /// `SourceUnavailable` if the source cannot be read; or the store fails.
+    pub async fn put_from(&self, key: &str, source: impl AsyncRead + Unpin) -> Result<()> {
+        let mut upload = self.upload(key);
+        let sent = send(source, key, &mut upload).await;
+        if sent.is_err() {
+            upload.abort().await;
         }
-        upload.finish().await?;
-        Ok(())
+        sent
+    }
+
+    /// An object that is sent while it is written.
+    pub(crate) fn upload(&self, key: &str) -> Upload {
+        Upload::new(self.store(), path(key))
     }
 
     /// Writes an object only if there is none: of any number of writers, one wins.
@@ -199,6 +213,20 @@ impl Lake {
             found.common_prefixes.iter().filter_map(|path| path.filename().map(str::to_owned)).collect();
         names.sort_unstable();
         Ok(names)
+    }
+}
+
+async fn send(mut source: impl AsyncRead + Unpin, key: &str, upload: &mut Upload) -> Result<()> {
+    let mut buffer = BytesMut::with_capacity(READ_BYTES);
+    loop {
+        buffer.clear();
+        let read = source.read_buf(&mut buffer).await;
+        let read =
+            read.map_err(|error| StageError::SourceUnavailable(format!("reading for `{key}`: {}", error.kind())))?;
+        if read == 0 {
+            return Ok(upload.end().await?);
+        }
+        upload.add(&buffer).await?;
     }
 }
 

@@ -36,13 +36,13 @@ where
     let mut done = Work::default();
     for tries_left in (0..COMMIT_TRIES).rev() {
         match Box::pin(round()).await {
-            Err(Failure { error: StageError::CommitConflict(_), work }) if tries_left > 0 => add(&mut done, work),
+            Err(Failure { error: StageError::CommitConflict(_), work }) if tries_left > 0 => done.add(work),
             Err(Failure { error, work }) => {
-                add(&mut done, work);
+                done.add(work);
                 return Err(Failure { error, work: done });
             }
             Ok(work) => {
-                add(&mut done, work);
+                done.add(work);
                 break;
             }
         }
@@ -63,7 +63,7 @@ pub fn settle(tables: Vec<Result<Work>>) -> std::result::Result<Work, Failure> {
     let (mut work, mut errors) = (Work::default(), Vec::new());
     for table in tables {
         match table {
-            Ok(done) => add(&mut work, done),
+            Ok(done) => work.add(done),
             Err(error) => errors.push(error),
         }
     }
@@ -72,19 +72,6 @@ pub fn settle(tables: Vec<Result<Work>>) -> std::result::Result<Work, Failure> {
     match conflict.map(|index| errors.swap_remove(index)).or_else(|| errors.into_iter().next()).or(failed_checks) {
         Some(error) => Err(Failure { error, work }),
         None => Ok(work),
-    }
-}
-
-fn add(work: &mut Work, more: Work) {
-    work.loads.extend(more.loads);
-    work.commits.extend(more.commits);
-    work.rules.extend(more.rules);
-    work.checks.extend(more.checks);
-    work.figures.extend(more.figures);
-    for note in more.notes {
-        if !work.notes.contains(&note) {
-            work.notes.push(note);
-        }
     }
 }
 

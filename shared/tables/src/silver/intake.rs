@@ -20,9 +20,8 @@ use crate::rulebooks::Rulebooks;
 pub(super) struct Intake {
     /// The loads.
     pub loads: Vec<Manifest>,
-    /// Why the first load that could not be taken, and with it the rest of its stream, was left out:
-    /// an error per stream.
-    pub refusals: Vec<StageError>,
+    /// One per stream that was not read to its end.
+    pub refusals: Vec<Refusal>,
     /// Good rows as events, with their bucket.
     pub events: DataFrame,
     /// Rows for the quarantine table.
@@ -32,6 +31,12 @@ pub(super) struct Intake {
     /// Rows per load, in the order of the loads.
     pub tallies: Vec<Tally>,
     pub rules: Vec<RuleCount>,
+}
+
+/// Why a load could not be taken, and with it the rest of its stream was left out.
+pub(super) struct Refusal {
+    pub stream: String,
+    pub error: StageError,
 }
 
 /// Rows of one load.
@@ -65,9 +70,9 @@ pub(super) async fn read(
     let rulebook = Rulebooks::read(&context.lake).await?.of(entity);
     let (mut events, mut keys_seen, mut quarantined) = (Vec::new(), Vec::new(), Vec::new());
     let (mut taken, mut tallies, mut rules) = (Vec::new(), Vec::new(), Vec::new());
-    let (mut ended, mut refusals) = (Vec::new(), Vec::new());
+    let mut refusals: Vec<Refusal> = Vec::new();
     for load in loads {
-        if ended.contains(&load.stream) {
+        if refusals.iter().any(|refusal| refusal.stream == load.stream) {
             continue;
         }
         let outcome = match read_load(context, entity, &load, &rulebook, buckets).await {
@@ -86,10 +91,7 @@ pub(super) async fn read(
                 taken.push(load);
             }
             Err(error) if error.is_retryable() => return Err(error),
-            Err(error) => {
-                ended.push(load.stream);
-                refusals.push(error);
-            }
+            Err(error) => refusals.push(Refusal { stream: load.stream, error }),
         }
     }
     if taken.is_empty() {

@@ -5,10 +5,11 @@ mod bucket;
 mod extracts;
 mod intake;
 
+use futures::future::BoxFuture;
 use rcm_domain::cdm::silver_schema;
 use rcm_domain::scd2;
 use rcm_model::cdm::Entity;
-use rcm_model::event::{LoadCounts, StageInput, StageReport, TableCommit};
+use rcm_model::event::{ControlCheck, LoadCounts, Outcome, StageInput, StageReport, TableCommit};
 use rcm_platform::bronze::{LoadLog, Manifest};
 use rcm_platform::context::Context;
 use rcm_platform::error::{Result, StageError};
@@ -17,7 +18,7 @@ use rcm_platform::stage::{self, Failure, Work};
 
 use self::bucket::BucketChange;
 use self::extracts::FullExtracts;
-use self::intake::Intake;
+use self::intake::{Intake, Refusal};
 use crate::delta::{self, COMMIT_TRIES, Change, Table};
 use crate::quarantine;
 
@@ -26,40 +27,84 @@ pub const PARTITION_COLUMNS: [&str; 2] = ["is_current", "bucket"];
 /// Property of a silver table with the number of its buckets.
 const BUCKETS_PROPERTY: &str = "rcm.buckets";
 
-/// Brings an entity's silver table up to its bronze streams: one commit, or none if there is
-/// nothing new.
+/// Brings an entity's silver table up to its bronze streams: a commit for every portion of the loads that
+/// wait, or none if there is nothing new.
 ///
 /// # Errors
 /// A rule's threshold is exceeded, or a mapped column is missing: the other streams are taken in
-/// nevertheless. The rows of a load do not balance, or the store fails: nothing is.
+/// nevertheless. The rows of a load do not balance, or the store fails: nothing of its portion is.
 pub async fn run(context: Context, entity: &'static Entity, input: StageInput) -> Result<StageReport> {
     let stage = format!("silver-{}", entity.name.replace('_', "-"));
-    stage::report(&context, &stage, &input.run_id, entity.name, async {
-        for _ in 0..COMMIT_TRIES {
-            match attempt(&context, entity, &input.run_id).await {
-                Err(Failure { error: StageError::CommitConflict(_), .. }) => {}
-                ended => return ended,
-            }
-        }
-        let message = format!("table `{}` was committed to {COMMIT_TRIES} times by other runs", entity.name);
-        Err(StageError::CommitConflict(message).into())
-    })
-    .await
+    let work: BoxFuture<'_, _> = Box::pin(take_in_all(&context, entity, &input.run_id));
+    stage::report(&context, &stage, &input.run_id, entity.name, work).await
 }
 
-async fn attempt(context: &Context, entity: &'static Entity, run_id: &str) -> std::result::Result<Work, Failure> {
+/// The first error of a stream that could not be taken in ends the reading of the stream, and is that of
+/// the stage when the others are through.
+async fn take_in_all(context: &Context, entity: &'static Entity, run_id: &str) -> std::result::Result<Work, Failure> {
+    let mut done = Work::default();
+    let mut refusals: Vec<Refusal> = Vec::new();
+    let mut tries_left = COMMIT_TRIES;
+    loop {
+        match take_in_some(context, entity, run_id, &refusals).await {
+            Ok(portion) => {
+                done.add(portion.work);
+                refusals.extend(portion.refusals);
+                if portion.is_last {
+                    break;
+                }
+            }
+            Err(Failure { error: StageError::CommitConflict(_), work }) if tries_left > 1 => {
+                tries_left -= 1;
+                // What the rows of quarantine were committed to; the rest is found again.
+                done.commits.extend(work.commits);
+            }
+            Err(Failure { error, work }) => {
+                done.add(work);
+                return Err(Failure { error, work: done });
+            }
+        }
+    }
+    let mut refusals = refusals.into_iter();
+    let first = refusals.next();
+    done.notes.extend(refusals.map(|refusal| refusal.error.to_string()));
+    match first {
+        Some(Refusal { error, .. }) => Err(Failure { error, work: done }),
+        None if done.loads.is_empty() => Ok(Work { outcome: Some(Outcome::NothingNew), ..done }),
+        None => Ok(done),
+    }
+}
+
+/// What became of some of the loads that wait.
+struct Portion {
+    work: Work,
+    refusals: Vec<Refusal>,
+    /// Whether none is left.
+    is_last: bool,
+}
+
+/// Takes in the first loads that wait, but for those of streams that were refused before: no more of
+/// them than have `rows_at_once` rows, and one at least.
+async fn take_in_some(
+    context: &Context,
+    entity: &'static Entity,
+    run_id: &str,
+    refused: &[Refusal],
+) -> std::result::Result<Portion, Failure> {
     let path = lake::silver(entity.name);
     let table = Table::open(&context.lake, &path).await?;
-    let (loads, before) = pending(context, entity, table.as_ref()).await?;
+    let (mut loads, before) = pending(context, entity, table.as_ref()).await?;
+    loads.retain(|load| !refused.iter().any(|refusal| refusal.stream == load.stream));
+    let some = portion(&loads, context.settings.sources.silver.rows_at_once);
+    let is_last = some == loads.len();
+    loads.truncate(some);
     if loads.is_empty() {
-        return Ok(Work::nothing_new());
+        return Ok(Portion { work: Work::default(), refusals: Vec::new(), is_last });
     }
     let buckets = buckets(context, entity, table.as_ref())?;
     let mut intake = intake::read(context, entity, loads, buckets).await?;
     let mut work = Work { rules: std::mem::take(&mut intake.rules), ..Work::default() };
-    let mut refusals = std::mem::take(&mut intake.refusals).into_iter();
-    let refused = refusals.next();
-    work.notes.extend(refusals.map(|error| error.to_string()));
+    let refusals = std::mem::take(&mut intake.refusals);
     if !intake.loads.is_empty() {
         let extracts = FullExtracts::of(&before, &intake.loads);
         work.notes.extend(extracts::notes(&intake.loads));
@@ -68,10 +113,17 @@ async fn attempt(context: &Context, entity: &'static Entity, run_id: &str) -> st
             return Err(Failure { error, work });
         }
     }
-    match refused {
-        Some(error) => Err(Failure { error, work }),
-        None => Ok(work),
-    }
+    Ok(Portion { work, refusals, is_last })
+}
+
+/// How many of the first loads have `rows_at_once` rows or fewer together; one at least, if there is one.
+fn portion(loads: &[Manifest], rows_at_once: u64) -> usize {
+    let mut rows = 0;
+    let fitting = loads.iter().take_while(|load| {
+        rows += load.rows;
+        rows <= rows_at_once
+    });
+    fitting.count().max(1).min(loads.len())
 }
 
 /// Plans, checks and commits what the loads of an intake change.
@@ -165,9 +217,9 @@ fn counts(intake: &Intake, changes: &[BucketChange]) -> Result<Vec<LoadCounts>> 
     Ok(counts)
 }
 
-fn balance(path: &str, load: &LoadCounts) -> rcm_model::event::ControlCheck {
+fn balance(path: &str, load: &LoadCounts) -> ControlCheck {
     let name = format!("rows of {} load {}", load.stream, load.sequence);
-    rcm_model::event::ControlCheck::equal(path, &name, &load.read, &load.accounted())
+    ControlCheck::equal(path, &name, &load.read, &load.accounted())
 }
 
 async fn commit(

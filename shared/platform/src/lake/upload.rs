@@ -3,14 +3,9 @@
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
-use futures::future::BoxFuture;
 use object_store::path::Path;
-use object_store::{DynObjectStore, Error, MultipartUpload, ObjectStoreExt};
-use parquet::arrow::async_writer::AsyncFileWriter;
-use parquet::errors::{ParquetError, Result};
+use object_store::{DynObjectStore, Error, MultipartUpload, ObjectStoreExt, Result};
 use tokio::task::JoinSet;
-
-use crate::lake::Lake;
 
 /// Bytes of one part. An object that is smaller is put with one request.
 const PART: usize = 10 * 1024 * 1024;
@@ -18,29 +13,23 @@ const PART: usize = 10 * 1024 * 1024;
 const PARTS_AT_ONCE: usize = 8;
 
 /// An object that is sent part by part while it is written.
-pub(super) struct Upload {
+pub(crate) struct Upload {
     store: Arc<DynObjectStore>,
     path: Path,
     /// What makes no whole part yet.
     waiting: BytesMut,
     /// None before the first part.
     parts: Option<Box<dyn MultipartUpload>>,
-    sending: JoinSet<object_store::Result<()>>,
+    sending: JoinSet<Result<()>>,
 }
 
 impl Upload {
-    pub(super) fn new(lake: &Lake, key: &str) -> Self {
-        Self {
-            store: lake.store(),
-            path: Path::from(key),
-            waiting: BytesMut::new(),
-            parts: None,
-            sending: JoinSet::new(),
-        }
+    pub(super) fn new(store: Arc<DynObjectStore>, path: Path) -> Self {
+        Self { store, path, waiting: BytesMut::new(), parts: None, sending: JoinSet::new() }
     }
 
     /// Gives the object up.
-    pub(super) async fn abort(mut self) {
+    pub(crate) async fn abort(mut self) {
         self.sending.shutdown().await;
         if let Some(parts) = &mut self.parts {
             // What cannot be aborted is no more than parts that nothing refers to.
@@ -48,7 +37,8 @@ impl Upload {
         }
     }
 
-    async fn add(&mut self, bytes: &[u8]) -> object_store::Result<()> {
+    /// Takes the next bytes, and sends what makes a part.
+    pub(crate) async fn add(&mut self, bytes: &[u8]) -> Result<()> {
         self.waiting.extend_from_slice(bytes);
         while self.waiting.len() >= PART {
             let part = self.waiting.split_to(PART).freeze();
@@ -57,7 +47,8 @@ impl Upload {
         Ok(())
     }
 
-    async fn end(&mut self) -> object_store::Result<()> {
+    /// Sends the rest. The object is there from then on.
+    pub(crate) async fn end(&mut self) -> Result<()> {
         let rest = self.waiting.split().freeze();
         if self.parts.is_none() {
             self.store.put(&self.path, rest.into()).await?;
@@ -73,7 +64,7 @@ impl Upload {
         Ok(())
     }
 
-    async fn send(&mut self, part: Bytes) -> object_store::Result<()> {
+    async fn send(&mut self, part: Bytes) -> Result<()> {
         self.until_sending(PARTS_AT_ONCE - 1).await?;
         let parts = match &mut self.parts {
             Some(parts) => parts,
@@ -84,7 +75,7 @@ impl Upload {
     }
 
     /// Waits until no more than so many parts are on their way.
-    async fn until_sending(&mut self, most: usize) -> object_store::Result<()> {
+    async fn until_sending(&mut self, most: usize) -> Result<()> {
         while self.sending.len() > most
             && let Some(sent) = self.sending.join_next().await
         {
@@ -92,18 +83,4 @@ impl Upload {
         }
         Ok(())
     }
-}
-
-impl AsyncFileWriter for Upload {
-    fn write(&mut self, bytes: Bytes) -> BoxFuture<'_, Result<()>> {
-        Box::pin(async move { self.add(&bytes).await.map_err(external) })
-    }
-
-    fn complete(&mut self) -> BoxFuture<'_, Result<()>> {
-        Box::pin(async move { self.end().await.map_err(external) })
-    }
-}
-
-fn external(error: Error) -> ParquetError {
-    ParquetError::External(Box::new(error))
 }
