@@ -98,7 +98,7 @@ async fn a_load_that_its_mapping_does_not_fit_any_more_stops_no_other_hospital()
         call(&scratch.context(emr).await, "emr-extract", table).await.unwrap();
     }
     // Every load is a portion of its own, and the first one is refused.
-    edit(&scratch, "configs/sources.toml", "rows_at_once = 1000000", "rows_at_once = 1");
+    edit(&scratch, "configs/sources.toml", "rows_at_once = 500000", "rows_at_once = 1");
     let (mapping, input) = ("configs/cdm/hos-a.toml", json!({"run_id": "run", "as_of": "2024-11-07"}));
     edit(&scratch, mapping, "\"FirstName\"", "\"Given_Name\"");
     let refused = call(&scratch.context(emr).await, "silver-patients", input.clone()).await.unwrap_err();

@@ -81,7 +81,6 @@ pub fn plan(
         ],
         UnionArgs::default(),
     )?;
-    let values = first_sightings(values);
     let kept = ordered.lazy().select([col(entity.key).alias("key"), col("presence")]).drop_nulls(None);
     let (laid_out, presence) = if extracts.all.is_empty() {
         (timeline(values)?, kept)
@@ -122,14 +121,6 @@ fn in_order(
         .join(fresh.clone().lazy(), key.clone(), key.clone(), JoinArgs::new(JoinType::Semi))
         .join(need_history.clone().lazy(), key, [col("key")], JoinArgs::new(JoinType::Anti))
         .collect()
-}
-
-/// Of the same attributes seen at the same modified time, the sighting that bronze has first.
-fn first_sightings(values: LazyFrame) -> LazyFrame {
-    let identity = by_name(["key", "at", "hash"], true, false);
-    values
-        .sort(["sequence", "position"], SortMultipleOptions::default())
-        .unique_stable(Some(identity), UniqueKeepStrategy::First)
 }
 
 /// One row per key whose history is laid out anew: `key`, `datasource`, `since`, `presence`.

@@ -1,5 +1,7 @@
 //! From points in time to versions.
 
+use std::collections::HashSet;
+
 use polars::prelude::*;
 
 use super::points::{ABSENT, VALUE};
@@ -17,17 +19,59 @@ pub(super) struct Timeline {
 
 /// Lays the points of every key along time.
 pub(super) fn timeline(points: LazyFrame) -> PolarsResult<Timeline> {
+    let points = points.collect()?.with_row_index("point".into(), None)?;
+    // What a point has observed is nested, and dear to move: the versions fetch it when they are laid out.
+    let observed = points.select(["observations"])?;
     let sorted = points
+        .drop("observations")?
+        .lazy()
         .sort(["key", "at", "sequence", "position"], SortMultipleOptions::default())
-        .with_column(col("key").neq(next("key")).or(col("at").neq(next("at"))).fill_null(lit(true)).alias("wins"))
+        .with_column(same_moment(previous).or(same_moment(next)).alias("tied"))
         .collect()?;
-    let lost = sorted.clone().lazy().filter(col("wins").not().and(col("kind").eq(lit(VALUE))));
+    let sorted = first_sightings(sorted)?.lazy().with_column(same_moment(next).not().alias("wins")).collect()?;
+    let lost = sorted.clone().lazy().filter(col("wins").not().and(col("kind").eq(lit(VALUE)))).collect()?;
     let values_only = sorted.column("kind")?.i32()?.iter().all(|kind| kind == Some(VALUE));
     let winners = sorted.lazy().filter(col("wins"));
     let steps = numbered(if values_only { winners } else { with_extracts(winners)? })?;
-    let runs = runs(&steps)?;
+    let (runs, observed) = runs(&steps, observed)?;
+    let versions = versions(&runs, &lost)?;
+    let observations = observed.take(versions.column("point")?.idx()?)?;
+    let versions = versions.drop("point")?.hstack(observations.columns())?;
+    let fates = fates(&steps, &runs, lost.lazy())?;
+    Ok(Timeline { versions, fates })
+}
+
+/// Whether a point is of the same key and time as its neighbour.
+fn same_moment(neighbour: fn(&str) -> Expr) -> Expr {
+    col("key").eq(neighbour("key")).and(col("at").eq(neighbour("at"))).fill_null(lit(false))
+}
+
+/// Of the same attributes seen at the same modified time, the sighting that bronze has first.
+fn first_sightings(sorted: DataFrame) -> PolarsResult<DataFrame> {
+    let tied = sorted.clone().lazy().filter(col("tied").and(col("kind").eq(lit(VALUE)))).collect()?;
+    if tied.height() == 0 {
+        return Ok(sorted);
+    }
+    let identity = ["key", "at", "hash"].map(str::to_owned);
+    let firsts = tied.unique_stable(Some(&identity), UniqueKeepStrategy::First, None)?;
+    let points = |frame: &DataFrame| -> PolarsResult<HashSet<IdxSize>> {
+        Ok(frame.column("point")?.idx()?.iter().flatten().collect())
+    };
+    let repeated = &points(&tied)? - &points(&firsts)?;
+    let is_first = |point: Option<IdxSize>| point.is_some_and(|point| !repeated.contains(&point));
+    let firsts: BooleanChunked = sorted.column("point")?.idx()?.iter().map(is_first).collect();
+    sorted.filter(&firsts)
+}
+
+/// The versions of all keys: runs that say something, and points that lost, as versions that last no
+/// time. `is_last` is one per key: of those that last, if the key has one.
+fn versions(runs: &DataFrame, lost: &DataFrame) -> PolarsResult<DataFrame> {
     let lasting = runs.clone().lazy().filter(col("kind").neq(lit(ABSENT))).select(version_columns());
-    let empty = lost.clone().with_columns([
+    let is_last = col("key").neq(next("key")).fill_null(lit(true)).alias("is_last");
+    if lost.height() == 0 {
+        return lasting.with_column(is_last).collect();
+    }
+    let empty = lost.clone().lazy().with_columns([
         col("hash").alias("row_hash"),
         col("at").alias("effective_from"),
         col("at").alias("effective_to"),
@@ -36,16 +80,13 @@ pub(super) fn timeline(points: LazyFrame) -> PolarsResult<Timeline> {
         col("last_at").alias("src_modified_at"),
         col("inserted_at").alias("src_inserted_at"),
     ]);
-    let empty = empty.select(version_columns());
-    let lasts = || col("effective_from").neq_missing(col("effective_to"));
-    // What is kept once per key goes to a version that lasts, if the key has one.
-    let versions = concat([lasting, empty], UnionArgs::default())?
-        .with_column(lasts().alias("lasts"))
+    let lasts = col("effective_from").neq_missing(col("effective_to")).alias("lasts");
+    concat([lasting, empty.select(version_columns())], UnionArgs::default())?
+        .with_column(lasts)
         .sort(["key", "lasts", "effective_from"], SortMultipleOptions::default())
-        .with_column(col("key").neq(next("key")).fill_null(lit(true)).alias("is_last"))
-        .collect()?;
-    let fates = fates(&steps, &runs, lost)?;
-    Ok(Timeline { versions, fates })
+        .with_column(is_last)
+        .drop(by_name(["lasts"], true, false))
+        .collect()
 }
 
 /// Winning points with what full extracts say made plain: a key that is present goes on with what
@@ -77,30 +118,62 @@ fn numbered(points: LazyFrame) -> PolarsResult<DataFrame> {
         .collect()
 }
 
-/// One row per run of equal attributes, or of absence.
-fn runs(steps: &DataFrame) -> PolarsResult<DataFrame> {
-    let kind_of_run = when(col("kind").first().eq(lit(ABSENT))).then(lit(ABSENT)).otherwise(lit(VALUE));
-    steps
+/// One row per run of equal attributes, or of absence; and what the points have observed, to which that
+/// of whole runs is added. `point` says where it stands.
+fn runs(steps: &DataFrame, mut observed: DataFrame) -> PolarsResult<(DataFrame, DataFrame)> {
+    // Most runs are one point: nothing is to be brought together there.
+    let alone = col("starts").and(next("starts").fill_null(lit(true))).and(col("kind").eq(lit(VALUE)));
+    let steps = steps.clone().lazy().with_column(alone.alias("alone")).collect()?;
+    let kind = |kind: Expr| when(kind.eq(lit(ABSENT))).then(lit(ABSENT)).otherwise(lit(VALUE)).alias("kind");
+    let mut runs = steps
         .clone()
         .lazy()
-        .group_by_stable([col("run")])
-        .agg([
-            col("key").first(),
-            kind_of_run.alias("kind"),
-            col("payload").first(),
-            col("hash").first().alias("row_hash"),
-            col("at").first().alias("effective_from"),
-            col("observations").drop_nulls().explode(ExplodeOptions { empty_as_null: false, keep_nulls: false }),
-            col("last_at").max().alias("src_modified_at"),
-            col("inserted_at").first().alias("src_inserted_at"),
+        .filter(col("alone"))
+        .select([
+            col("run"),
+            col("key"),
+            kind(col("kind")),
+            col("payload"),
+            col("hash").alias("row_hash"),
+            col("at").alias("effective_from"),
+            col("point"),
+            col("last_at").alias("src_modified_at"),
+            col("inserted_at").alias("src_inserted_at"),
         ])
+        .collect()?;
+    if runs.height() < steps.height() {
+        let several = steps.clone().lazy().filter(col("alone").not()).collect()?;
+        let of_several = several.hstack(observed.take(several.column("point")?.idx()?)?.columns())?;
+        let together = of_several
+            .lazy()
+            .group_by_stable([col("run")])
+            .agg([
+                col("key").first(),
+                kind(col("kind").first()),
+                col("payload").first(),
+                col("hash").first().alias("row_hash"),
+                col("at").first().alias("effective_from"),
+                col("last_at").max().alias("src_modified_at"),
+                col("inserted_at").first().alias("src_inserted_at"),
+                col("observations").drop_nulls().explode(ExplodeOptions { empty_as_null: false, keep_nulls: false }),
+            ])
+            .collect()?
+            .with_row_index("point".into(), Some(observed.height() as IdxSize))?;
+        observed.vstack_mut(&together.select(["observations"])?)?;
+        let order: Vec<String> = runs.get_column_names_owned().into_iter().map(String::from).collect();
+        runs.vstack_mut(&together.select(order)?)?;
+        runs = runs.sort(["run"], SortMultipleOptions::default())?;
+    }
+    let runs = runs
+        .lazy()
         .with_column(col("key").eq(next("key")).fill_null(lit(false)).alias("followed"))
         .with_columns([
             when(col("followed")).then(next("effective_from")).otherwise(lit(NULL)).alias("effective_to"),
             col("followed").not().alias("is_current"),
             col("followed").and(next("kind").eq(lit(ABSENT))).fill_null(lit(false)).alias("is_deleted"),
         ])
-        .collect()
+        .collect()?;
+    Ok((runs, observed))
 }
 
 fn fates(steps: &DataFrame, runs: &DataFrame, lost: LazyFrame) -> PolarsResult<DataFrame> {
@@ -129,7 +202,7 @@ fn version_columns() -> Vec<Expr> {
         "effective_to",
         "is_current",
         "is_deleted",
-        "observations",
+        "point",
         "src_modified_at",
         "src_inserted_at",
     ]

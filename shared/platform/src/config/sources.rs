@@ -122,7 +122,7 @@ pub struct Silver {
 
 impl Default for Silver {
     fn default() -> Self {
-        Self { rows_at_once: 1_000_000, buckets: BTreeMap::new() }
+        Self { rows_at_once: 500_000, buckets: BTreeMap::new() }
     }
 }
 

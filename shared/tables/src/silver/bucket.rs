@@ -157,7 +157,8 @@ async fn files_for(
         let current_kept = kept(entity, current.clone().lazy(), &replace).collect()?;
         let current_new = of(true).collect()?;
         let changes = current_kept.height() < current.height() || current_new.height() > 0;
-        let current = if changes { Some(in_order(entity, &current_kept.vstack(&current_new)?)?) } else { None };
+        let current =
+            if changes { Some(one_per_key_in_order(entity, &current_kept.vstack(&current_new)?)?) } else { None };
         let closed = rewritten.into_iter().map(|rows| kept(entity, rows, &replace));
         let closed: Vec<LazyFrame> = std::iter::once(of(false)).chain(closed).collect();
         Ok((current, in_order(entity, &concat(closed, UnionArgs::default())?.collect()?)?))
@@ -199,6 +200,15 @@ async fn files_with_replaced_rows(
         Ok(files)
     })
     .await
+}
+
+/// Current rows, of which every key has one, as a file has them. Those of a bucket that was empty come in
+/// order already.
+fn one_per_key_in_order(entity: &Entity, rows: &DataFrame) -> Result<DataFrame> {
+    if rows.column(entity.key)?.as_materialized_series().is_sorted(SortOptions::default())? {
+        return Ok(rows.drop_many(super::PARTITION_COLUMNS));
+    }
+    in_order(entity, rows)
 }
 
 /// Rows as a file has them: without what its folder says.
