@@ -8,7 +8,7 @@
 //! - [`quality`]: rules as data, and the rows they keep out of silver;
 //! - [`gold`]: dimensions, facts, and the figures that must agree;
 //! - [`kpi`]: the measures finance reads;
-//! - [`money`]: amounts, in cents.
+//! - [`money`]: amounts, to the cent.
 
 pub mod cdm;
 pub mod gold;
