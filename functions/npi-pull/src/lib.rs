@@ -55,12 +55,14 @@ struct Pull<'a> {
 
 impl Pull<'_> {
     async fn everything(&self, work: &mut Work) -> Result<(), StageError> {
-        let known = due::known(self.context, self.options).await?;
+        let mut known = due::known(self.context, self.options).await?;
         for search in due::searches(self.options, &known, source_name) {
             self.search(search, work).await?;
         }
-        // The searches may have made some more known.
-        let known = due::known(self.context, self.options).await?;
+        if !work.loads.is_empty() {
+            // The searches have made some more known.
+            known = due::known(self.context, self.options).await?;
+        }
         let Some(numbers) = due::numbers(self.context, &known, &self.input.run_id).await? else {
             let note = "no earlier run brought providers: the next one asks for their identifiers";
             work.notes.push(note.to_owned());

@@ -124,49 +124,17 @@ fn runs(steps: &DataFrame, mut observed: DataFrame) -> PolarsResult<(DataFrame, 
     // Most runs are one point: nothing is to be brought together there.
     let alone = col("starts").and(next("starts").fill_null(lit(true))).and(col("kind").eq(lit(VALUE)));
     let steps = steps.clone().lazy().with_column(alone.alias("alone")).collect()?;
-    let kind = |kind: Expr| when(kind.eq(lit(ABSENT))).then(lit(ABSENT)).otherwise(lit(VALUE)).alias("kind");
-    let mut runs = steps
-        .clone()
-        .lazy()
-        .filter(col("alone"))
-        .select([
-            col("run"),
-            col("key"),
-            kind(col("kind")),
-            col("payload"),
-            col("hash").alias("row_hash"),
-            col("at").alias("effective_from"),
-            col("point"),
-            col("last_at").alias("src_modified_at"),
-            col("inserted_at").alias("src_inserted_at"),
-        ])
-        .collect()?;
+    let mut runs = of_one_point(&steps)?;
     if runs.height() < steps.height() {
-        let several = steps.clone().lazy().filter(col("alone").not()).collect()?;
-        let of_several = several.hstack(observed.take(several.column("point")?.idx()?)?.columns())?;
-        let together = of_several
-            .lazy()
-            .group_by_stable([col("run")])
-            .agg([
-                col("key").first(),
-                kind(col("kind").first()),
-                col("payload").first(),
-                col("hash").first().alias("row_hash"),
-                col("at").first().alias("effective_from"),
-                col("last_at").max().alias("src_modified_at"),
-                col("inserted_at").first().alias("src_inserted_at"),
-                col("observations").drop_nulls().explode(ExplodeOptions { empty_as_null: false, keep_nulls: false }),
-            ])
-            .collect()?
-            .with_row_index("point".into(), Some(observed.height() as IdxSize))?;
-        observed.vstack_mut(&together.select(["observations"])?)?;
-        let order: Vec<String> = runs.get_column_names_owned().into_iter().map(String::from).collect();
-        runs.vstack_mut(&together.select(order)?)?;
+        let several = of_several_points(&steps, &observed)?;
+        observed.vstack_mut(&several.select(["observations"])?)?;
+        runs.vstack_mut(&several.select(runs.get_column_names_owned())?)?;
         runs = runs.sort(["run"], SortMultipleOptions::default())?;
     }
+    let followed = col("key").eq(next("key")).fill_null(lit(false)).alias("followed");
     let runs = runs
         .lazy()
-        .with_column(col("key").eq(next("key")).fill_null(lit(false)).alias("followed"))
+        .with_column(followed)
         .with_columns([
             when(col("followed")).then(next("effective_from")).otherwise(lit(NULL)).alias("effective_to"),
             col("followed").not().alias("is_current"),
@@ -174,6 +142,54 @@ fn runs(steps: &DataFrame, mut observed: DataFrame) -> PolarsResult<(DataFrame, 
         ])
         .collect()?;
     Ok((runs, observed))
+}
+
+/// The runs that are one point.
+fn of_one_point(steps: &DataFrame) -> PolarsResult<DataFrame> {
+    steps
+        .clone()
+        .lazy()
+        .filter(col("alone"))
+        .select([
+            col("run"),
+            col("key"),
+            kind_of_run(col("kind")),
+            col("payload"),
+            col("hash").alias("row_hash"),
+            col("at").alias("effective_from"),
+            col("point"),
+            col("last_at").alias("src_modified_at"),
+            col("inserted_at").alias("src_inserted_at"),
+        ])
+        .collect()
+}
+
+/// All other runs, and in `observations` what their points have observed together, which has yet to be
+/// added to `observed` where `point` says.
+fn of_several_points(steps: &DataFrame, observed: &DataFrame) -> PolarsResult<DataFrame> {
+    let points = steps.clone().lazy().filter(col("alone").not()).collect()?;
+    let observations = observed.take(points.column("point")?.idx()?)?;
+    points
+        .hstack(observations.columns())?
+        .lazy()
+        .group_by_stable([col("run")])
+        .agg([
+            col("key").first(),
+            kind_of_run(col("kind").first()),
+            col("payload").first(),
+            col("hash").first().alias("row_hash"),
+            col("at").first().alias("effective_from"),
+            col("last_at").max().alias("src_modified_at"),
+            col("inserted_at").first().alias("src_inserted_at"),
+            col("observations").drop_nulls().explode(ExplodeOptions { empty_as_null: false, keep_nulls: false }),
+        ])
+        .collect()?
+        .with_row_index("point".into(), Some(observed.height() as IdxSize))
+}
+
+/// Of absence, or of attributes: those that a present key goes on with are its own.
+fn kind_of_run(first: Expr) -> Expr {
+    when(first.eq(lit(ABSENT))).then(lit(ABSENT)).otherwise(lit(VALUE)).alias("kind")
 }
 
 fn fates(steps: &DataFrame, runs: &DataFrame, lost: LazyFrame) -> PolarsResult<DataFrame> {

@@ -14,7 +14,6 @@ use super::extracts;
 use crate::delta::scan_parquet;
 use crate::frames::blocking;
 use crate::quarantine;
-use crate::rulebooks::Rulebooks;
 
 /// What some loads bring to an entity.
 pub(super) struct Intake {
@@ -65,9 +64,9 @@ pub(super) async fn read(
     context: &Context,
     entity: &'static Entity,
     loads: Vec<Manifest>,
+    rulebook: &Rulebook,
     buckets: u32,
 ) -> Result<Intake> {
-    let rulebook = Rulebooks::read(&context.lake).await?.of(entity);
     let (mut events, mut keys_seen, mut quarantined) = (Vec::new(), Vec::new(), Vec::new());
     let (mut taken, mut tallies, mut rules) = (Vec::new(), Vec::new(), Vec::new());
     let mut refusals: Vec<Refusal> = Vec::new();
@@ -75,10 +74,10 @@ pub(super) async fn read(
         if refusals.iter().any(|refusal| refusal.stream == load.stream) {
             continue;
         }
-        let outcome = match read_load(context, entity, &load, &rulebook, buckets).await {
+        let outcome = match read_load(context, entity, &load, rulebook, buckets).await {
             Ok(found) => {
                 rules.extend(found.rules.iter().cloned());
-                check_thresholds(&found, &load, &rulebook).map(|()| found)
+                check_thresholds(&found, &load, rulebook).map(|()| found)
             }
             Err(error) => Err(error),
         };

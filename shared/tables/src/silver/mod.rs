@@ -7,6 +7,7 @@ mod intake;
 
 use futures::future::BoxFuture;
 use rcm_domain::cdm::silver_schema;
+use rcm_domain::quality::Rulebook;
 use rcm_domain::scd2;
 use rcm_model::cdm::Entity;
 use rcm_model::event::{ControlCheck, LoadCounts, Outcome, StageInput, StageReport, TableCommit};
@@ -15,12 +16,14 @@ use rcm_platform::context::Context;
 use rcm_platform::error::{Result, StageError};
 use rcm_platform::lake;
 use rcm_platform::stage::{self, Failure, Work};
+use tokio::sync::OnceCell;
 
 use self::bucket::BucketChange;
 use self::extracts::FullExtracts;
 use self::intake::{Intake, Refusal};
 use crate::delta::{self, COMMIT_TRIES, Change, Table};
 use crate::quarantine;
+use crate::rulebooks::Rulebooks;
 
 /// Columns that silver tables are partitioned by.
 pub const PARTITION_COLUMNS: [&str; 2] = ["is_current", "bucket"];
@@ -45,8 +48,10 @@ async fn take_in_all(context: &Context, entity: &'static Entity, run_id: &str) -
     let mut done = Work::default();
     let mut refusals: Vec<Refusal> = Vec::new();
     let mut tries_left = COMMIT_TRIES;
+    // Read once, and only if there is something to judge.
+    let rulebook = OnceCell::new();
     loop {
-        match take_in_some(context, entity, run_id, &refusals).await {
+        match take_in_some(context, entity, run_id, &rulebook, &refusals).await {
             Ok(portion) => {
                 done.add(portion.work);
                 refusals.extend(portion.refusals);
@@ -89,6 +94,7 @@ async fn take_in_some(
     context: &Context,
     entity: &'static Entity,
     run_id: &str,
+    rulebook: &OnceCell<Rulebook>,
     refused: &[Refusal],
 ) -> std::result::Result<Portion, Failure> {
     let path = lake::silver(entity.name);
@@ -102,7 +108,9 @@ async fn take_in_some(
         return Ok(Portion { work: Work::default(), refusals: Vec::new(), is_last });
     }
     let buckets = buckets(context, entity, table.as_ref())?;
-    let mut intake = intake::read(context, entity, loads, buckets).await?;
+    let rulebook =
+        rulebook.get_or_try_init(async || Ok::<_, StageError>(Rulebooks::read(&context.lake).await?.of(entity)));
+    let mut intake = intake::read(context, entity, loads, rulebook.await?, buckets).await?;
     let mut work = Work { rules: std::mem::take(&mut intake.rules), ..Work::default() };
     let refusals = std::mem::take(&mut intake.refusals);
     if !intake.loads.is_empty() {
