@@ -8,6 +8,7 @@ use clap::Parser;
 use polars::prelude::*;
 use rcm::command::{Answer, Arguments, carry_out};
 use rcm::{demo, kpis};
+use rcm_tables::quarantine;
 use serde_json::Value;
 
 use crate::readers;
@@ -123,6 +124,8 @@ fn the_kpis_are_those_of_the_specification(kpis: &Value) {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_demo_shows_what_the_lake_does_about_every_defect() {
     let scratch = Scratch::new().await;
+    // The demo makes its own.
+    fs::remove_dir_all(scratch.path("")).unwrap();
     let answer = rcm(&["demo", "--dir", scratch.beside("").to_str().unwrap()]).await;
     assert!(succeeded(&answer));
     for month in demo::MONTHS {
@@ -155,7 +158,8 @@ async fn bad_rows_are_in_quarantine(scratch: &Scratch) {
         ("claims", "hos-b", "malformed_record", 1),
     ];
     for entity in ["patients", "providers", "departments", "encounters", "transactions", "claims", "cpt_codes"] {
-        let Some(rows) = scratch.rows(&format!("quarantine/{entity}")).await else { continue };
+        let rows = scratch.rows(&format!("quarantine/{entity}")).await;
+        let rows = rows.unwrap_or_else(|| DataFrame::empty_with_schema(&quarantine::schema()));
         let counts = rows.lazy().group_by([col("datasource"), col("reasons")]).agg([len().alias("rows")]);
         let counts = counts.sort(["datasource"], SortMultipleOptions::default()).collect().unwrap();
         let found: Vec<_> = texts(&counts, "datasource")
@@ -182,7 +186,7 @@ async fn good_rows_take_their_place_in_history(scratch: &Scratch) {
     let deleted = departments.lazy().filter(col("is_deleted")).collect().unwrap();
     assert_eq!(texts(&deleted, "dept_key"), ["DEPT010-hos-a"]);
     assert_eq!(texts(&deleted, "is_current"), ["false"]);
-    assert!(texts(&deleted, "effective_to")[0].starts_with("2024-11-07 02:00"), "deleted as of the extract");
+    assert!(texts(&deleted, "effective_to")[0].starts_with("2024-11-07 02:"), "deleted as of the extract");
 
     let claims = scratch.rows("silver/claims").await.unwrap();
     let late = col("coinsurance").cast(DataType::String).eq(lit("12.34"));

@@ -1,7 +1,7 @@
 //! What must not drift apart: the functions, their events, their resources and their calls; and the
 //! state machine and a run on one machine.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 
 use chrono::NaiveDate;
@@ -26,40 +26,69 @@ fn names(folder: &str, ending: &str) -> BTreeSet<String> {
     names.filter_map(|name| Some(name.strip_suffix(ending)?.to_owned())).collect()
 }
 
-/// Functions of the template: logical name, folder of the code, and name in the account.
-fn resources() -> Vec<[String; 3]> {
+/// Resources of the template: logical name, and what each says of itself, a line each.
+fn resources() -> BTreeMap<String, Vec<String>> {
     let template = fs::read_to_string(format!("{ROOT}/infra/aws/template.yaml")).unwrap();
-    let mut resources: Vec<[String; 3]> = Vec::new();
+    let lines = template.lines().skip_while(|line| *line != "Resources:").skip(1);
+    let lines = lines.take_while(|line| *line != "Outputs:");
+    let mut resources: BTreeMap<String, Vec<String>> = BTreeMap::new();
     let mut logical_name = "";
-    for line in template.lines() {
+    for line in lines {
         if let Some(name) = line.strip_prefix("  ").and_then(|name| name.strip_suffix(':'))
             && name.chars().all(char::is_alphanumeric)
         {
             logical_name = name;
-        }
-        if line.trim() == "Type: AWS::Serverless::Function" {
-            resources.push([logical_name.to_owned(), String::new(), String::new()]);
-        }
-        if let Some(folder) = line.trim().strip_prefix("CodeUri: ../../functions/") {
-            folder.clone_into(&mut resources.last_mut().unwrap()[1]);
-        }
-        if let Some(name) = line.trim().strip_prefix("FunctionName: !Sub rcm-${EnvironmentName}-") {
-            name.clone_into(&mut resources.last_mut().unwrap()[2]);
+        } else {
+            resources.entry(logical_name.to_owned()).or_default().push(line.trim().to_owned());
         }
     }
     resources
+}
+
+/// The value of the first line of a resource that begins so.
+fn value<'a>(resource: &'a [String], beginning: &str) -> Option<&'a str> {
+    resource.iter().find_map(|line| line.strip_prefix(beginning))
+}
+
+/// Functions of the template: logical name, folder of the code, and name in the account.
+fn function_resources() -> Vec<[String; 3]> {
+    let is_function = |resource: &[String]| value(resource, "Type: ") == Some("AWS::Serverless::Function");
+    let functions = resources().into_iter().filter(|(_, resource)| is_function(resource));
+    let described = functions.map(|(logical_name, resource)| {
+        let folder = value(&resource, "CodeUri: ../../functions/").unwrap();
+        let name = value(&resource, "FunctionName: !Sub rcm-${EnvironmentName}-").unwrap();
+        [logical_name, folder.to_owned(), name.to_owned()]
+    });
+    described.collect()
 }
 
 #[test]
 fn a_function_is_one_folder_one_event_and_one_resource() {
     let folders = names("functions", "");
     assert_eq!(names("events", ".json"), folders, "events");
-    let resources = resources();
+    let resources = function_resources();
     assert_eq!(resources.len(), folders.len(), "{resources:?}");
     for [logical_name, folder, name] in &resources {
         assert_eq!((&kebab(logical_name), name), (folder, folder));
     }
     assert_eq!(resources.into_iter().map(|[_, folder, _]| folder).collect::<BTreeSet<_>>(), folders, "resources");
+}
+
+#[test]
+fn a_bucket_that_is_kept_keeps_its_policy() {
+    let resources = resources();
+    let of_type = |name: &str| {
+        let found = resources.iter().filter(move |(_, resource)| value(resource, "Type: ") == Some(name));
+        found.collect::<Vec<_>>()
+    };
+    let policies = of_type("AWS::S3::BucketPolicy");
+    assert_eq!(policies.len(), of_type("AWS::S3::Bucket").len());
+    for (name, policy) in policies {
+        let bucket = &resources[value(policy, "Bucket: !Ref ").unwrap()];
+        for kept in ["DeletionPolicy: ", "UpdateReplacePolicy: "] {
+            assert_eq!(value(policy, kept), value(bucket, kept), "{kept}of {name} and of its bucket");
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -251,6 +280,7 @@ fn the_work_plan_has_what_the_state_machine_takes_from_it() {
         concurrency: 1,
         extracts: Vec::new(),
         files: Vec::new(),
+        files_left: 0,
     };
     let plan = serde_json::to_value(plan).unwrap();
     for Node { calls, .. } in run_of_machine(&machine("pipeline"), "Start") {
@@ -326,8 +356,29 @@ fn both_try_again_after_the_same_errors_as_often_and_with_the_same_pauses() {
 #[test]
 fn errors_of_lambda_itself_have_no_name_of_ours() {
     let ours: Vec<&str> = errors().iter().map(StageError::name).collect();
-    for call in calls(&machine("pipeline")) {
-        let names = call["Retry"][1]["ErrorEquals"].as_array().unwrap();
-        assert!(names.iter().all(|name| !ours.contains(&name.as_str().unwrap())), "{names:?}");
+    for machine in [machine("pipeline"), machine("claims-landed")] {
+        for call in calls(&machine) {
+            for retrier in &call["Retry"].as_array().unwrap()[1..] {
+                let names = retrier["ErrorEquals"].as_array().unwrap();
+                assert!(names.iter().all(|name| !ours.contains(&name.as_str().unwrap())), "{names:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_call_for_which_the_account_has_no_function_free_waits_longer_than_one_that_fails() {
+    let expected = json!({
+        "ErrorEquals": ["Lambda.TooManyRequestsException"],
+        "IntervalSeconds": RETRY.interval.as_secs(),
+        "BackoffRate": RETRY.backoff_rate,
+        "MaxAttempts": 2 * RETRY.max_attempts,
+        "MaxDelaySeconds": RETRY.max_delay.as_secs(),
+        "JitterStrategy": "FULL",
+    });
+    for machine in [machine("pipeline"), machine("claims-landed")] {
+        for call in calls(&machine) {
+            assert_eq!(call["Retry"][1], expected, "{}", call["Parameters"]);
+        }
     }
 }

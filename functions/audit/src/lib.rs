@@ -28,10 +28,11 @@ const AUDIT: &str = "audit";
 const ABANDONED_AFTER_HOURS: i64 = 24;
 
 /// Folds the reports of the input's run, and of runs that were abandoned, into `audit/load_logs`,
-/// `audit/quality_metrics` and `audit/control_checks`.
+/// `audit/quality_metrics` and `audit/control_checks`. A report that cannot be read is noted and left where
+/// it is, and so are those of an abandoned run that cannot be folded: they keep no others back.
 ///
 /// # Errors
-/// The store fails, or a report cannot be read.
+/// The store fails, or the reports of the input's run cannot be folded.
 pub async fn handle(context: Context, input: StageInput) -> Result<StageReport, StageError> {
     let span = info_span!("stage", stage = AUDIT, run_id = input.run_id, subject = AUDIT);
     async {
@@ -46,19 +47,32 @@ pub async fn handle(context: Context, input: StageInput) -> Result<StageReport, 
     .await
 }
 
+/// What folding came to.
+#[derive(Default)]
+struct Folded {
+    commits: Vec<TableCommit>,
+    notes: Vec<String>,
+}
+
 async fn fold_reports(context: &Context, input: StageInput) -> Result<StageReport, StageError> {
     let started_at = context.now();
     let mut runs = by_run(context.lake.list(REPORTS).await?);
-    let own = runs.remove(&input.run_id).map(|listed| (input.run_id.clone(), listed));
-    let abandoned = runs.into_iter().filter(|(_, listed)| is_abandoned(listed, started_at));
-    let mut commits = Vec::new();
-    // Its own come last, so that `audit/last_run.json` is of this run.
-    for (run_id, listed) in abandoned.chain(own) {
-        commits.extend(fold(context, &run_id, listed).await?);
+    let own = runs.remove(&input.run_id);
+    let mut folded = Folded::default();
+    for (run_id, listed) in runs.into_iter().filter(|(_, listed)| is_abandoned(listed, started_at)) {
+        if let Err(error) = fold(context, &run_id, listed, &mut folded).await {
+            warn!(abandoned = run_id, error = error.name(), message = %error, "reports cannot be folded");
+            folded.notes.push(format!("the reports of the abandoned run `{run_id}` cannot be folded: {error}"));
+        }
     }
+    // Its own come last, so that `audit/last_run.json` is of this run.
+    if let Some(listed) = own {
+        fold(context, &input.run_id, listed, &mut folded).await?;
+    }
+    let Folded { commits, notes } = folded;
     let outcome = if commits.is_empty() { Outcome::NothingNew } else { Outcome::Done };
     let times = (started_at, context.now());
-    let report = StageReport { outcome, commits, ..StageReport::new(&input.run_id, AUDIT, AUDIT, times) };
+    let report = StageReport { outcome, commits, notes, ..StageReport::new(&input.run_id, AUDIT, AUDIT, times) };
     metrics::tell(&context.environment, &report);
     Ok(report)
 }
@@ -80,34 +94,60 @@ fn is_abandoned(listed: &[ObjectMeta], now: DateTime<Utc>) -> bool {
     newest.is_some_and(|newest| now - newest > TimeDelta::hours(ABANDONED_AFTER_HOURS))
 }
 
-async fn fold(context: &Context, run_id: &str, listed: Vec<ObjectMeta>) -> Result<Vec<TableCommit>, StageError> {
-    let mut reports = Vec::with_capacity(listed.len());
-    for meta in &listed {
-        // One that is gone was folded by another run: it goes when all tables have it.
-        let Some(bytes) = context.lake.get_if_exists(meta.location.as_ref()).await? else { continue };
-        let report: StageReport = serde_json::from_slice(&bytes)
-            .map_err(|error| StageError::CorruptLake(format!("`{}`: {error}", meta.location)))?;
-        reports.push(report);
-    }
+async fn fold(context: &Context, run_id: &str, listed: Vec<ObjectMeta>, folded: &mut Folded) -> Result<(), StageError> {
+    let Found { mut reports, keys, unreadable } = read(context, listed).await?;
+    let unread = unreadable.len();
+    folded.notes.extend(unreadable);
     if reports.is_empty() {
-        return Ok(Vec::new());
+        return Ok(());
     }
     reports.sort_by(|a, b| (a.started_at, &a.stage, &a.subject).cmp(&(b.started_at, &b.stage, &b.subject)));
-    let mut commits = Vec::new();
     if reports.iter().any(says_something) {
         for (table, rows) in rows::of(&reports)? {
-            commits.extend(append(context, &lake::audit(table), run_id, &rows).await?);
+            folded.commits.extend(append(context, &lake::audit(table), run_id, &rows).await?);
         }
     }
-    // Of the tries of a stage the last one says how it ended.
+    // Of the tries of a stage the last one says how it ended. One that cannot be read did not end well.
     let stages: BTreeMap<_, _> = reports.iter().map(|report| ((&report.stage, &report.subject), report)).collect();
-    let failed = stages.values().filter(|report| report.error.is_some()).count();
-    let summary = json!({"run_id": run_id, "finished_at": context.now(), "stages": stages.len(), "failed": failed});
+    let failed = stages.values().filter(|report| report.error.is_some()).count() + unread;
+    let stages = stages.len() + unread;
+    let summary = json!({"run_id": run_id, "finished_at": context.now(), "stages": stages, "failed": failed});
     context.lake.put("audit/last_run.json", summary.to_string()).await?;
-    for meta in listed {
-        context.lake.delete(meta.location.as_ref()).await?;
+    for key in keys {
+        context.lake.delete(&key).await?;
     }
-    Ok(commits)
+    Ok(())
+}
+
+/// What was found of a run.
+#[derive(Default)]
+struct Found {
+    reports: Vec<StageReport>,
+    /// Keys of those.
+    keys: Vec<String>,
+    /// What is to be said of those that cannot be read. They are left where they are, until maintenance
+    /// finds them old.
+    unreadable: Vec<String>,
+}
+
+async fn read(context: &Context, listed: Vec<ObjectMeta>) -> Result<Found, StageError> {
+    let mut read = Found::default();
+    for meta in listed {
+        let key = String::from(meta.location);
+        // One that is gone was folded by another run: it goes when all tables have it.
+        let Some(bytes) = context.lake.get_if_exists(&key).await? else { continue };
+        match serde_json::from_slice(&bytes) {
+            Ok(report) => {
+                read.reports.push(report);
+                read.keys.push(key);
+            }
+            Err(error) => {
+                warn!(key, message = %error, "a report cannot be read");
+                read.unreadable.push(format!("`{key}` cannot be read, and is left where it is: {error}"));
+            }
+        }
+    }
+    Ok(read)
 }
 
 fn says_something(report: &StageReport) -> bool {

@@ -29,8 +29,8 @@ async fn rows_of(context: &Context, table: &str) -> Option<u64> {
     Table::open(&context.lake, table).await.unwrap().map(|table| table.rows())
 }
 
-async fn audit(context: &Context, run_id: &str) {
-    handle(context.clone(), StageInput { run_id: run_id.to_owned(), as_of: None }).await.unwrap();
+async fn audit(context: &Context, run_id: &str) -> Vec<String> {
+    handle(context.clone(), StageInput { run_id: run_id.to_owned(), as_of: None }).await.unwrap().notes
 }
 
 fn reports(lake: &TestLake) -> BTreeMap<String, String> {
@@ -39,7 +39,8 @@ fn reports(lake: &TestLake) -> BTreeMap<String, String> {
 
 /// Turns the clock to some hours after the reports were written, which have the machine's time.
 fn wait_from_now(lake: &TestLake, hours: i64) {
-    let written = fs::metadata(lake.path("configs/sources.toml")).unwrap().modified().unwrap();
+    lake.write("now", "");
+    let written = fs::metadata(lake.path("now")).unwrap().modified().unwrap();
     let start: DateTime<Utc> = START.parse().unwrap();
     lake.wait(DateTime::<Utc>::from(written) - start + TimeDelta::hours(hours));
 }
@@ -136,4 +137,39 @@ async fn reports_of_another_run_wait_for_it_for_a_day_whatever_its_name() {
     audit(&context, "run").await;
     assert_eq!(rows_of(&context, "audit/load_logs").await, Some(1));
     assert!(lake.read("audit/last_run.json").contains(EXECUTION));
+}
+
+#[tokio::test]
+async fn a_report_that_cannot_be_read_is_left_and_noted_and_keeps_no_other_back() {
+    let lake = TestLake::new();
+    let context = lake.context().await;
+    let broken = [format!("{REPORTS}/abandoned/plan--a.json"), format!("{REPORTS}/run/plan--a.json")];
+    for (run_id, key) in ["abandoned", "run"].into_iter().zip(&broken) {
+        report(&context, run_id, "hosa/patients", Ok(some_work())).await;
+        lake.write(key, "{\"run_id\": ");
+    }
+    wait_from_now(&lake, 25);
+    let notes = audit(&context, "run").await;
+    assert_eq!(notes.len(), 2, "{notes:?}");
+    assert!(notes.iter().zip(&broken).all(|(note, key)| note.contains(key)), "{notes:?}");
+    assert_eq!(rows_of(&context, "audit/load_logs").await, Some(2));
+    assert!(reports(&lake).keys().eq(&broken));
+    let last_run = lake.read("audit/last_run.json");
+    assert!(last_run.contains(r#""run_id":"run""#) && last_run.contains(r#""failed":1"#), "{last_run}");
+    assert_eq!(audit(&context, "run").await.len(), 2, "it is noted until maintenance removes it");
+}
+
+#[tokio::test]
+async fn an_abandoned_run_that_cannot_be_folded_keeps_nobody_elses_reports_back() {
+    let lake = TestLake::new();
+    let context = lake.context().await;
+    report(&context, "abandoned", "hosa/patients", Ok(checked_work())).await;
+    report(&context, "run", "hosa/patients", Ok(some_work())).await;
+    // A table that the checks of the abandoned run cannot be added to.
+    lake.write("audit/control_checks/_delta_log/00000000000000000000.json", "no log");
+    wait_from_now(&lake, 25);
+    let notes = audit(&context, "run").await;
+    assert!(notes[0].contains("the abandoned run `abandoned` cannot be folded"), "{notes:?}");
+    assert_eq!(rows_of(&context, "audit/load_logs").await, Some(2));
+    assert!(reports(&lake).keys().all(|key| key.contains("/abandoned/")), "{:?}", reports(&lake));
 }

@@ -7,7 +7,7 @@ mod tests;
 
 use rcm_model::event::{ExtractInput, StageReport};
 use rcm_model::load_config::{LoadType, is_path_segment};
-use rcm_platform::bronze::{LoadLog, Manifest};
+use rcm_platform::bronze::{self, LoadLog, Manifest};
 use rcm_platform::config::LoadKind;
 use rcm_platform::emr::{self, Extract, Table};
 use rcm_platform::load::{self, Subject};
@@ -66,6 +66,7 @@ async fn load_after(
             LoadType::Incremental => LoadKind::Upsert,
         },
         started_at: context.now(),
+        landed_at: None,
     };
     let (rows, notes) = match emr::extract(context, &Table { subject, row, mapping, last }).await? {
         Extract::NothingNew(note) => {
@@ -74,8 +75,10 @@ async fn load_after(
         }
         Extract::Rows(rows, notes) => (rows, notes),
     };
-    if !input.force {
-        load::check_lost_keys(context, &subject, last, &rows).await?;
+    if !input.force && subject.kind == LoadKind::Snapshot {
+        let loads = known_rows(context, stream, last).await?;
+        let known = bronze::since_last_snapshot(&loads, subject.datasource);
+        load::check_lost_keys(context, &subject, &known, &rows).await?;
     }
     let Some(made) = load::commit(context, &subject, last, &rows).await? else {
         load::discard(context, &rows).await?;
@@ -85,4 +88,17 @@ async fn load_after(
     work.notes.extend(notes);
     work.figures.extend(load::watermark_lag(&made, subject.started_at));
     Ok(Some(work))
+}
+
+/// The loads of a stream up to `last`; after a whole table the others do not matter.
+async fn known_rows(context: &Context, stream: &str, last: Option<&Manifest>) -> Result<Vec<Manifest>, StageError> {
+    match last {
+        Some(last) if last.kind == LoadKind::Snapshot => Ok(vec![last.clone()]),
+        Some(last) => {
+            let mut loads = LoadLog::new(&context.lake, stream).after(0).await?;
+            loads.truncate(last.sequence as usize);
+            Ok(loads)
+        }
+        None => Ok(Vec::new()),
+    }
 }

@@ -100,6 +100,34 @@ async fn an_overlap_reads_the_days_before_the_last_watermark_again() {
     assert_eq!((watermark.from, watermark.to), (Some(day("2024-10-03")), Some(day("2024-10-03"))));
 }
 
+#[tokio::test]
+async fn a_file_that_was_cut_short_loses_no_row() {
+    let lake = TestLake::new();
+    lake.write(PATIENTS, patients(&[("P1", "2024-09-01"), ("P2", "2024-10-03")]));
+    incremental(&lake).await.unwrap();
+    let whole = [("P1", "2024-09-01"), ("P2", "2024-10-03"), ("P3", "2024-09-02"), ("P4", "2024-10-04")];
+    lake.write(PATIENTS, patients(&whole));
+    let report = incremental(&lake).await.unwrap();
+    assert_eq!(report.loads[0].read, 4);
+    assert!(report.notes.iter().any(|note| note.contains("it is taken whole")), "{:?}", report.notes);
+    lake.write(PATIENTS, patients(&[&whole[..], &[("P5", "2024-10-05")]].concat()));
+    assert_eq!(incremental(&lake).await.unwrap().loads[0].read, 2, "with the overlap of a day");
+}
+
+#[tokio::test]
+async fn a_full_extract_after_incremental_ones_is_held_against_all_of_them() {
+    let lake = TestLake::new();
+    let rows = [("P1", "2024-10-01"), ("P2", "2024-10-01"), ("P3", "2024-10-01"), ("P4", "2024-10-01")];
+    lake.write(PATIENTS, patients(&rows));
+    incremental(&lake).await.unwrap();
+    lake.write(PATIENTS, patients(&[&rows[..], &[("P5", "2024-10-05")]].concat()));
+    incremental(&lake).await.unwrap();
+    lake.write(PATIENTS, patients(&[("P5", "2024-10-05")]));
+    let error = run(&lake, row("patients", LoadType::Full), false).await.unwrap_err();
+    assert_eq!(error.name(), "ThresholdExceeded");
+    assert!(error.to_string().contains("lacks 4 of the 5 keys"), "{error}");
+}
+
 #[rstest]
 #[case::incremental(row("patients", LoadType::Incremental))]
 #[case::full(row("patients", LoadType::Full))]
@@ -144,7 +172,7 @@ async fn a_row_without_a_readable_watermark_is_always_taken() {
     without_overlap(&lake);
     lake.write(PATIENTS, patients(&[("P1", "2024-10-03")]));
     incremental(&lake).await.unwrap();
-    lake.write(PATIENTS, patients(&[("P1", "2024-10-03"), ("P2", ""), ("P3", "yesterday"), ("P4", "2024-10-02")]));
+    lake.write(PATIENTS, patients(&[("P1", "2024-10-03"), ("P2", ""), ("P3", "yesterday")]));
     assert_eq!(incremental(&lake).await.unwrap().loads[0].read, 2);
 }
 

@@ -1,7 +1,8 @@
 //! A release of ICD-10 → bronze, walked node by node.
 //!
 //! A walk of the whole release is a snapshot: codes that it does not find are gone. A walk of some
-//! chapters is an upsert, since it says nothing of the others.
+//! chapters is an upsert, since it says nothing of the others; so is one on which the API had no node for
+//! a code that it names itself, since it says nothing of what is below that.
 
 #[cfg(test)]
 mod tests;
@@ -19,8 +20,12 @@ use rcm_platform::load::{self, Subject};
 use rcm_platform::stage::{self, Failure, Work};
 use rcm_platform::{Context, StageError};
 
+use self::walk::Walked;
+
 /// Datasource of the API's loads: the mapping in `configs/cdm`.
 const DATASOURCE: &str = "icd";
+/// Codes without a node that a note names.
+const MISSING_TOLD: usize = 20;
 const COLUMNS: [&str; 5] = ["code", "title", "is_leaf", "parent", "release"];
 
 /// Walks the configured chapters of the configured release and makes their codes one load. A walk
@@ -48,8 +53,8 @@ async fn pull(context: &Context, input: &PullInput) -> Result<Work, Failure> {
     }
     let release = Release::new(context, options).await?;
     let progress = walk::progress_folder(options, last.map_or(0, |last| last.sequence));
-    let (nodes, resumed) = walk::walk(context, options, &release, &progress).await?;
-    let rows = rows(options, &nodes);
+    let walked = walk::walk(context, options, &release, &progress).await?;
+    let rows = rows(options, &walked.nodes);
     if rows.is_empty() {
         return Err(StageError::BrokenContract(format!("{source_name}: the walk found no code")).into());
     }
@@ -58,11 +63,12 @@ async fn pull(context: &Context, input: &PullInput) -> Result<Work, Failure> {
         stream: ICD_CODES.name,
         entity: ICD_CODES.name,
         datasource: DATASOURCE,
-        kind: if options.chapters.is_empty() { LoadKind::Snapshot } else { LoadKind::Upsert },
+        kind: kind(options, &walked),
         started_at: context.now(),
+        landed_at: None,
     };
     let mut work = bronze_rows::load(context, &subject, source_name, &COLUMNS, &rows, input.force).await?;
-    work.notes.extend((resumed > 0).then(|| format!("{resumed} nodes were known from a walk that broke")));
+    work.notes.extend(notes(&walked));
     walk::forget(context, &progress).await;
     Ok(work)
 }
@@ -76,6 +82,25 @@ fn is_recent(context: &Context, options: &Icd, last: &Manifest, source_name: &st
 fn source_name(options: &Icd) -> String {
     let chapters = if options.chapters.is_empty() { "all chapters".to_owned() } else { options.chapters.join(", ") };
     format!("ICD API: ICD-10 {} ({}), {chapters}", options.release, options.language)
+}
+
+/// What the load of a walk says of codes that it does not hold.
+fn kind(options: &Icd, walked: &Walked) -> LoadKind {
+    if options.chapters.is_empty() && walked.missing.is_empty() { LoadKind::Snapshot } else { LoadKind::Upsert }
+}
+
+/// What a person should know of a walk.
+fn notes(walked: &Walked) -> Vec<String> {
+    let mut notes = Vec::new();
+    if walked.resumed > 0 {
+        notes.push(format!("{} nodes were known from a walk that broke", walked.resumed));
+    }
+    if !walked.missing.is_empty() {
+        let some: Vec<String> = walked.missing.iter().take(MISSING_TOLD).map(|code| load::printable(code)).collect();
+        let (count, some) = (walked.missing.len(), some.join(", "));
+        notes.push(format!("the API has no node for {count} codes that it names, so that nothing is deleted: {some}"));
+    }
+    notes
 }
 
 /// Rows of [`COLUMNS`]: the codes among the nodes. The parent of a three-character code is its block.

@@ -1,5 +1,5 @@
 use chrono::TimeDelta;
-use rcm_model::event::StageInput;
+use rcm_model::event::{LoadCounts, StageInput};
 use rcm_platform::testing::TestLake;
 use rstest::rstest;
 use serde_json::{Value, json};
@@ -68,6 +68,12 @@ async fn run_with(lake: &TestLake, force: bool) -> Result<StageReport, StageErro
     handle(lake.context().await, PullInput { run_id: "run-1".to_owned(), force }).await
 }
 
+/// What silver made of the loads that it had not taken in.
+async fn silver(lake: &TestLake) -> Vec<LoadCounts> {
+    let input = StageInput { run_id: "run-1".to_owned(), as_of: None };
+    silver_icd_codes::handle(lake.context().await, input).await.unwrap().loads
+}
+
 async fn requests(server: &MockServer) -> usize {
     server.received_requests().await.unwrap().len()
 }
@@ -89,9 +95,26 @@ async fn a_walk_of_the_release_is_a_snapshot_of_its_codes() {
     assert_eq!((load.datasource.as_str(), load.kind), ("icd", LoadKind::Snapshot));
     assert_eq!(load.source.name, "ICD API: ICD-10 2099 (en), all chapters");
     assert_eq!(lake.files("bronze/icd_codes/_walk"), [""; 0]);
-    let input = StageInput { run_id: "run-1".to_owned(), as_of: None };
-    let silver = silver_icd_codes::handle(lake.context().await, input).await.unwrap();
-    assert_eq!((silver.loads[0].new, silver.loads[0].quarantined), (5, 0));
+    let loads = silver(&lake).await;
+    assert_eq!((loads[0].new, loads[0].quarantined), (5, 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_the_api_does_not_have_is_noted_and_nothing_is_deleted() {
+    let server = server().await;
+    let lake = lake(&server, &[]);
+    run(&lake).await.unwrap();
+    silver(&lake).await;
+    let gone = ResponseTemplate::new(404);
+    Mock::given(path(url_path("Z90"))).respond_with(gone).with_priority(1).mount(&server).await;
+    lake.wait(TimeDelta::days(181));
+    let report = run(&lake).await.unwrap();
+    let note = "the API has no node for 1 codes that it names, so that nothing is deleted: Z90";
+    assert_eq!((report.loads[0].read, report.notes), (2, vec![note.to_owned()]));
+    assert_eq!(lake.loads("icd_codes").await[1].kind, LoadKind::Upsert);
+    let loads = silver(&lake).await;
+    assert_eq!((loads[0].unchanged, loads[0].deleted), (2, 0));
+    assert_eq!(run(&lake).await.unwrap().outcome, Outcome::NothingNew, "it is not asked for at every run");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -101,7 +124,7 @@ async fn a_code_says_whether_it_is_a_leaf_and_what_is_above_it() {
     let context = lake.context().await;
     let options = context.settings.sources.icd.as_ref().unwrap();
     let release = Release::new(&context, options).await.unwrap();
-    let (nodes, _) = walk::walk(&context, options, &release, "bronze/icd_codes/_walk/x").await.unwrap();
+    let walked = walk::walk(&context, options, &release, "bronze/icd_codes/_walk/x").await.unwrap();
     let row = |code: &str, is_leaf: &str, parent: &str| {
         let fields = [code, &format!("Made up {code}"), is_leaf, parent, "2099"];
         Row::Fields(fields.map(|field| Some(field.to_owned())).into())
@@ -112,7 +135,7 @@ async fn a_code_says_whether_it_is_a_leaf_and_what_is_above_it() {
         row("Z90.0", "true", "Z90"),
         row("Z90.1", "true", "Z90"),
     ];
-    assert_eq!(rows(options, &nodes), expected);
+    assert_eq!(rows(options, &walked.nodes), expected);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -151,6 +174,15 @@ async fn a_broken_walk_goes_on_where_it_ended() {
     assert!(requests(&server).await - before <= 2, "only what was not answered is asked for");
     assert!(report.notes.iter().any(|note| note.contains("a walk that broke")), "{:?}", report.notes);
     assert_eq!(lake.files("bronze/icd_codes/_walk"), [""; 0]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_chapter_that_is_not_there_is_no_chapter_of_the_load() {
+    let server = server().await;
+    let lake = lake(&server, &["XC", "XCIX"]);
+    let error = run(&lake).await.unwrap_err();
+    assert_eq!(error.to_string(), "broken contract: ICD API: answers 404 for `XCIX`");
+    assert_eq!(lake.loads("icd_codes").await, []);
 }
 
 #[rstest]

@@ -6,10 +6,11 @@ mod order_file;
 mod tests;
 
 use object_store::ObjectMeta;
+use rcm_model::cdm::Mapping;
 use rcm_model::event::{LandedFileInput, Outcome, StageReport};
-use rcm_platform::bronze::{LoadLog, Manifest, Refusal, Source};
+use rcm_platform::bronze::{self, LoadLog, Manifest, Refusal, Source};
 use rcm_platform::bronze_rows;
-use rcm_platform::config::{Format, LoadKind};
+use rcm_platform::config::{Feed, Format, LoadKind};
 use rcm_platform::csv_stream::{self, Csv, Wanted};
 use rcm_platform::load::{self, Rows, Subject};
 use rcm_platform::stage::{self, Failure, Work};
@@ -18,7 +19,8 @@ use rcm_platform::{Context, StageError};
 use crate::landed::Landed;
 
 /// Makes a landed file the next load of its feed's stream. Content that the stream has already
-/// makes none, and neither does a file that is still being written or is gone.
+/// makes none, and neither does a file that is still being written or is gone, or a whole table that
+/// is older than the last one.
 ///
 /// # Errors
 /// `BrokenContract` if no mapping claims the file or it is not what its mapping says: the file is
@@ -32,6 +34,9 @@ pub async fn handle(context: Context, input: LandedFileInput) -> Result<StageRep
 
 async fn take(context: &Context, input: &LandedFileInput) -> Result<Work, Failure> {
     let landed = Landed::find(&context.settings, &input.key)?;
+    if !load::is_finished(landed.file_name) {
+        return Ok(still_written(&landed));
+    }
     let Some(before) = context.lake.head(&input.key).await? else { return Ok(gone(&landed)) };
     let started_at = context.now();
     let loads = LoadLog::new(&context.lake, &landed.feed.entity).after(0).await?;
@@ -53,6 +58,7 @@ async fn take(context: &Context, input: &LandedFileInput) -> Result<Work, Failur
                 datasource: &landed.mapping(&context.settings)?.datasource,
                 kind: landed.feed.load,
                 started_at,
+                landed_at: before.last_modified.into(),
             };
             Ok(make_load(context, &landed, &subject, &rows, loads, input.force).await?)
         }
@@ -83,7 +89,7 @@ async fn read(
     let source = source(landed, meta);
     if loads.iter().any(|load| load.source.size == source.size) {
         let content_hash = csv_stream::content_hash(&csv).await?;
-        if let Some(load) = same_load(loads, &mapping.datasource, landed.feed.load, &source, &content_hash) {
+        if let Some(load) = same_load(loads, mapping, landed.feed, &source, &content_hash) {
             return Ok(Reading::Known(Box::new(load.clone())));
         }
     }
@@ -135,14 +141,19 @@ async fn make_load(
     for _ in 0..load::TRIES {
         let known = loads.last().map_or(0, |load| load.sequence);
         loads.extend(log.after(known).await?);
-        if let Some(load) = same_load(&loads, subject.datasource, subject.kind, &rows.source, &rows.content_hash) {
+        let mapping = landed.mapping(&context.settings)?;
+        if let Some(load) = same_load(&loads, mapping, landed.feed, &rows.source, &rows.content_hash) {
             load::discard(context, rows).await?;
             return Ok(same_content(landed, load));
         }
         let last = loads.last();
         if !force {
-            let last_whole = bronze_rows::last_snapshot(&loads, subject.datasource);
-            load::check_lost_keys(context, subject, last_whole, rows).await?;
+            if let Some(load) = newer_snapshot(&loads, subject, &rows.source) {
+                load::discard(context, rows).await?;
+                return Ok(out_of_date(landed, load));
+            }
+            let known = bronze::since_last_snapshot(&loads, subject.datasource);
+            load::check_lost_keys(context, subject, &known, rows).await?;
         }
         if let Some(made) = load::commit(context, subject, last, rows).await? {
             return Ok(load::work(&made, last));
@@ -179,25 +190,44 @@ fn source(landed: &Landed<'_>, meta: &ObjectMeta) -> Source {
     Source { name: landed.path.to_string(), size: Some(meta.size), last_modified: Some(meta.last_modified) }
 }
 
-/// The load that has a file's content already. For snapshots an older one does not count, since
-/// what it held may be gone from the lake, unless it was made from this very file.
+/// The load that has a file's content already. An older one, unless it was made from this very file,
+/// only counts where rows say when they were modified: otherwise what comes again is the last word
+/// again.
 fn same_load<'a>(
     loads: &'a [Manifest],
-    datasource: &str,
-    kind: LoadKind,
+    mapping: &Mapping,
+    feed: &Feed,
     source: &Source,
     content_hash: &str,
 ) -> Option<&'a Manifest> {
-    let last = loads.iter().rev().find(|load| load.datasource == datasource)?.sequence;
+    let datasource = &mapping.datasource;
+    let has_times = mapping.source_column(&feed.entity, "src_modified_at").is_some();
+    let last = loads.iter().rev().find(|load| load.datasource == *datasource)?.sequence;
     loads.iter().find(|load| {
-        let counts = kind == LoadKind::Upsert || load.sequence == last || load.source == *source;
-        counts && load.datasource == datasource && load.content_hash == content_hash
+        let is_for_good = feed.load == LoadKind::Upsert && has_times;
+        let counts = is_for_good || load.sequence == last || load.source == *source;
+        counts && load.datasource == *datasource && load.content_hash == content_hash
     })
+}
+
+/// The load of a whole table that was written after this one: files that wait together are loaded in
+/// any order.
+fn newer_snapshot<'a>(loads: &'a [Manifest], subject: &Subject<'_>, source: &Source) -> Option<&'a Manifest> {
+    let last = *bronze::since_last_snapshot(loads, subject.datasource).first()?;
+    let are_snapshots = last.kind == LoadKind::Snapshot && subject.kind == LoadKind::Snapshot;
+    (are_snapshots && last.source.last_modified > source.last_modified).then_some(last)
 }
 
 fn same_content(landed: &Landed<'_>, load: &Manifest) -> Work {
     load::nothing_new(format!(
         "`{}` has the same content as load {} of `{}`",
+        landed.printable, load.sequence, load.stream
+    ))
+}
+
+fn out_of_date(landed: &Landed<'_>, load: &Manifest) -> Work {
+    load::nothing_new(format!(
+        "`{}` is older than the whole table that is load {} of `{}`: forced, it is taken nevertheless",
         landed.printable, load.sequence, load.stream
     ))
 }

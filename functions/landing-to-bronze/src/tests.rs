@@ -1,7 +1,10 @@
 use std::io::Write;
+use std::sync::mpsc;
 use std::time::Duration;
 
+use chrono::TimeDelta;
 use rcm_platform::bronze::LoadLog;
+use rcm_platform::context::Clock;
 use rcm_platform::testing::TestLake;
 use rstest::rstest;
 
@@ -34,7 +37,8 @@ async fn run_with(lake: &TestLake, key: &str, force: bool) -> Result<StageReport
 }
 
 async fn refusals(lake: &TestLake) -> Vec<Refusal> {
-    LoadLog::new(&lake.lake(), "claims").refusals().await.unwrap()
+    let mappings_hash = lake.context().await.settings.mappings_hash.clone();
+    LoadLog::new(&lake.lake(), "claims").refusals(&mappings_hash).await.unwrap()
 }
 
 #[tokio::test]
@@ -152,14 +156,17 @@ async fn a_file_that_grows_while_it_is_read_is_left_for_the_next_run() {
     let content = claims(&ids.iter().map(String::as_str).collect::<Vec<_>>());
     lake.write(FILE, &content);
     let path = lake.path(FILE);
+    let (sent, received) = mpsc::channel();
+    // It goes on until nobody asks for its received any more.
     let writer = std::thread::spawn(move || {
         let mut file = std::fs::OpenOptions::new().append(true).open(&path).unwrap();
-        for _ in 0..400 {
-            file.write_all(b"\n").unwrap();
+        while sent.send(file.write_all(b"\n")).is_ok() {
             std::thread::sleep(Duration::from_millis(1));
         }
     });
+    received.recv().unwrap().unwrap();
     let report = run(&lake, FILE).await.unwrap();
+    drop(received);
     writer.join().unwrap();
     assert_eq!(report.outcome, Outcome::LeftForNextRun);
     assert_eq!(lake.files("bronze"), [""; 0]);
@@ -218,6 +225,60 @@ async fn a_snapshot_that_comes_back_is_a_new_load_but_a_repeated_event_is_not() 
         assert_eq!(run(&lake, key).await.unwrap().outcome, Outcome::Done);
     }
     assert_eq!(run(&lake, february).await.unwrap().outcome, Outcome::NothingNew);
+}
+
+#[tokio::test]
+async fn a_snapshot_that_is_older_than_the_last_one_is_left_out_unless_it_is_forced() {
+    let lake = TestLake::new();
+    as_snapshots(&lake);
+    let (older, newer) = ("landing/cptcodes/older.csv", "landing/cptcodes/newer.csv");
+    lake.write(older, codes(10));
+    later_than(&lake, older, || lake.write(newer, codes(11)));
+    run(&lake, newer).await.unwrap();
+    let report = run(&lake, older).await.unwrap();
+    assert_eq!(report.outcome, Outcome::NothingNew);
+    assert!(report.notes[0].contains("is older than the whole table that is load 1"), "{:?}", report.notes);
+    assert_eq!(run_with(&lake, older, true).await.unwrap().outcome, Outcome::Done);
+}
+
+/// Writes a file until it is later than another one, however coarse the file system's clock is.
+fn later_than(lake: &TestLake, earlier: &str, write: impl Fn()) {
+    let modified = |key: &str| std::fs::metadata(lake.path(key)).unwrap().modified().unwrap();
+    let is_later = || {
+        write();
+        let files = lake.files("landing/cptcodes");
+        files.iter().any(|file| modified(file) > modified(earlier))
+    };
+    while !is_later() {}
+}
+
+#[tokio::test]
+async fn of_rows_without_a_time_those_of_the_file_that_landed_last_count() {
+    let lake = TestLake::new();
+    // Files are written now, wherever the test's clock stands.
+    lake.wait(Clock::system().now() - lake.context().await.now() + TimeDelta::days(1));
+    let (older, newer) = ("landing/cptcodes/older.csv", "landing/cptcodes/newer.csv");
+    lake.write(older, codes(10));
+    later_than(&lake, older, || lake.write(newer, codes(11)));
+    for key in [newer, older] {
+        assert_eq!(run(&lake, key).await.unwrap().outcome, Outcome::Done);
+    }
+    let loads = lake.loads("cpt_codes").await;
+    assert!(loads[1].extracted_at < loads[0].extracted_at, "{loads:?}");
+    lake.write("landing/cptcodes/again.csv", codes(11));
+    let again = run(&lake, "landing/cptcodes/again.csv").await.unwrap();
+    assert_eq!(again.outcome, Outcome::Done, "it is the last word again");
+}
+
+#[rstest]
+#[case("landing/claims/hospital1_claims.csv.filepart")]
+#[case("landing/claims/.hospital1_claims.csv")]
+#[tokio::test]
+async fn a_file_that_a_transfer_has_not_finished_is_left_for_the_next_run(#[case] key: &str) {
+    let lake = TestLake::new();
+    lake.write(key, claims(&["C1"]));
+    assert_eq!(run(&lake, key).await.unwrap().outcome, Outcome::LeftForNextRun);
+    assert_eq!(lake.loads("claims").await, []);
 }
 
 #[tokio::test]

@@ -58,7 +58,8 @@ async fn maintain(context: &Context) -> StageReport {
 
 /// Turns the clock to some days after the files were written, which have the machine's time.
 fn wait_from_now(lake: &TestLake, days: i64) {
-    let written = fs::metadata(lake.path("configs/sources.toml")).unwrap().modified().unwrap();
+    lake.write("now", "");
+    let written = fs::metadata(lake.path("now")).unwrap().modified().unwrap();
     let start: DateTime<Utc> = rcm_platform::testing::START.parse().unwrap();
     lake.wait(DateTime::<Utc>::from(written) - start + TimeDelta::days(days));
 }

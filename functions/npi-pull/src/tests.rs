@@ -35,8 +35,12 @@ impl Respond for Entries {
         };
         let (limit, skip) = (number("limit").clamp(10, 200), number("skip").min(1000));
         let page: Vec<&Value> = self.0.iter().filter(fits).skip(skip).take(limit).collect();
-        ResponseTemplate::new(200).set_body_json(json!({"result_count": page.len(), "results": page}))
+        results(&page)
     }
+}
+
+fn results(page: &[&Value]) -> ResponseTemplate {
+    ResponseTemplate::new(200).set_body_json(json!({"result_count": page.len(), "results": page}))
 }
 
 /// Entry of a made-up person.
@@ -88,6 +92,7 @@ async fn providers(lake: &TestLake, run_id: &str, numbers: &[String]) {
         datasource: "hos-a",
         kind: LoadKind::Snapshot,
         started_at: context.now(),
+        landed_at: None,
     };
     bronze_rows::load(&context, &subject, "made up".to_owned(), &columns, &rows, true).await.unwrap();
 }
@@ -106,6 +111,10 @@ async fn run(lake: &TestLake) -> Result<StageReport, StageError> {
 
 async fn requests(server: &MockServer) -> usize {
     server.received_requests().await.unwrap().len()
+}
+
+async fn rows_of_loads(lake: &TestLake) -> Vec<u64> {
+    lake.loads("npi").await.iter().map(|load| load.rows).collect()
 }
 
 /// Identifier and status of the current rows of silver.
@@ -200,34 +209,52 @@ async fn deactivated_and_unknown_identifiers_are_recorded_as_such() {
 }
 
 #[rstest]
-#[case::no_criteria(errors("generic", "04"), "BrokenContract")]
-#[case::neither_results_nor_errors(ResponseTemplate::new(200).set_body_json(json!({})), "BrokenContract")]
-#[case::not_found(ResponseTemplate::new(404), "BrokenContract")]
-#[case::out_of_order(ResponseTemplate::new(503), "SourceUnavailable")]
-#[case::throttled(ResponseTemplate::new(429), "Throttled")]
+#[case::no_criteria(errors("generic", "04"), "BrokenContract", 3)]
+#[case::neither_results_nor_errors(ResponseTemplate::new(200).set_body_json(json!({})), "BrokenContract", 3)]
+#[case::of_another_number(results(&[&entry(1, "00501")]), "BrokenContract", 3)]
+#[case::not_found(ResponseTemplate::new(404), "BrokenContract", 3)]
+#[case::out_of_order(ResponseTemplate::new(500), "SourceUnavailable", 3)]
+#[case::throttled(ResponseTemplate::new(429), "Throttled", 1)]
 #[tokio::test(flavor = "multi_thread")]
-async fn an_answer_that_is_none_leaves_no_load(#[case] answer: ResponseTemplate, #[case] expected: &str) {
+async fn an_identifier_without_an_answer_keeps_no_other_from_being_loaded_unless_the_registry_asks_for_patience(
+    #[case] answer: ResponseTemplate,
+    #[case] expected: &str,
+    #[case] loaded: u64,
+) {
     let server = registry(vec![entry(1_000_000_000, "00501")]).await;
     Mock::given(query_param("number", "1000000001")).respond_with(answer).mount(&server).await;
     let lake = lake(&server, "");
-    providers(&lake, "run-0", &numbers(3)).await;
+    providers(&lake, "run-0", &numbers(4)).await;
     assert_eq!(run(&lake).await.unwrap_err().name(), expected);
-    assert_eq!(lake.files("bronze/npi"), [""; 0]);
+    assert_eq!(rows_of_loads(&lake).await, [loaded]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_was_asked_for_before_the_registry_failed_stays() {
+async fn what_was_answered_before_and_after_the_registry_failed_is_not_asked_for_again() {
     let count = NUMBERS_PER_LOAD + 2;
     let server = registry((0..count).map(|index| entry(1_000_000_000 + index, "00501")).collect()).await;
-    let last = (1_000_000_000 + count - 1).to_string();
-    let broken = ResponseTemplate::new(500);
-    Mock::given(query_param("number", &last)).respond_with(broken).up_to_n_times(2).mount(&server).await;
+    let second = ResponseTemplate::new(500);
+    Mock::given(query_param("number", "1000000001")).respond_with(second).up_to_n_times(2).mount(&server).await;
     let lake = lake(&server, "");
     providers(&lake, "run-0", &numbers(count)).await;
     assert_eq!(run(&lake).await.unwrap_err().name(), "SourceUnavailable");
-    assert_eq!(lake.loads("npi").await.iter().map(|load| load.rows).collect::<Vec<_>>(), [NUMBERS_PER_LOAD as u64]);
-    assert_eq!(run(&lake).await.unwrap().loads[0].read, 2);
+    assert_eq!(rows_of_loads(&lake).await, [NUMBERS_PER_LOAD as u64 - 1, 2]);
+    let report = lake.files("audit/_reports/run-1").pop().unwrap();
+    let note = "the registry did not answer for 1 searches or identifiers\"";
+    assert!(lake.read(&report).contains(note), "{}", lake.read(&report));
+    assert_eq!(run(&lake).await.unwrap().loads[0].read, 1);
     assert_eq!(silver(&lake).await.len(), count);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_registry_that_is_out_of_order_is_not_asked_for_everything() {
+    let server = registry(Vec::new()).await;
+    Mock::given(any()).respond_with(ResponseTemplate::new(503)).mount(&server).await;
+    let lake = lake(&server, "");
+    providers(&lake, "run-0", &numbers(NUMBERS_PER_LOAD * 2)).await;
+    assert_eq!(run(&lake).await.unwrap_err().name(), "SourceUnavailable");
+    assert!(requests(&server).await < 100, "{}", requests(&server).await);
+    assert_eq!(lake.files("bronze/npi"), [""; 0]);
 }
 
 const IN_ZZ: &str = "[[npi.searches]]\nstate = \"ZZ\"\n";
@@ -281,6 +308,16 @@ async fn a_search_that_the_registry_refuses_leaves_no_load() {
     let error = run(&lake).await.unwrap_err();
     assert_eq!(error.to_string(), "broken contract: NPI registry: answers error 09 for `state`");
     assert_eq!(lake.loads("npi").await, []);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_search_that_the_registry_refuses_keeps_no_identifier_from_being_asked_for() {
+    let server = registry(vec![entry(1_000_000_000, "00501")]).await;
+    Mock::given(query_param("state", "ZZ")).respond_with(errors("state", "09")).mount(&server).await;
+    let lake = lake(&server, IN_ZZ);
+    providers(&lake, "run-0", &numbers(2)).await;
+    assert_eq!(run(&lake).await.unwrap_err().name(), "BrokenContract");
+    assert_eq!(rows_of_loads(&lake).await, [2]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

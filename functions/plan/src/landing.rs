@@ -1,3 +1,5 @@
+use std::collections::HashSet;
+
 use object_store::path::Path;
 use object_store::{ObjectMeta, ObjectStore, path};
 use rcm_model::load_config::is_path_segment;
@@ -6,9 +8,6 @@ use rcm_platform::config::Feed;
 use rcm_platform::lake::LANDING;
 use rcm_platform::{Context, StageError, load};
 use tracing::warn;
-
-/// Endings of files that a transfer has not finished.
-const UNFINISHED: [&str; 5] = [".tmp", ".part", ".partial", ".filepart", ".crdownload"];
 
 /// What lies in a feed's folder.
 #[derive(Debug)]
@@ -25,10 +24,9 @@ pub(crate) async fn new_files(context: &Context) -> Result<Vec<String>, StageErr
     let mut unusable = Vec::new();
     for feed in &context.settings.sources.feeds {
         let log = LoadLog::new(&context.lake, &feed.entity);
-        let mut seen: Vec<Source> = log.after(0).await?.into_iter().map(|load| load.source).collect();
-        let refusals = log.refusals().await?;
-        let refusals = refusals.into_iter().filter(|refusal| refusal.mappings_hash == context.settings.mappings_hash);
-        seen.extend(refusals.map(|refusal| refusal.source));
+        let mut seen: HashSet<Source> = log.after(0).await?.into_iter().map(|load| load.source).collect();
+        let refusals = log.refusals(&context.settings.mappings_hash).await?;
+        seen.extend(refusals.into_iter().map(|refusal| refusal.source));
         let landed = landed(context, feed).await?;
         files.extend(landed.files.into_iter().filter(|meta| !seen.contains(&source(meta))));
         unusable.extend(landed.unusable);
@@ -115,7 +113,7 @@ async fn local_files(context: &Context, folder: &str, path: &std::path::Path) ->
 
 /// Whether a file is there as a whole, as far as its name tells, and is no marker of a folder.
 fn is_finished(meta: &ObjectMeta) -> bool {
-    let name = meta.location.filename().unwrap_or_default().to_lowercase();
+    let name = meta.location.filename().unwrap_or_default();
     let is_folder = meta.size == 0 && !name.contains('.');
-    !name.is_empty() && !name.starts_with('.') && !is_folder && !UNFINISHED.iter().any(|ending| name.ends_with(ending))
+    !is_folder && load::is_finished(name)
 }

@@ -8,12 +8,17 @@ mod tests;
 use rcm_model::event::{ExtractInput, LandedFileInput, PlanInput, PlannedExtract, WorkPlan};
 use rcm_platform::telemetry::metrics;
 use rcm_platform::{Context, StageError, stage};
+use serde::Serialize;
 use tracing::{info, warn};
+
+/// Bytes of a work list at most: a state machine hands on 256 KiB, and adds its own.
+const LONGEST_PLAN: usize = 240_000;
 
 /// Reads the table of sources and the landing folders and answers the work list: every active row
 /// of `load_config.csv`, and every landed file, oldest first, that no load holds and that is not
 /// refused under the present mappings. A key that keeps a feed's folder from being listed is on it
-/// as a file, which `landing-to-bronze` refuses.
+/// as a file, which `landing-to-bronze` refuses. Where more files wait than a list may have, the oldest
+/// are on it; the next run takes the others.
 ///
 /// # Errors
 /// The lake cannot be read.
@@ -25,14 +30,19 @@ pub async fn handle(context: Context, input: PlanInput) -> Result<WorkPlan, Stag
         stream: row.stream(),
         input: ExtractInput { run_id: run_id.clone(), row: row.clone(), force: input.force },
     });
+    let extracts: Vec<PlannedExtract> = extracts.collect();
     let files = landing::new_files(&context).await?;
     let files = files.into_iter().map(|key| LandedFileInput { run_id: run_id.clone(), key, force: input.force });
+    let mut files: Vec<LandedFileInput> = files.collect();
+    let room = LONGEST_PLAN.saturating_sub(length(&extracts));
+    let files_left = files.split_off(fitting(&files, room)).len();
     let plan = WorkPlan {
         as_of: input.as_of.unwrap_or_else(|| now.date_naive()),
         force: input.force,
         concurrency: context.settings.sources.run.concurrency.max(1),
-        extracts: extracts.collect(),
-        files: files.collect(),
+        extracts,
+        files,
+        files_left,
         run_id,
     };
     if context.environment.in_lambda {
@@ -41,6 +51,22 @@ pub async fn handle(context: Context, input: PlanInput) -> Result<WorkPlan, Stag
             Err(error) => warn!(error = error.name(), message = %error, "the loads' ages are not known"),
         }
     }
-    info!(run_id = plan.run_id, extracts = plan.extracts.len(), files = plan.files.len(), "run planned");
+    let (extracts, files) = (plan.extracts.len(), plan.files.len());
+    info!(run_id = plan.run_id, extracts, files, files_left, "run planned");
     Ok(plan)
+}
+
+/// How many of the first files have room in a work list, one at least.
+fn fitting(files: &[LandedFileInput], room: usize) -> usize {
+    let mut taken = 0;
+    let fitting = files.iter().take_while(|file| {
+        taken += length(file) + 1;
+        taken <= room
+    });
+    fitting.count().max(1).min(files.len())
+}
+
+/// Bytes of a value in JSON.
+fn length<T: Serialize>(value: &T) -> usize {
+    serde_json::to_vec(value).map_or(0, |json| json.len())
 }

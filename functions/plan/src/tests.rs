@@ -90,6 +90,19 @@ async fn a_loaded_file_is_planned_again_only_when_it_changes() {
 }
 
 #[tokio::test]
+async fn a_work_list_is_no_longer_than_a_state_machine_hands_on() {
+    let lake = TestLake::new();
+    for file in 0..2500 {
+        lake.write(&format!("landing/claims/hospital1_{file:04}.csv"), "x");
+    }
+    let plan = plan(&lake).await;
+    assert!(length(&plan) < 256 * 1024, "{}", length(&plan));
+    assert!(plan.files.len() > 1000 && plan.files_left > 0);
+    assert_eq!(plan.files.len() + plan.files_left, 2500);
+    assert_eq!(plan.files[0].key, "landing/claims/hospital1_0000.csv", "the oldest first");
+}
+
+#[tokio::test]
 async fn a_refused_file_is_planned_again_only_when_it_or_a_mapping_changes() {
     let lake = TestLake::new();
     let mappings_hash = lake.context().await.settings.mappings_hash.clone();

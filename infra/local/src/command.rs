@@ -1,29 +1,29 @@
 //! The commands of `rcm`. Each answers text for standard output and how the process ends.
 
+mod run_demo;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::time::Instant;
 
-use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
+use chrono::NaiveDate;
 use clap::{Parser, Subcommand};
 use rcm_model::cdm::PATIENTS;
-use rcm_model::event::{StageFailure, StageReport};
+use rcm_model::event::{Outcome, StageFailure, StageReport};
 use rcm_platform::config::Environment;
 use rcm_platform::context::Clock;
 use rcm_platform::lake::LANDING;
 use rcm_platform::{Context, Lake, StageError, load};
+use rcm_tables::gold;
 use rcm_tables::rulebooks::Rulebooks;
 use serde_json::json;
 use url::Url;
 
-use crate::print::{self, Kpis, Progress};
-use crate::run::{Failure, Options, Run, run};
-use crate::stand_in::StandIns;
+use crate::landing::Landed;
+use crate::print::{self, Kpis, PassedOver, Progress};
+use crate::run::{Options, Run, run};
 use crate::{defaults, demo, history, kpis, landing, status};
 
 /// Hospitals' revenue cycle data into one trustworthy lake, and into the KPIs of receivables.
@@ -38,7 +38,7 @@ pub struct Arguments {
 enum Command {
     /// Make up a small hospital group, run three months of it and show what came out.
     Demo {
-        /// Folder for the made-up files and the lake; emptied of an earlier demo.
+        /// Folder for the made-up files and the lake; emptied of an earlier demo, and of nothing else.
         #[arg(long, default_value = "rcm-demo")]
         dir: PathBuf,
         /// Another seed makes other data up.
@@ -80,8 +80,8 @@ enum Command {
 
 #[derive(Debug, clap::Args)]
 struct RunArguments {
-    /// Folder or URL (`file:///…`, `s3://bucket/prefix`) of the lake; a lake without `configs/` gets
-    /// the default ones.
+    /// Folder or URL (`file:///…`, `s3://bucket/prefix`) of the lake; one without `configs/sources.toml`
+    /// gets what it lacks of the default `configs/`.
     #[arg(long, env = "LAKE_URL")]
     lake: String,
     /// Folder `<datasource>/<table>.csv` to extract from, in place of the configured sources.
@@ -115,6 +115,9 @@ const SOME_FAILED: u8 = 1;
 /// Nothing could be done.
 const NOTHING_DONE: u8 = 2;
 
+/// The stage that makes the KPIs.
+const GOLD_KPIS: &str = "gold-kpis";
+
 /// How the process ends when a command could do nothing.
 #[must_use]
 pub fn nothing_done() -> ExitCode {
@@ -127,7 +130,7 @@ pub fn nothing_done() -> ExitCode {
 /// Nothing could be done.
 pub async fn carry_out(arguments: Arguments) -> Result<Answer, StageError> {
     match arguments.command {
-        Command::Demo { dir, seed } => run_demo(&dir, seed).await,
+        Command::Demo { dir, seed } => run_demo::run_demo(&dir, seed).await,
         Command::Run(arguments) => run_once(arguments).await,
         Command::Status { lake } => {
             let context = existing(&lake).await?;
@@ -144,7 +147,7 @@ async fn run_once(arguments: RunArguments) -> Result<Answer, StageError> {
     defaults::lay_in(&lake).await?;
     let landed = match &arguments.landing {
         Some(folder) => landing::copy(&lake, folder).await?,
-        None => BTreeSet::new(),
+        None => Landed::default(),
     };
     let context = Context::of(lake, environment(&arguments.lake, arguments.emr.as_deref())?, Clock::system()).await?;
     Rulebooks::read(&context.lake).await?;
@@ -152,7 +155,7 @@ async fn run_once(arguments: RunArguments) -> Result<Answer, StageError> {
     let options = Options { as_of: arguments.as_of, force: arguments.force, ..Options::default() };
     let mut run = run(&context, options, &progress).await?;
     let kpis = kpis_of(&context, &mut run).await;
-    let passed_over = passed_over(&context, &landed);
+    let passed_over = passed_over(&context, landed, &run);
     let seconds = started.elapsed().as_secs_f64();
     let text = if arguments.json {
         let document = json!({
@@ -161,85 +164,59 @@ async fn run_once(arguments: RunArguments) -> Result<Answer, StageError> {
             "seconds": seconds,
             "stages": run.stages,
             "failures": run.failures,
-            "passed_over": passed_over,
-            "kpis": kpis,
+            "passed_over": passed_over.iter().map(|passed_over| &passed_over.name).collect::<Vec<_>>(),
+            "kpis": kpis.filter(|_| run.ended_well(GOLD_KPIS)),
         });
         format!("{document:#}\n")
     } else {
         let next = next_lines(&arguments.lake, &context.lake, &run).await;
-        let kpis = kpis.as_ref().map(print::kpis).unwrap_or_default();
-        let (summary, passed_over) = (print::summary(&reports(&run), &next), print::passed_over(&passed_over));
+        let kpis = kpi_text(kpis.as_ref(), &run);
+        let (summary, passed_over) = (print::summary(&run.stages, &next), print::passed_over(&passed_over));
         format!("\n{kpis}\n{summary}\n{passed_over}Run {} took {seconds:.1} s.\n", run.run_id)
     };
     Ok(Answer { text, exit: exit_of(&run) })
 }
 
-/// The KPIs that a run has made. Where they cannot be read, what the run did is told all the same, and
-/// this is one more failure of it.
+/// The KPIs of a run's date. Where they cannot be read, what the run did is told all the same, and this is
+/// one more failure of it.
 async fn kpis_of(context: &Context, run: &mut Run) -> Option<Kpis> {
     let started_at = context.now();
     let error = match kpis::read(&context.lake, run.as_of).await {
         Ok(kpis) => return Some(kpis),
         Err(error) => error,
     };
-    run.failures.push(Failure {
-        stage: "gold-kpis".to_owned(),
-        subject: "gold".to_owned(),
-        error: StageFailure { name: error.name().to_owned(), message: format!("what it made cannot be read: {error}") },
-        started_at,
-        finished_at: context.now(),
+    let message = format!("what it made cannot be read: {error}");
+    run.add(StageReport {
+        outcome: Outcome::Failed,
+        error: Some(StageFailure { name: error.name().to_owned(), message }),
+        ..StageReport::new(&run.run_id, GOLD_KPIS, gold::SUBJECT, (started_at, context.now()))
     });
     None
 }
 
-/// The folders that files were copied to and that no feed takes them from.
-fn passed_over(context: &Context, landed: &BTreeSet<String>) -> Vec<String> {
-    let unknown = landed.iter().filter(|folder| context.settings.feed(folder).is_none());
-    unknown.map(|folder| load::printable(&format!("{LANDING}/{folder}"))).collect()
+/// The KPIs for a person, who is told if they are not this run's.
+fn kpi_text(kpis: Option<&Kpis>, run: &Run) -> String {
+    let Some(kpis) = kpis else { return String::new() };
+    let text = print::kpis(kpis);
+    if run.ended_well(GOLD_KPIS) {
+        return text;
+    }
+    format!("{GOLD_KPIS} did not end well: these figures are, all or some, those of an earlier run\n\n{text}")
 }
 
-async fn run_demo(dir: &Path, seed: u64) -> Result<Answer, StageError> {
-    let started = Instant::now();
-    let unwritable = |error: std::io::Error| StageError::BadConfig(format!("{}: {error}", dir.display()));
-    let lake_dir = dir.join("lake");
-    for old in [dir.join("sources"), lake_dir.clone()] {
-        if old.exists() {
-            std::fs::remove_dir_all(&old).map_err(unwritable)?;
-        }
-    }
-    std::fs::create_dir_all(&lake_dir).map_err(unwritable)?;
-    let files = demo::write(&dir.join("sources"), seed).map_err(unwritable)?;
-    let url = lake_url(&lake_dir.to_string_lossy())?;
-    let lake = Lake::open(&url)?;
-    defaults::lay_in(&lake).await?;
-    let registries = StandIns::start(&dir.join("sources/month-1/emr")).await.map_err(unwritable)?;
-    let secrets = registries.write_secret(&dir.join("sources")).map_err(unwritable)?;
-    let mut text = vec![print::demo_files(&files), registries.describe()];
-    let mut last = None;
-    for delivery in &files.deliveries {
-        landing::copy(&lake, &delivery.landing).await?;
-        let environment = Environment {
-            lake_url: url.clone(),
-            emr_dir: Some(absolute(&delivery.emr)?),
-            secrets_file: Some(secrets.clone()),
-            ..Environment::default()
-        };
-        let mut context = Context::of(lake.clone(), environment, clock_from(delivery.extracted_at)).await?;
-        registries.configure(&mut Arc::make_mut(&mut context.settings).sources);
-        let options =
-            Options { as_of: Some(demo::AS_OF.min(delivery.extracted_at.date_naive())), ..Options::default() };
-        let run = run(&context, options, &Progress::new(false)).await?;
-        text.push(format!("\n=== Delivery of {} ===\n\n{}", delivery.month, print::summary(&reports(&run), &[])));
-        last = Some(run);
-    }
-    let Some(run) = last else { return Ok(Answer { text: text.concat(), exit: ExitCode::SUCCESS }) };
-    text.push(format!("\n{}\n", print::kpis(&kpis::read(&lake, run.as_of).await?)));
-    text.push(format!("The lake is in {}. Look around:\n", lake_dir.display()));
-    for line in next_lines(&lake_dir.to_string_lossy(), &lake, &run).await {
-        text.push(format!("  {line}\n"));
-    }
-    text.push(format!("\nThe demo took {:.1} s.\n", started.elapsed().as_secs_f64()));
-    Ok(Answer { text: text.concat(), exit: ExitCode::SUCCESS })
+/// What this run did not take: the folders that files were copied to and that no feed names, what was not
+/// copied, and what has to wait.
+fn passed_over(context: &Context, landed: Landed, run: &Run) -> Vec<PassedOver> {
+    let unknown = landed.folders.iter().filter(|folder| context.settings.feed(folder).is_none());
+    let unknown = unknown.map(|folder| PassedOver {
+        name: load::printable(&format!("{LANDING}/{folder}")),
+        reason: "configs/sources.toml has no feed of this folder",
+    });
+    let left = (run.files_left > 0).then(|| PassedOver {
+        name: format!("{} landed files", run.files_left),
+        reason: "more than fit on one work list: the next run takes them",
+    });
+    unknown.chain(landed.passed_over).chain(left).collect()
 }
 
 async fn show_history(lake: &str, entity: &str, key: &str) -> Result<Answer, StageError> {
@@ -292,18 +269,6 @@ fn lake_url(lake: &str) -> Result<String, StageError> {
 
 fn absolute(path: &Path) -> Result<PathBuf, StageError> {
     std::path::absolute(path).map_err(|error| StageError::BadConfig(format!("{}: {error}", path.display())))
-}
-
-/// The time goes on from a moment, as it would have for a run at that moment.
-fn clock_from(moment: DateTime<Utc>) -> Clock {
-    let started = Instant::now();
-    Clock::from_fn(move || moment + TimeDelta::from_std(started.elapsed()).unwrap_or_default())
-}
-
-/// The reports of all stages, those that failed with their error.
-fn reports(run: &Run) -> Vec<StageReport> {
-    let failed = run.failures.iter().map(|failure| run.report_of(failure));
-    run.stages.iter().cloned().chain(failed).collect()
 }
 
 /// Commands to look at what a run has made: no more than a hint, so that none is no failure.

@@ -1,30 +1,60 @@
-//! The default configuration, laid into a lake that has none.
+//! The default configuration, laid into a lake that has none of its own.
 
 use include_dir::{Dir, include_dir};
+use rcm_platform::config::keys;
 use rcm_platform::lake::CONFIGS;
 use rcm_platform::{Lake, StageError};
 
 static DEFAULTS: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/../config");
 
-/// Writes the default configuration if the lake has no `configs/` yet, and says whether it did.
+/// Writes what a lake lacks of the default configuration, unless it has a `configs/sources.toml`. That file is
+/// written last: what a run left out that broke on the way is written by the next, and what somebody took away
+/// from a whole configuration is not.
 ///
 /// # Errors
 /// The store fails.
-pub async fn lay_in(lake: &Lake) -> Result<bool, StageError> {
-    if !lake.list(CONFIGS).await?.is_empty() {
-        return Ok(false);
+pub async fn lay_in(lake: &Lake) -> Result<(), StageError> {
+    if lake.head(keys::SOURCES).await?.is_some() {
+        return Ok(());
     }
-    write(lake, &DEFAULTS).await?;
-    Ok(true)
-}
-
-async fn write(lake: &Lake, folder: &Dir<'static>) -> Result<(), StageError> {
-    for file in folder.files() {
-        let key = format!("{CONFIGS}/{}", file.path().to_string_lossy());
-        lake.put(&key, file.contents()).await?;
-    }
-    for inner in folder.dirs() {
-        Box::pin(write(lake, inner)).await?;
+    let mut files = files(&DEFAULTS);
+    files.sort_by_key(|(key, _)| key == keys::SOURCES);
+    for (key, contents) in files {
+        lake.put_if_absent(&key, contents).await?;
     }
     Ok(())
+}
+
+/// Keys and contents of all files below a folder.
+fn files(folder: &'static Dir<'static>) -> Vec<(String, &'static [u8])> {
+    let own = folder.files().map(|file| (format!("{CONFIGS}/{}", file.path().to_string_lossy()), file.contents()));
+    own.chain(folder.dirs().flat_map(files)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn keys_of(lake: &Lake) -> Vec<String> {
+        lake.list(CONFIGS).await.unwrap().into_iter().map(|meta| meta.location.to_string()).collect()
+    }
+
+    #[tokio::test]
+    async fn a_lake_with_some_of_the_configuration_gets_the_rest_and_keeps_what_it_has() {
+        let whole = Lake::in_memory();
+        lay_in(&whole).await.unwrap();
+        let lake = Lake::in_memory();
+        lake.put("configs/cdm/hos-a.toml", "changed").await.unwrap();
+        lay_in(&lake).await.unwrap();
+        assert_eq!(keys_of(&lake).await, keys_of(&whole).await);
+        assert_eq!(lake.get("configs/cdm/hos-a.toml").await.unwrap(), "changed");
+    }
+
+    #[tokio::test]
+    async fn a_lake_that_has_its_sources_is_left_alone() {
+        let lake = Lake::in_memory();
+        lake.put(keys::SOURCES, "").await.unwrap();
+        lay_in(&lake).await.unwrap();
+        assert_eq!(keys_of(&lake).await, [keys::SOURCES]);
+    }
 }

@@ -33,8 +33,12 @@ pub struct WorkPlan {
     pub concurrency: usize,
     /// One item per active row of `load_config.csv`.
     pub extracts: Vec<PlannedExtract>,
-    /// One item per landed file that no load holds yet.
+    /// One item per landed file that no load holds yet, and per key that keeps a folder from being
+    /// listed.
     pub files: Vec<LandedFileInput>,
+    /// Landed files that wait for the next run, since the list would be too long with them.
+    #[serde(default)]
+    pub files_left: usize,
 }
 
 /// An extract of the work list, by the name that reports, metrics and alerts give it.

@@ -41,7 +41,7 @@ pub struct Manifest {
     pub malformed: u64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub watermark: Option<Watermark>,
-    /// When the source was read; later than that of the load before.
+    /// When the source was read, or its file landed; of a whole table later than the load before.
     pub extracted_at: DateTime<Utc>,
     /// Keys of the Parquet files, below the lake's root.
     pub data_files: Vec<String>,
@@ -53,7 +53,7 @@ pub struct Manifest {
 }
 
 /// What a load was read from.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Source {
     /// `database.table`, a file below the extract folder, or a key below `landing/`.
     pub name: String,
@@ -74,10 +74,21 @@ pub struct Watermark {
     /// The latest one that is not in the future, and never before `from`: the next load's `from`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub to: Option<DateTime<Utc>>,
+    /// What the next load does not look at again, if it was read from an extract file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub settled: Option<Settled>,
     /// Hash over the rows that the next load reads again if nothing newer comes: equal, nothing of
     /// them has changed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub overlap_hash: Option<String>,
+}
+
+/// Records of an extract file from before a moment. If the next file has more of them, this one was cut
+/// short or they were entered later: that file is taken whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Settled {
+    pub before: DateTime<Utc>,
+    pub rows: u64,
 }
 
 /// A file that was refused whole: `bronze/<stream>/_refused/<content>-<file>-<configuration>.json`.
@@ -89,6 +100,15 @@ pub struct Refusal {
     pub mappings_hash: String,
     pub reason: String,
     pub refused_at: DateTime<Utc>,
+}
+
+/// Of a stream's loads those that together hold what a datasource has: its last whole table and what came
+/// after it; all of them if it never sent a whole one.
+#[must_use]
+pub fn since_last_snapshot<'a>(loads: &'a [Manifest], datasource: &str) -> Vec<&'a Manifest> {
+    let of_datasource: Vec<&Manifest> = loads.iter().filter(|load| load.datasource == datasource).collect();
+    let snapshot = of_datasource.iter().rposition(|load| load.kind == LoadKind::Snapshot);
+    of_datasource[snapshot.unwrap_or(0)..].to_vec()
 }
 
 /// Log of one stream.
@@ -153,19 +173,17 @@ impl<'a> LoadLog<'a> {
     pub async fn refuse(&self, refusal: &Refusal) -> Result<PutOutcome> {
         let Source { name, last_modified, .. } = &refusal.source;
         let file = xxh3_64(format!("{name}\n{last_modified:?}").as_bytes());
-        let mappings = &refusal.mappings_hash[..16.min(refusal.mappings_hash.len())];
-        let name = format!("{}-{file:016x}-{mappings}", refusal.content_hash);
+        let name = format!("{}-{file:016x}-{}", refusal.content_hash, short(&refusal.mappings_hash));
         self.lake.put_if_absent(&format!("bronze/{}/_refused/{name}.json", self.stream), to_json(refusal)?).await
     }
 
-    /// Files that were refused, whenever that was.
-    pub async fn refusals(&self) -> Result<Vec<Refusal>> {
+    /// Files that were refused under the mappings of this hash, whenever that was.
+    pub async fn refusals(&self, mappings_hash: &str) -> Result<Vec<Refusal>> {
+        let ending = format!("-{}.json", short(mappings_hash));
         let listed = self.lake.list(&format!("bronze/{}/_refused", self.stream)).await?;
-        let mut refusals = Vec::with_capacity(listed.len());
-        for meta in listed {
-            refusals.push(from_json(meta.location.as_ref(), &self.lake.get(meta.location.as_ref()).await?)?);
-        }
-        Ok(refusals)
+        let keys = listed.into_iter().map(|meta| String::from(meta.location)).filter(|key| key.ends_with(&ending));
+        let reads = keys.map(async |key| from_json(&key, &self.lake.get(&key).await?));
+        futures::stream::iter(reads).buffered(READS_AT_ONCE).try_collect().await
     }
 
     /// Keys of data files that were written before a moment and that no load names: of tries that
@@ -196,6 +214,11 @@ impl<'a> LoadLog<'a> {
     fn key(&self, sequence: u64) -> String {
         format!("{}/{sequence:020}.json", self.folder())
     }
+}
+
+/// As much of a hash as tells configurations apart.
+fn short(hash: &str) -> &str {
+    hash.get(..16).unwrap_or(hash)
 }
 
 fn to_json<T: Serialize>(value: &T) -> Result<Vec<u8>> {

@@ -10,9 +10,8 @@ use arrow_schema::{ArrowError, DataType, Field, Schema, SchemaRef};
 use sha2::{Digest, Sha256};
 use tokio::sync::mpsc;
 
-use crate::bronze::{LoadLog, MALFORMED, Manifest, POSITION, Source};
+use crate::bronze::{self, LoadLog, MALFORMED, Manifest, POSITION, Source};
 use crate::bronze_file;
-use crate::config::LoadKind;
 use crate::context::Context;
 use crate::error::{Result, StageError};
 use crate::load::{self, Rows, Subject};
@@ -79,7 +78,8 @@ pub async fn load(
         let known = loads.last().map_or(0, |load| load.sequence);
         loads.extend(log.after(known).await?);
         if !force {
-            load::check_lost_keys(context, subject, last_snapshot(&loads, subject.datasource), &rows).await?;
+            let known = bronze::since_last_snapshot(&loads, subject.datasource);
+            load::check_lost_keys(context, subject, &known, &rows).await?;
         }
         if let Some(made) = load::commit(context, subject, loads.last(), &rows).await? {
             return Ok(load::work(&made, None));
@@ -87,12 +87,6 @@ pub async fn load(
     }
     load::discard(context, &rows).await?;
     Err(load::conflict(subject.stream))
-}
-
-/// The last load that was the whole of what a datasource had, in a stream that several share.
-#[must_use]
-pub fn last_snapshot<'a>(loads: &'a [Manifest], datasource: &str) -> Option<&'a Manifest> {
-    loads.iter().rev().find(|load| load.datasource == datasource && load.kind == LoadKind::Snapshot)
 }
 
 fn schema(columns: &[&str]) -> SchemaRef {

@@ -14,6 +14,13 @@ use crate::lost_keys;
 use crate::stage::{self, Work};
 use crate::telemetry::metrics::{self, WATERMARK_LAG_HOURS};
 
+/// Endings of files that a transfer has not finished.
+const UNFINISHED: [&str; 5] = [".tmp", ".part", ".partial", ".filepart", ".crdownload"];
+
+/// Columns that a note names, and letters of each.
+const NAMES_TOLD: usize = 20;
+const NAME_LENGTH: usize = 100;
+
 /// Times that a stage goes for a sequence number before it leaves the stream to the others.
 pub const TRIES: usize = 5;
 
@@ -26,6 +33,8 @@ pub struct Subject<'a> {
     pub datasource: &'a str,
     pub kind: LoadKind,
     pub started_at: DateTime<Utc>,
+    /// When the file landed that the rows are read from; none of an extract or a pull.
+    pub landed_at: Option<DateTime<Utc>>,
 }
 
 /// Rows that lie in bronze and that no manifest names yet.
@@ -53,7 +62,6 @@ pub async fn commit(
     last: Option<&Manifest>,
     rows: &Rows,
 ) -> Result<Option<Manifest>> {
-    let earliest = last.map_or(DateTime::UNIX_EPOCH, |last| last.extracted_at + TimeDelta::microseconds(1));
     let manifest = Manifest {
         load_id: rows.load_id.clone(),
         run_id: subject.run_id.to_owned(),
@@ -67,7 +75,7 @@ pub async fn commit(
         rows: rows.rows,
         malformed: rows.malformed,
         watermark: rows.watermark.clone(),
-        extracted_at: subject.started_at.max(earliest),
+        extracted_at: extracted_at(subject, last),
         data_files: vec![rows.data_key.clone()],
         unmapped_columns: rows.unmapped_columns.clone(),
         started_at: subject.started_at,
@@ -79,6 +87,17 @@ pub async fn commit(
     }
 }
 
+/// What the rows are as of where they do not say it themselves: of a file that landed when it did, so that
+/// of two files the newer one counts, whichever is loaded first. Whole tables are in the order of their
+/// numbers.
+fn extracted_at(subject: &Subject<'_>, last: Option<&Manifest>) -> DateTime<Utc> {
+    if let (LoadKind::Upsert, Some(landed_at)) = (subject.kind, subject.landed_at) {
+        return landed_at.min(subject.started_at);
+    }
+    let earliest = last.map_or(DateTime::UNIX_EPOCH, |last| last.extracted_at + TimeDelta::microseconds(1));
+    subject.started_at.max(earliest)
+}
+
 /// Removes rows that will not become a load.
 ///
 /// # Errors
@@ -87,23 +106,20 @@ pub async fn discard(context: &Context, rows: &Rows) -> Result<()> {
     context.lake.delete(&rows.data_key).await
 }
 
-/// Checks a snapshot against the load before it, and discards it if it does not pass. Anything else
-/// passes.
+/// Checks a snapshot against what its datasource had, the loads in `known`, and discards it if it does not
+/// pass. Anything else passes.
 ///
 /// # Errors
 /// `ThresholdExceeded` if it lacks more keys than the configuration allows.
-pub async fn check_lost_keys(
-    context: &Context,
-    subject: &Subject<'_>,
-    last: Option<&Manifest>,
-    rows: &Rows,
-) -> Result<()> {
-    let (LoadKind::Snapshot, Some(last)) = (subject.kind, last) else { return Ok(()) };
+pub async fn check_lost_keys(context: &Context, subject: &Subject<'_>, known: &[&Manifest], rows: &Rows) -> Result<()> {
+    if subject.kind != LoadKind::Snapshot {
+        return Ok(());
+    }
     let mapping = context.settings.mapping(subject.datasource)?;
     let id = cdm::entity(subject.entity).map_or("", Entity::id);
     let Some(column) = mapping.source_column(subject.entity, id) else { return Ok(()) };
     let max_share = context.settings.sources.emr.max_lost_share(subject.stream);
-    let checked = lost_keys::check(&context.lake, last, &rows.data_key, column, max_share).await;
+    let checked = lost_keys::check(&context.lake, known, &rows.data_key, column, max_share).await;
     if checked.is_err()
         && let Err(error) = discard(context, rows).await
     {
@@ -170,11 +186,24 @@ pub fn printable(name: &str) -> String {
     name.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }
 
+/// Whether a landed file is there as a whole, as far as its name tells: transfers name what they have not
+/// finished.
+#[must_use]
+pub fn is_finished(file_name: &str) -> bool {
+    let name = file_name.to_lowercase();
+    !name.is_empty() && !name.starts_with('.') && !UNFINISHED.iter().any(|ending| name.ends_with(ending))
+}
+
+/// What came and went of the columns that a mapping does not use; of many the first ones, since a state
+/// machine takes 256 KiB of an answer.
 fn drift(load: &Manifest, last: Option<&Manifest>) -> Option<String> {
     let before = last.map_or(&[][..], |last| &last.unmapped_columns);
     let only_in = |columns: &[String], others: &[String]| {
-        let names = columns.iter().filter(|column| !others.contains(column)).map(|column| printable(column));
-        names.collect::<Vec<_>>().join(", ")
+        let names: Vec<&String> = columns.iter().filter(|column| !others.contains(column)).collect();
+        let told = names.iter().take(NAMES_TOLD).map(|name| printable(name).chars().take(NAME_LENGTH).collect());
+        let told: Vec<String> = told.collect();
+        let more = names.len() - told.len();
+        if more > 0 { format!("{} and {more} more", told.join(", ")) } else { told.join(", ") }
     };
     let came = only_in(&load.unmapped_columns, before);
     let went = only_in(before, &load.unmapped_columns);
@@ -193,7 +222,20 @@ mod tests {
     use super::*;
     use crate::bronze_file::tests::{Trouble, Unreliable};
     use crate::bronze_rows::{self, Row};
-    use crate::testing::TestLake;
+    use crate::testing::{TestLake, manifest};
+
+    #[test]
+    fn of_many_columns_that_came_a_note_names_some_and_counts_the_others() {
+        let load = |columns: usize| {
+            let unmapped_columns = (1..=columns).map(|column| format!("c{column}")).collect();
+            Manifest { unmapped_columns, ..manifest("claims", 1, DateTime::UNIX_EPOCH) }
+        };
+        let some = drift(&load(2), None).unwrap();
+        assert_eq!(some, "drift: columns that the mapping does not use: c1, c2");
+        let many = drift(&load(5000), Some(&load(1))).unwrap();
+        assert!(many.starts_with("drift: columns that the mapping does not use: c2, c3, "), "{many}");
+        assert!(many.ends_with(", c21 and 4979 more"), "{many}");
+    }
 
     #[tokio::test]
     async fn a_snapshot_that_lost_too_many_keys_is_told_so_even_if_its_rows_cannot_be_removed() {
@@ -205,6 +247,7 @@ mod tests {
             datasource: "cpt",
             kind: LoadKind::Snapshot,
             started_at: context.now(),
+            landed_at: None,
         };
         let row = |code: u32| Row::Fields(vec![Some(code.to_string())]);
         let load = async |codes: u32| {

@@ -10,19 +10,21 @@ use crate::bronze_file::for_each_text;
 use crate::error::{Result, StageError};
 use crate::lake::Lake;
 
-/// Checks that the rows under `data_key` have enough of the last load's distinct keys.
+/// Checks that the rows under `data_key` have enough of the distinct keys of the loads in `known`, which
+/// are those of one datasource: its last whole table and what came after it.
 ///
 /// # Errors
 /// `ThresholdExceeded` if more than `max_share` of them are missing.
 pub(crate) async fn check(
     lake: &Lake,
-    last: &Manifest,
+    known: &[&Manifest],
     data_key: &str,
     key_column: &str,
     max_share: f64,
 ) -> Result<()> {
+    let Some(last) = known.last() else { return Ok(()) };
     let mut missing = HashSet::new();
-    for file in &last.data_files {
+    for file in known.iter().flat_map(|load| &load.data_files) {
         for_each_text(lake, file, key_column, |key| _ = missing.insert(hash(key))).await?;
     }
     let known = missing.len();
@@ -31,7 +33,7 @@ pub(crate) async fn check(
         return Ok(());
     }
     Err(StageError::ThresholdExceeded(format!(
-        "`{}` lacks {} of the {known} keys of load {}, more than the {} % that max_lost_share allows; \
+        "`{}` lacks {} of the {known} keys that it had up to load {}, more than the {} % that max_lost_share allows; \
          if they are gone for good, run again with force, or allow more for this stream",
         last.stream,
         missing.len(),

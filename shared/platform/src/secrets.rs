@@ -25,8 +25,8 @@ static READ: LazyLock<Mutex<BTreeMap<(String, String), Secret>>> = LazyLock::new
 /// Reads a secret by its name or ARN, once in the life of the process.
 ///
 /// # Errors
-/// `BadConfig` if there is none, if it may not be read or is no JSON object; `Throttled` or
-/// `SourceUnavailable` if Secrets Manager does not answer.
+/// `BadConfig` if there is none, if it may not be read or is no JSON object, or if Secrets Manager cannot
+/// even be asked; `Throttled` or `SourceUnavailable` if it does not answer.
 pub async fn read(context: &Context, name: &str) -> Result<Secret> {
     if let Some(known) = known(&context.environment, name) {
         return Ok(known);
@@ -85,6 +85,12 @@ async fn from_aws(client: &Client, name: &str) -> Result<Secret> {
 }
 
 fn explain<E: ProvideErrorMetadata>(name: &str, error: &SdkError<E>) -> StageError {
+    if cannot_be_asked(error) {
+        return StageError::BadConfig(format!(
+            "secret `{name}`: there are no AWS credentials, or no region, to ask Secrets Manager with; on a machine \
+             without AWS, RCM_SECRETS_FILE names a file of secrets"
+        ));
+    }
     match error.code() {
         Some("ThrottlingException") => StageError::Throttled(format!("secret `{name}`: Secrets Manager is busy")),
         Some("InternalServiceError" | "InternalServiceErrorException") | None => {
@@ -94,12 +100,23 @@ fn explain<E: ProvideErrorMetadata>(name: &str, error: &SdkError<E>) -> StageErr
     }
 }
 
+/// Whether no request was sent: credentials and region are looked for before that. What a connection came
+/// to has a kind.
+fn cannot_be_asked<E>(error: &SdkError<E>) -> bool {
+    match error {
+        SdkError::ConstructionFailure(_) => true,
+        SdkError::DispatchFailure(failure) => failure.is_other() && failure.as_other().is_none(),
+        _ => false,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use aws_sdk_secretsmanager::config::retry::RetryConfig;
-    use aws_sdk_secretsmanager::config::{Credentials, Region};
+    use aws_sdk_secretsmanager::config::{Builder, Credentials, Region};
     use rstest::rstest;
     use serde_json::json;
+    use tokio::net::TcpListener;
     use wiremock::matchers::{body_partial_json, header, method};
     use wiremock::{Mock, MockServer, ResponseTemplate};
 
@@ -147,14 +164,20 @@ mod tests {
             .respond_with(answer)
             .mount(&server)
             .await;
-        let config = aws_sdk_secretsmanager::Config::builder()
+        let config = config(&server.uri()).credentials_provider(credentials());
+        (server, Client::from_conf(config.build()))
+    }
+
+    fn config(url: &str) -> Builder {
+        aws_sdk_secretsmanager::Config::builder()
             .behavior_version(BehaviorVersion::latest())
             .region(Region::new("eu-central-1"))
-            .credentials_provider(Credentials::new("test", "test", None, None, "test"))
             .retry_config(RetryConfig::disabled())
-            .endpoint_url(server.uri())
-            .build();
-        (server, Client::from_conf(config))
+            .endpoint_url(url)
+    }
+
+    fn credentials() -> Credentials {
+        Credentials::new("test", "test", None, None, "test")
     }
 
     #[tokio::test]
@@ -176,5 +199,21 @@ mod tests {
         let error = from_aws(&client, "db-a").await.unwrap_err();
         assert_eq!(error.name(), expected);
         assert!(error.to_string().contains("`db-a`"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn without_credentials_there_is_something_to_configure() {
+        let client = Client::from_conf(config("http://127.0.0.1:9").build());
+        let error = from_aws(&client, "db-a").await.unwrap_err();
+        assert_eq!(error.name(), "BadConfig");
+        assert!(error.to_string().contains("RCM_SECRETS_FILE"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_secrets_manager_that_is_not_there_does_not_answer() {
+        let closed = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+        let config = config(&format!("http://{closed}")).credentials_provider(credentials());
+        let error = from_aws(&Client::from_conf(config.build()), "db-a").await.unwrap_err();
+        assert_eq!(error.name(), "SourceUnavailable");
     }
 }

@@ -74,7 +74,8 @@ pub fn new_id(now: DateTime<Utc>) -> String {
 /// the first one loaded and committed stays told.
 ///
 /// # Errors
-/// The work's own error; or the report cannot be written.
+/// The work's own error, whether its report can be written or not; else that the report cannot be written,
+/// though the store has tried again by itself what may pass.
 pub async fn report<F>(context: &Context, stage: &str, run_id: &str, subject: &str, work: F) -> Result<StageReport>
 where
     F: Future<Output = std::result::Result<Work, Failure>>,
@@ -105,13 +106,14 @@ where
                 .map(|error| StageFailure { name: error.name().to_owned(), message: error.to_string() }),
         };
         metrics::tell(&context.environment, &report);
-        write(context, &report).await?;
         if let Some(error) = error {
             warn!(error = error.name(), message = %error, "stage failed");
+            write(context, &report).await.ok();
             return Err(error);
         }
         let rows: u64 = report.loads.iter().map(|load| load.read).sum();
         info!(outcome = ?report.outcome, rows, commits = report.commits.len(), "stage done");
+        write(context, &report).await?;
         Ok(report)
     }
     .instrument(span)
@@ -122,7 +124,11 @@ async fn write(context: &Context, report: &StageReport) -> Result<()> {
     let StageReport { run_id, stage, subject, finished_at, .. } = report;
     let key = format!("{REPORTS}/{run_id}/{stage}--{}--{}.json", file_name(subject), new_id(*finished_at));
     let json = serde_json::to_vec(report).map_err(|error| StageError::CorruptLake(error.to_string()))?;
-    context.lake.put(&key, json).await
+    let written = context.lake.put(&key, json).await;
+    if let Err(error) = &written {
+        warn!(error = error.name(), message = %error, "the stage's report is not written");
+    }
+    written
 }
 
 /// A name for a subject that any store takes. Where letters are lost the subject's hash tells two
@@ -134,4 +140,28 @@ fn file_name(subject: &str) -> String {
         return name;
     }
     format!("{name}.{:016x}", xxh3_64(subject.as_bytes()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::TestLake;
+
+    /// What a stage answers whose report cannot be written: a file is where its folder would be.
+    async fn unreported(work: std::result::Result<Work, Failure>) -> Result<StageReport> {
+        let lake = TestLake::new();
+        lake.write("audit", "");
+        report(&lake.context().await, "made-up", "run-1", "hosa/patients", async { work }).await
+    }
+
+    #[tokio::test]
+    async fn a_stage_that_failed_says_why_even_if_its_report_cannot_be_written() {
+        let error = StageError::ThresholdExceeded("too few".to_owned());
+        assert_eq!(unreported(Err(error.clone().into())).await.unwrap_err(), error);
+    }
+
+    #[tokio::test]
+    async fn a_stage_that_cannot_leave_its_report_has_failed() {
+        assert_eq!(unreported(Ok(Work::default())).await.unwrap_err().name(), "Storage");
+    }
 }

@@ -11,11 +11,17 @@ use crate::error::StageError;
 const THROTTLED: [&str; 5] =
     ["SlowDown", "status code: 503", "status code: 429", "TooManyRequests", "RequestLimitExceeded"];
 
+/// What S3 says of an object that was sent in parts and is put together already, or given up.
+const NO_UPLOAD: &str = "NoSuchUpload";
+
 /// The stage's error for one that came from the store, directly or through those who use it. The
 /// store has tried again by itself before it answers one that may pass.
 pub(crate) fn of(message: String, error: &(dyn Error + 'static)) -> StageError {
     if causes(error).any(is_refusal) {
         return StageError::BadConfig(message);
+    }
+    if causes(error).any(is_missing) && !message.contains(NO_UPLOAD) {
+        return StageError::CorruptLake(message);
     }
     if causes(error).any(is_timeout) {
         return StageError::Timeout(message);
@@ -36,10 +42,27 @@ fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn
     })
 }
 
-/// Whether the store knows us and says no, or does not know us: rights have to be changed.
+/// Whether the store knows us and says no, does not know us, cannot do such a thing at all, or holds an
+/// object under a key that is no path: somebody has to change that.
 fn is_refusal(error: &(dyn Error + 'static)) -> bool {
     use object_store::Error as E;
-    matches!(error.downcast_ref::<E>(), Some(E::PermissionDenied { .. } | E::Unauthenticated { .. }))
+    matches!(
+        error.downcast_ref::<E>(),
+        Some(
+            E::PermissionDenied { .. }
+                | E::Unauthenticated { .. }
+                | E::NotSupported { .. }
+                | E::NotImplemented { .. }
+                | E::UnknownConfigurationKey { .. }
+                | E::InvalidPath { .. }
+        )
+    )
+}
+
+/// Whether an object that the lake names is not there. Who can do without one asks for it with
+/// `get_if_exists` or `head`.
+fn is_missing(error: &(dyn Error + 'static)) -> bool {
+    matches!(error.downcast_ref::<object_store::Error>(), Some(object_store::Error::NotFound { .. }))
 }
 
 fn is_timeout(error: &(dyn Error + 'static)) -> bool {
@@ -58,6 +81,10 @@ mod tests {
         object_store::Error::Generic { store: "S3", source: source.into() }
     }
 
+    fn not_found(answer: &str) -> object_store::Error {
+        object_store::Error::NotFound { path: "k".into(), source: answer.into() }
+    }
+
     fn timeout() -> object_store::Error {
         generic(HttpError::new(HttpErrorKind::Timeout, io::Error::other("no answer")))
     }
@@ -70,6 +97,10 @@ mod tests {
     #[case::broken(generic("Server returned non-2xx status code: 500 Internal Server Error: "), "Storage")]
     #[case::forbidden(object_store::Error::PermissionDenied { path: "k".into(), source: "403".into() }, "BadConfig")]
     #[case::unknown(object_store::Error::Unauthenticated { path: "k".into(), source: "401".into() }, "BadConfig")]
+    #[case::missing(not_found("404 Not Found: <Code>NoSuchKey</Code>"), "CorruptLake")]
+    #[case::put_together(not_found("404 Not Found: <Code>NoSuchUpload</Code>"), "Storage")]
+    #[case::nameless(object_store::path::Path::parse("a//b").unwrap_err().into(), "BadConfig")]
+    #[case::not_supported(object_store::Error::NotSupported { source: "no condition".into() }, "BadConfig")]
     fn an_answer_of_the_store_has_the_name_that_retries_match(#[case] error: object_store::Error, #[case] name: &str) {
         assert_eq!(StageError::from(error).name(), name);
     }

@@ -90,8 +90,8 @@ async fn what_stays_wrong_is_not_tried_again() {
 #[tokio::test]
 async fn a_statement_that_waits_too_long_is_a_timeout() {
     let hospital = with_departments().await;
-    hospital.set("statement_timeout_seconds = 20", "statement_timeout_seconds = 1");
-    hospital.server().inject(Fault::StatementWaits("SELECT [DeptID]", Duration::from_secs(5)));
+    hospital.set("statement_timeout_seconds = 20", "statement_timeout_seconds = 3");
+    hospital.server().inject(Fault::StatementWaits("SELECT [DeptID]", Duration::from_mins(1)));
     let failed = hospital.full("departments").await.unwrap_err();
     assert_eq!(failed.name(), "Timeout");
     assert!(failed.to_string().contains("table `dbo.departments`: reading the rows: no answer in time"), "{failed}");

@@ -229,12 +229,12 @@ async fn of_two_extracts_at_once_one_makes_the_load_and_the_other_finds_it() {
 }
 
 #[tokio::test]
-async fn the_future_begins_a_day_after_our_clock() {
+async fn the_future_begins_an_hour_after_our_clock() {
     in_any_hospital(async |hospital| {
         hospital.without_overlap();
-        with_patients(hospital, &[("P1", "2024-11-08 05:00:00"), ("P2", "2024-11-08 07:00:00")]).await;
+        with_patients(hospital, &[("P1", "2024-11-07 06:30:00"), ("P2", "2024-11-07 07:30:00")]).await;
         hospital.incremental("patients").await.unwrap();
-        assert_eq!(watermark(hospital).await.to, Some(moment("2024-11-08 05:00:00")));
+        assert_eq!(watermark(hospital).await.to, Some(moment("2024-11-07 06:30:00")));
         hospital.lake.wait(TimeDelta::days(1));
         hospital.incremental("patients").await.unwrap();
         assert_eq!(ids(hospital).await, ["P2"]);

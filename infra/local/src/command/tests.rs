@@ -1,3 +1,5 @@
+use std::collections::BTreeSet;
+
 use polars::prelude::*;
 use rcm_tables::delta::{self, Change, Table};
 use tempfile::TempDir;
@@ -11,19 +13,11 @@ async fn context(folder: &TempDir) -> Context {
     Context::of(lake, Environment::default(), Clock::system()).await.unwrap()
 }
 
-/// A run with one stage, which failed.
-fn a_run(context: &Context) -> Run {
+/// A run with one stage.
+fn a_run(context: &Context, stage: &str) -> Run {
     let now = context.now();
-    let mut run = Run { run_id: "run".to_owned(), as_of: now.date_naive(), stages: Vec::new(), failures: Vec::new() };
-    let report = run.report_of(&Failure {
-        stage: "silver-claims".to_owned(),
-        subject: "claims".to_owned(),
-        error: StageFailure { name: "Timeout".to_owned(), message: "no answer".to_owned() },
-        started_at: now,
-        finished_at: now,
-    });
-    run.stages.push(report);
-    run
+    let stages = vec![StageReport::new("run", stage, "claims", (now, now))];
+    Run { run_id: "run".to_owned(), as_of: now.date_naive(), stages, failures: Vec::new(), files_left: 0 }
 }
 
 #[tokio::test]
@@ -31,19 +25,32 @@ async fn a_run_whose_kpis_cannot_be_read_ends_with_that_failure_and_nothing_else
     let folder = tempfile::tempdir().unwrap();
     let context = context(&folder).await;
     context.lake.put("gold/kpi_days_in_ar/_delta_log/00000000000000000000.json", "no log").await.unwrap();
-    let mut run = a_run(&context);
+    let mut run = a_run(&context, "silver-claims");
     assert!(kpis_of(&context, &mut run).await.is_none());
-    assert_eq!((run.stages.len(), run.failures.len()), (1, 1));
+    assert_eq!((run.stages.len(), run.failures.len()), (2, 1));
     assert!(run.failures[0].error.message.starts_with("what it made cannot be read: "), "{:?}", run.failures);
     assert_eq!(format!("{:?}", exit_of(&run)), format!("{:?}", ExitCode::from(SOME_FAILED)));
 }
 
 #[tokio::test]
-async fn a_folder_that_no_feed_names_is_told() {
+async fn kpis_that_the_run_did_not_make_are_said_to_be_of_an_earlier_one() {
     let folder = tempfile::tempdir().unwrap();
-    let landed = ["", "claims", "claims/old", "cpt"].map(str::to_owned);
-    let told = passed_over(&context(&folder).await, &BTreeSet::from(landed));
-    assert_eq!(told, ["landing/", "landing/claims/old", "landing/cpt"]);
+    let context = context(&folder).await;
+    let says_so = |stage: &str| kpi_text(Some(&Kpis::default()), &a_run(&context, stage)).contains("an earlier run");
+    assert_eq!((says_so("gold-facts"), says_so(GOLD_KPIS)), (true, false));
+}
+
+#[tokio::test]
+async fn a_folder_that_no_feed_names_what_was_not_copied_and_what_has_to_wait_are_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let folders = BTreeSet::from(["", "claims", "claims/old", "cpt"].map(str::to_owned));
+    let link = PassedOver { name: "drop/a.csv".to_owned(), reason: "a link" };
+    let landed = Landed { folders, passed_over: vec![link] };
+    let context = context(&folder).await;
+    let run = Run { files_left: 3, ..a_run(&context, GOLD_KPIS) };
+    let told = passed_over(&context, landed, &run);
+    let names: Vec<&str> = told.iter().map(|passed_over| passed_over.name.as_str()).collect();
+    assert_eq!(names, ["landing/", "landing/claims/old", "landing/cpt", "drop/a.csv", "3 landed files"]);
 }
 
 /// Adds a version of a patient to silver.
@@ -69,7 +76,7 @@ async fn put_patient(context: &Context, key: &str, is_current: bool) {
 async fn the_key_to_look_at_is_one_that_the_lake_has_and_one_with_a_past_if_there_is_one() {
     let folder = tempfile::tempdir().unwrap();
     let context = context(&folder).await;
-    let run = a_run(&context);
+    let run = a_run(&context, "silver-claims");
     let next = async || next_lines("lake", &context.lake, &run).await;
     assert_eq!(next().await, ["rcm status --lake lake"]);
     put_patient(&context, "P1-hos-c", true).await;

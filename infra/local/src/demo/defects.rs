@@ -104,6 +104,9 @@ const CLOSED: Defect = Defect {
     lake: "it is marked as deleted, its versions stay",
 };
 
+/// The landed files that the lake is meant to refuse, by their keys in it.
+pub const REFUSED: [&str; 2] = [UNKNOWN_HOSPITAL.file, UTF16.file];
+
 /// Spoils the deliveries, and tells how.
 pub(super) fn spoil(months: &mut [Delivery; 3]) -> Vec<Defect> {
     null_first_names(months);

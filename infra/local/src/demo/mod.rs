@@ -53,6 +53,7 @@ use std::path::{Path, PathBuf};
 use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
 
 pub use benchmark::{BenchmarkFiles, generate};
+pub use defects::REFUSED;
 
 /// One row of a file, field by field.
 type Record = Vec<String>;

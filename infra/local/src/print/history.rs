@@ -1,6 +1,7 @@
 //! One key's timeline.
 
 use chrono::{DateTime, Utc};
+use rcm_platform::load::printable;
 
 use super::figures::{NONE, moment};
 use super::table::{sections, table};
@@ -72,7 +73,7 @@ impl Version {
 /// marked, and the columns that never did below.
 #[must_use]
 pub fn history(history: &History) -> String {
-    let title = format!("{} {}", history.entity, history.key);
+    let title = printable(&format!("{} {}", history.entity, history.key));
     if history.versions.is_empty() && history.quarantined.is_empty() {
         return format!("{title}\n  has no version: the lake does not know this key\n");
     }

@@ -1,7 +1,8 @@
 //! What a run shows a person: progress while it goes on, and tables as text.
 //!
 //! Apart from [`Progress`], which draws on standard error, nothing here prints: every function
-//! answers text that ends with a line break, and the binary writes it.
+//! answers text that ends with a line break, and the binary writes it. Much of what is shown is a source's
+//! words: no control character of them gets through.
 
 mod demo;
 mod figures;
@@ -17,4 +18,4 @@ pub use history::{History, QuarantinedRow, Version, history};
 pub use kpis::{ALL, AgingRow, ClaimsRow, CollectionRow, DaysInArRow, Kpis, aging_rows, kpis};
 pub use progress::{Progress, Running};
 pub use status::{QuarantineStatus, Status, StreamStatus, TableStatus, status};
-pub use summary::{passed_over, summary};
+pub use summary::{PassedOver, passed_over, summary};

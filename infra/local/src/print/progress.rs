@@ -6,9 +6,11 @@ use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use rcm_model::event::{StageFailure, StageReport};
+use rcm_platform::load::printable;
 
 use super::figures::{count, duration};
 use super::summary::outcome;
+use super::table::printable_lines;
 
 /// How often a bar shows that its stage is alive.
 const TICK: Duration = Duration::from_millis(100);
@@ -52,11 +54,12 @@ impl Progress {
 
     /// Shows that a stage has begun to work on its subject.
     pub fn start(&self, stage: &str, subject: &str) -> Running {
+        let subject = printable(subject);
         let bar = match &self.display {
-            Display::Bars(bars) => Some(bars.add(bar(stage, subject))),
+            Display::Bars(bars) => Some(bars.add(bar(stage, &subject))),
             Display::Lines(_) | Display::Quiet => None,
         };
-        Running { display: self.display.clone(), stage: stage.to_owned(), subject: subject.to_owned(), bar }
+        Running { display: self.display.clone(), stage: stage.to_owned(), subject, bar }
     }
 }
 
@@ -115,7 +118,7 @@ fn report_line(stage: &str, subject: &str, report: &StageReport) -> String {
 }
 
 fn failure_line(stage: &str, subject: &str, error: &StageFailure) -> String {
-    format!("✗ {stage:<20} {subject}: {}: {}", error.name, error.message)
+    format!("✗ {stage:<20} {subject}: {}: {}", error.name, printable_lines(&error.message))
 }
 
 #[cfg(test)]

@@ -29,7 +29,7 @@ pub struct StreamStatus {
     pub rows: u64,
     /// When the last load ended; none if there was none.
     pub last_load: Option<DateTime<Utc>>,
-    /// Where the next incremental load starts.
+    /// How far the incremental loads have come, in UTC; the next one starts the stream's overlap before it.
     pub watermark: Option<String>,
 }
 
@@ -83,7 +83,7 @@ fn streams(status: &Status) -> String {
             count(stream.rows),
         ]
     });
-    table("Bronze", &["stream", "last load", "age", "watermark", "loads", "rows"], 4, lines.collect())
+    table("Bronze", &["stream", "last load (UTC)", "age", "watermark (UTC)", "loads", "rows"], 4, lines.collect())
 }
 
 fn tables(status: &Status) -> String {
@@ -162,10 +162,10 @@ mod tests {
         Lake file:///lake
 
         Bronze
-          stream          last load             age   watermark    loads    rows
-        ─────────────────────────────────────────────────────────────────────────
-          hosa/patients   2024-11-07 00:30:00   1 h   2024-11-06       3   5,120
-          hosb/patients   never loaded          –                      0       0
+          stream          last load (UTC)       age   watermark (UTC)   loads    rows
+        ──────────────────────────────────────────────────────────────────────────────
+          hosa/patients   2024-11-07 00:30:00   1 h   2024-11-06            3   5,120
+          hosb/patients   never loaded          –                           0       0
 
         Tables
           table               age   version    rows   current

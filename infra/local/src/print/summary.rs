@@ -12,6 +12,14 @@ use super::table::{list, sections, table};
 const SILVER: &str = "silver-";
 const GOLD: &str = "gold-";
 
+/// Something that a run does not take into the lake.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PassedOver {
+    /// A folder below `landing/`, a path on this machine, or a number of files.
+    pub name: String,
+    pub reason: &'static str,
+}
+
 /// The summary of a run from the reports of its stages: what came in, what became of the rows of
 /// each entity, what gold was made, what failed, what is worth reading, and the lines that say what
 /// to look at `next`.
@@ -28,11 +36,11 @@ pub fn summary(reports: &[StageReport], next: &[String]) -> String {
     ])
 }
 
-/// The folders of the landing zone whose files nobody takes. Nothing where there are none.
+/// What a run did not take, and why. Nothing where there is none of it.
 #[must_use]
-pub fn passed_over(folders: &[String]) -> String {
-    let line = |folder: &String| format!("{folder}: configs/sources.toml has no feed of this folder");
-    list("Passed over", &folders.iter().map(line).collect::<Vec<_>>())
+pub fn passed_over(passed_over: &[PassedOver]) -> String {
+    let lines = passed_over.iter().map(|PassedOver { name, reason }| format!("{name}: {reason}"));
+    list("Passed over", &lines.collect::<Vec<_>>())
 }
 
 /// How an outcome is told.
@@ -235,10 +243,11 @@ mod tests {
     }
 
     #[test]
-    fn folders_that_nobody_takes_files_from_are_named() {
-        insta::assert_snapshot!(passed_over(&["landing/cpt".to_owned()]), @r"
+    fn what_nobody_takes_is_named_with_the_reason() {
+        let link = PassedOver { name: "drop/a.csv".to_owned(), reason: "a link, which is not followed" };
+        insta::assert_snapshot!(passed_over(&[link]), @r"
         Passed over
-          landing/cpt: configs/sources.toml has no feed of this folder
+          drop/a.csv: a link, which is not followed
         ");
         assert_eq!(passed_over(&[]), "");
     }

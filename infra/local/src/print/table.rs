@@ -1,6 +1,7 @@
 //! The one look of all tables: a line below the header, columns apart by blanks.
 
 use comfy_table::{CellAlignment, Table};
+use rcm_platform::load::printable;
 
 const PRESET: &str = "     ──            ";
 
@@ -10,6 +11,8 @@ pub(super) fn table(title: &str, header: &[&str], left: usize, rows: Vec<Vec<Str
     if rows.is_empty() {
         return String::new();
     }
+    let header: Vec<String> = header.iter().map(|name| printable(name)).collect();
+    let rows = rows.into_iter().map(|row| row.iter().map(|cell| printable(cell)).collect::<Vec<_>>());
     let mut table = Table::new();
     table.load_preset(PRESET).set_header(header).add_rows(rows);
     for (index, column) in table.column_iter_mut().enumerate() {
@@ -27,10 +30,34 @@ pub(super) fn list(title: &str, items: &[String]) -> String {
     if items.is_empty() {
         return String::new();
     }
+    let items: Vec<String> = items.iter().map(|item| printable_lines(item)).collect();
     format!("{title}\n  {}\n\n", items.join("\n  "))
+}
+
+/// A text that may have several lines, without control characters but for the breaks between them.
+pub(super) fn printable_lines(text: &str) -> String {
+    text.split('\n').map(printable).collect::<Vec<_>>().join("\n")
 }
 
 /// Sections one after the other, without a blank line at the end.
 pub(super) fn sections(sections: &[String]) -> String {
     format!("{}\n", sections.concat().trim_end())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_terminal_is_told_to_do_nothing() {
+        let said = "a\u{1b}[2J".to_owned();
+        let shown = [
+            table("Values", &["column", &said], 1, vec![vec![said.clone(), "1\n2\r".to_owned()]]),
+            list("Notes", &[format!("{said}\n  more")]),
+        ];
+        let shown = sections(&shown);
+        assert!(!shown.chars().any(|c| c.is_control() && c != '\n'), "{shown:?}");
+        assert!(shown.contains("1\u{fffd}2\u{fffd}"), "a cell is one line: {shown:?}");
+        assert!(shown.contains("a\u{fffd}[2J\n  more"), "a note may have several: {shown:?}");
+    }
 }

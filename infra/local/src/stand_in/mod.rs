@@ -71,7 +71,8 @@ impl StandIns {
         };
         sources.npi = Some(Npi {
             base_url: format!("{}/api/", self.npi_url()),
-            max_age_days: 30,
+            // Fewer than lie between two deliveries of the demo: each of them asks anew.
+            max_age_days: 29,
             searches: vec![search],
             taxonomies: Vec::new(),
             http: http.clone(),

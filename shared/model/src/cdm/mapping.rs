@@ -55,6 +55,9 @@ impl Mapping {
         for format in &mapping.date_formats {
             date_format::check(format).map_err(unusable)?;
         }
+        for name in mapping.id_prefixes.keys() {
+            entity(name).ok_or_else(|| unusable(format!("[id_prefixes] there is no entity `{name}`")))?;
+        }
         for (name, columns) in &mapping.entities {
             let entity = entity(name).ok_or_else(|| unusable(format!("there is no entity `{name}`")))?;
             check_columns(entity, columns).map_err(unusable)?;
@@ -163,6 +166,13 @@ mod tests {
     fn a_zone_or_format_that_there_is_not_or_is_not_read_is_refused(#[case] line: &str, #[case] expected: &str) {
         let error = Mapping::parse("x.toml", &format!("datasource = \"x\"\n{line}")).unwrap_err().to_string();
         assert!(error.contains(expected), "{error}");
+    }
+
+    #[test]
+    fn prefixes_of_an_entity_that_there_is_not_are_refused() {
+        let text = "datasource = \"x\"\n[id_prefixes]\nprovider = [\"H1-\"]";
+        let error = Mapping::parse("x.toml", text).unwrap_err().to_string();
+        assert_eq!(error, "cdm/x.toml: [id_prefixes] there is no entity `provider`");
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Configuration: the process's environment and the lake's `configs/`. Nothing else in the product
 //! reads either.
 
+mod checks;
 mod environment;
 mod registries;
 mod settings;

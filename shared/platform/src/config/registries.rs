@@ -6,6 +6,9 @@ use serde::Deserialize;
 
 use crate::error::{Result, StageError};
 
+/// Longest time that a setting of [`Http`] may have.
+const LONGEST: Duration = Duration::from_hours(24);
+
 /// The NPI registry (NPPES, version 2.1 of its API).
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -112,10 +115,10 @@ impl Http {
     /// A number of seconds of this table as a time.
     ///
     /// # Errors
-    /// It is negative or no number.
+    /// It is negative, no number, or longer than a day.
     pub fn seconds(name: &str, seconds: f64) -> Result<Duration> {
-        Duration::try_from_secs_f64(seconds)
-            .map_err(|_| StageError::BadConfig(format!("configs/sources.toml: {name} cannot be {seconds}")))
+        let time = Duration::try_from_secs_f64(seconds).ok().filter(|time| *time <= LONGEST);
+        time.ok_or_else(|| StageError::BadConfig(format!("configs/sources.toml: {name} cannot be {seconds}")))
     }
 
     /// Time between the starts of two requests.
@@ -148,5 +151,21 @@ impl NpiSearch {
         .into_iter()
         .filter_map(|(name, value)| Some((name, value.as_deref()?)))
         .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[rstest::rstest]
+    #[case(0.0, true)]
+    #[case(86_400.0, true)]
+    #[case(86_401.0, false)]
+    #[case(1e18, false)]
+    #[case(-1.0, false)]
+    #[case(f64::NAN, false)]
+    fn a_time_is_a_day_at_most(#[case] seconds: f64, #[case] expected: bool) {
+        assert_eq!(Http::seconds("timeout_seconds", seconds).is_ok(), expected);
     }
 }

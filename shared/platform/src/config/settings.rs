@@ -8,7 +8,7 @@ use rcm_model::cdm::{Entity, ICD_CODES, Mapping, NPI};
 use rcm_model::load_config::{self, LoadRow};
 use sha2::{Digest, Sha256};
 
-use super::{Feed, LoadKind, Sources, keys};
+use super::{Feed, LoadKind, Sources, checks, keys};
 use crate::error::{Result, StageError};
 use crate::lake::Lake;
 
@@ -20,7 +20,8 @@ pub struct Settings {
     pub sources: Sources,
     /// Mappings by datasource.
     mappings: BTreeMap<String, Mapping>,
-    /// Hash over all mappings: a file that was refused is looked at again when it changes.
+    /// Hash over all mappings and over what lands where: a file that was refused is looked at again when
+    /// it changes.
     pub mappings_hash: String,
 }
 
@@ -33,6 +34,7 @@ impl Settings {
         let load_config = load_config::parse(&text(lake, keys::LOAD_CONFIG).await?)?;
         let sources: Sources = toml(keys::SOURCES, &text(lake, keys::SOURCES).await?)?;
         check_feeds(&sources.feeds)?;
+        checks::check(&sources, &load_config)?;
         let mut mappings = BTreeMap::new();
         let mut hash = Sha256::new();
         for (name, text) in toml_files(lake, keys::CDM).await? {
@@ -41,6 +43,7 @@ impl Settings {
             check_name(&name, &mapping)?;
             mappings.insert(mapping.datasource.clone(), mapping);
         }
+        hash.update(format!("{:?}", sources.feeds));
         let mappings_hash = format!("{:x}", hash.finalize());
         Ok(Self { load_config, sources, mappings, mappings_hash })
     }
@@ -171,6 +174,14 @@ mod tests {
         lake.edit("configs/sources.toml", "folder = \"cptcodes\"", "folder = \"claims\"");
         let error = refusal(&lake).await;
         assert!(error.contains("sources.toml") && error.contains("folder `claims`"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_share_that_is_meant_as_percent_is_refused() {
+        let lake = TestLake::new();
+        lake.edit("configs/sources.toml", "max_lost_share = 0.2", "max_lost_share = 20");
+        let error = refusal(&lake).await;
+        assert!(error.contains("sources.toml: [emr] max_lost_share cannot be 20"), "{error}");
     }
 
     #[tokio::test]

@@ -20,12 +20,13 @@ mod tally;
 mod tests;
 mod watermark;
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, NaiveDate, Utc};
 use futures::TryStreamExt;
 use object_store::path::Path;
 use object_store::{DynObjectStore, GetResultPayload, ObjectStoreExt};
@@ -81,6 +82,16 @@ pub struct Found {
     pub high: Option<DateTime<Utc>>,
     /// Records whose watermark is in the future.
     pub ahead: u64,
+    /// Records, taken or not, by the day of their watermark.
+    pub per_day: BTreeMap<NaiveDate, u64>,
+}
+
+impl Found {
+    /// Records, taken or not, whose watermark is before the day of a moment.
+    #[must_use]
+    pub fn before_day_of(&self, moment: DateTime<Utc>) -> u64 {
+        self.per_day.range(..moment.date_naive()).map(|(_, records)| records).sum()
+    }
 }
 
 impl Csv {

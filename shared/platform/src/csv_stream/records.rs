@@ -45,8 +45,9 @@ pub(super) fn read(file: &Csv, bytes: impl Read, wanted: Wanted, batches: &Sende
     if !builder.is_empty() {
         send(&mut builder, batches)?;
     }
-    let (high, ahead) = watermarks.map_or((None, 0), |watermarks| (watermarks.high, watermarks.ahead));
-    Ok(Found { content_hash: records.content_hash(), columns, rows, malformed, high, ahead })
+    let content_hash = records.content_hash();
+    let (high, ahead, per_day) = watermarks.map(Watermarks::found).unwrap_or_default();
+    Ok(Found { content_hash, columns, rows, malformed, high, ahead, per_day })
 }
 
 fn send(builder: &mut BatchBuilder, batches: &Sender<RecordBatch>) -> Result<()> {

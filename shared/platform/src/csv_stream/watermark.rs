@@ -1,5 +1,7 @@
+use std::collections::BTreeMap;
+
 use chrono::format::{Item, Parsed, StrftimeItems, parse};
-use chrono::{DateTime, NaiveTime, TimeZone, Utc};
+use chrono::{DateTime, Datelike, NaiveDate, NaiveTime, TimeZone, Utc};
 use chrono_tz::Tz;
 use rcm_model::cdm::Mapping;
 
@@ -55,7 +57,9 @@ impl Moments {
                 return Some(moment.to_utc());
             }
             let time = parsed.to_naive_time().unwrap_or(NaiveTime::MIN);
-            let moment = parsed.to_naive_date().ok()?.and_time(time);
+            // `%Y` reads a year of two digits as one of the first century; a later format may fit.
+            let date = parsed.to_naive_date().ok().filter(|date| date.year() >= 1000)?;
+            let moment = date.and_time(time);
             self.zone.from_local_datetime(&moment).earliest().map(|moment| moment.to_utc())
         })
     }
@@ -65,14 +69,20 @@ impl Moments {
 pub(super) struct Watermarks {
     newer: Newer,
     index: usize,
-    pub(super) high: Option<DateTime<Utc>>,
-    pub(super) ahead: u64,
+    high: Option<DateTime<Utc>>,
+    ahead: u64,
+    per_day: BTreeMap<NaiveDate, u64>,
 }
 
 impl Watermarks {
     pub(super) fn of(newer: Newer, columns: &[String]) -> Option<Self> {
         let index = columns.iter().position(|column| *column == newer.column)?;
-        Some(Self { newer, index, high: None, ahead: 0 })
+        Some(Self { newer, index, high: None, ahead: 0, per_day: BTreeMap::new() })
+    }
+
+    /// The latest watermark, the number of those in the future, and that of the others by day.
+    pub(super) fn found(self) -> (Option<DateTime<Utc>>, u64, BTreeMap<NaiveDate, u64>) {
+        (self.high, self.ahead, self.per_day)
     }
 
     /// Notes a record's watermark and tells whether the record is taken.
@@ -84,6 +94,7 @@ impl Watermarks {
             self.ahead += 1;
         } else {
             self.high = self.high.max(Some(watermark));
+            *self.per_day.entry(watermark.date_naive()).or_default() += 1;
         }
         self.newer.after.is_none_or(|after| watermark > after)
     }

@@ -7,15 +7,12 @@ use chrono::{DateTime, TimeDelta, Utc};
 use object_store::path::Path as Key;
 use rcm_model::load_config::LoadType;
 
-use super::{Extract, Table};
-use crate::bronze::{Manifest, Source, Watermark};
+use super::{CLOCK_SKEW, Extract, Table};
+use crate::bronze::{Manifest, Settled, Source, Watermark};
 use crate::context::Context;
 use crate::csv_stream::{self, Csv, Found, Moments, Newer, Wanted};
 use crate::error::{Result, StageError};
 use crate::load::{self, Rows};
-
-/// How far a hospital's clock may go before ours.
-const CLOCK_SKEW: TimeDelta = TimeDelta::days(1);
 
 pub(super) async fn extract(context: &Context, table: &Table<'_>) -> Result<Extract> {
     let name = format!("{}/{}.csv", table.row.datasource, table.row.entity());
@@ -32,9 +29,15 @@ pub(super) async fn extract(context: &Context, table: &Table<'_>) -> Result<Extr
     {
         return Ok(Extract::NothingNew(format!("`{name}` has not changed since load {}", last.sequence)));
     }
-    let stream = table.subject.stream;
-    let (load_id, data_key) = load::new_file(context, stream);
-    let found = csv_stream::to_parquet(&csv, wanted(context, table)?, &context.lake, &data_key).await?;
+    let mut notes = Vec::new();
+    let (load_id, data_key) = load::new_file(context, table.subject.stream);
+    let mut found = csv_stream::to_parquet(&csv, wanted(context, table)?, &context.lake, &data_key).await?;
+    if has_more_than_the_last(table, &found) {
+        let mut wanted = wanted(context, table)?;
+        wanted.newer.iter_mut().for_each(|newer| newer.after = None);
+        found = csv_stream::to_parquet(&csv, wanted, &context.lake, &data_key).await?;
+        notes.push(format!("`{name}` has older rows that were not there at the last load: it is taken whole"));
+    }
     if source(context, &place, &name).await? != before {
         context.lake.delete(&data_key).await?;
         return Err(StageError::SourceUnavailable(format!("`{name}` is still being written")));
@@ -50,13 +53,14 @@ pub(super) async fn extract(context: &Context, table: &Table<'_>) -> Result<Extr
         content_hash: found.content_hash.clone(),
         rows: found.rows,
         malformed: found.malformed,
-        watermark: watermark(table, &found),
+        watermark: watermark(context, table, &found),
         unmapped_columns: load::unmapped(&found.columns, table.mapping.source_columns(table.subject.entity)),
     };
-    let ahead = (found.ahead > 0).then(|| {
-        format!("{} rows have a `{}` in the future: the next load takes them again", found.ahead, table.row.watermark)
-    });
-    Ok(Extract::Rows(Box::new(rows), ahead.into_iter().collect()))
+    if found.ahead > 0 {
+        let (ahead, column) = (found.ahead, &table.row.watermark);
+        notes.push(format!("{ahead} rows have a `{column}` in the future: the next load takes them again"));
+    }
+    Ok(Extract::Rows(Box::new(rows), notes))
 }
 
 /// Where an extract file is.
@@ -103,14 +107,25 @@ fn wanted(context: &Context, table: &Table<'_>) -> Result<Wanted> {
         return Ok(Wanted { columns, newer: None });
     }
     columns.push(table.row.watermark.clone());
-    let overlap = TimeDelta::days(context.settings.sources.emr.overlap_days(table.subject.stream).into());
     let newer = Newer {
         column: table.row.watermark.clone(),
-        after: last_watermark(table).map(|watermark| watermark - overlap),
+        after: last_watermark(table).map(|watermark| watermark - overlap(context, table)),
         until: table.subject.started_at + CLOCK_SKEW,
         moments: Moments::of(table.mapping)?,
     };
     Ok(Wanted { columns, newer: Some(newer) })
+}
+
+fn overlap(context: &Context, table: &Table<'_>) -> TimeDelta {
+    TimeDelta::days(context.settings.sources.emr.overlap_days(table.subject.stream).into())
+}
+
+/// Whether the file has more rows than the last one had of a time that the last load left behind: it was
+/// cut short, or they were entered later.
+fn has_more_than_the_last(table: &Table<'_>, found: &Found) -> bool {
+    let last = table.last.and_then(|last| last.watermark.as_ref());
+    let settled = last.filter(|watermark| watermark.column == table.row.watermark).and_then(|last| last.settled);
+    settled.is_some_and(|settled| found.before_day_of(settled.before) > settled.rows)
 }
 
 /// Where the last load ended; nowhere if it followed another column.
@@ -119,10 +134,15 @@ fn last_watermark(table: &Table<'_>) -> Option<DateTime<Utc>> {
     if watermark.column == table.row.watermark { watermark.to } else { None }
 }
 
-fn watermark(table: &Table<'_>, found: &Found) -> Option<Watermark> {
+fn watermark(context: &Context, table: &Table<'_>, found: &Found) -> Option<Watermark> {
     if table.row.loadtype == LoadType::Full {
         return None;
     }
     let from = last_watermark(table);
-    Some(Watermark { column: table.row.watermark.clone(), from, to: found.high.max(from), overlap_hash: None })
+    let to = found.high.max(from);
+    let settled = to.map(|to| {
+        let before = to - overlap(context, table);
+        Settled { before, rows: found.before_day_of(before) }
+    });
+    Some(Watermark { column: table.row.watermark.clone(), from, to, settled, overlap_hash: None })
 }

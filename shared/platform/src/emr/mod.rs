@@ -3,6 +3,7 @@
 mod files;
 mod sql_server;
 
+use chrono::TimeDelta;
 use rcm_model::cdm::Mapping;
 use rcm_model::load_config::LoadRow;
 
@@ -11,6 +12,10 @@ use crate::config::EmrKind;
 use crate::context::Context;
 use crate::error::Result;
 use crate::load::{Rows, Subject};
+
+/// How far a hospital's clock may go before ours. A later watermark is taken for a mistyped one: its row
+/// is loaded, but the next extract does not start from it.
+const CLOCK_SKEW: TimeDelta = TimeDelta::hours(1);
 
 /// One table of one hospital that is to be extracted.
 #[derive(Debug, Clone, Copy)]

@@ -7,7 +7,7 @@ use serde_json::Value;
 use url::Url;
 
 use super::client::{Answer, Client};
-use super::token::Tokens;
+use super::token::{self, Tokens};
 use crate::config;
 use crate::context::Context;
 use crate::error::{Result, StageError};
@@ -49,10 +49,14 @@ impl Release {
     /// The release that the configuration names. Its secret is read here.
     ///
     /// # Errors
-    /// An address is no URL, the secret is missing or lacks a part, the options make no sense.
+    /// An address is no URL, or would be sent a token or the secret in the clear; the secret is missing or
+    /// lacks a part; the options make no sense.
     pub async fn new(context: &Context, options: &config::Icd) -> Result<Self> {
         let bad = |reason: String| StageError::BadConfig(format!("configs/sources.toml: [icd] {reason}"));
-        let mut url = Url::parse(&options.base_url).map_err(|error| bad(format!("base_url is no URL: {error}")))?;
+        let mut url = match &options.token_url {
+            Some(_) => token::usable("base_url", &options.base_url)?,
+            None => Url::parse(&options.base_url).map_err(|error| bad(format!("base_url is no URL: {error}")))?,
+        };
         url.path_segments_mut()
             .map_err(|()| bad("base_url is no address of a server".to_owned()))?
             .pop_if_empty()
@@ -68,11 +72,12 @@ impl Release {
         Ok(Self { client: Client::new(context, "ICD API", &options.http)?, url, language, tokens })
     }
 
-    /// Asks for a node; for the release itself where the code is empty.
+    /// Asks for a node; for the release itself where the code is empty. None where the API has no such
+    /// node.
     ///
     /// # Errors
-    /// The API does not answer, refuses the credentials, or has no such node.
-    pub async fn node(&self, code: &str) -> Result<Node> {
+    /// The API does not answer, or refuses the credentials or the question.
+    pub async fn node(&self, code: &str) -> Result<Option<Node>> {
         let mut url = self.url.clone();
         if let Ok(mut segments) = url.path_segments_mut() {
             segments.extend((!code.is_empty()).then_some(code));
@@ -85,7 +90,8 @@ impl Release {
             };
             let is_second = refused.is_some();
             match self.client.json(self.request(url.clone(), token.as_deref())?).await? {
-                Answer::Found(answer) => return Node::read(code, &answer),
+                Answer::Found(answer) => return Node::read(code, &answer).map(Some),
+                Answer::Refused(StatusCode::NOT_FOUND) => return Ok(None),
                 Answer::Refused(StatusCode::UNAUTHORIZED) if token.is_some() && !is_second => refused = token,
                 Answer::Refused(StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) => {
                     return Err(StageError::BadConfig("ICD API: refuses these credentials".to_owned()));

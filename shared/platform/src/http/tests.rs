@@ -2,7 +2,7 @@ use reqwest::{Method, Request};
 use rstest::rstest;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use wiremock::matchers::{any, body_string_contains, header, method, path};
 use wiremock::{Mock, MockServer, ResponseTemplate};
 
@@ -63,7 +63,7 @@ async fn after_the_last_try_the_error_says_what_it_was(#[case] answer: ResponseT
     Mock::given(any()).respond_with(answer).expect(3).mount(&server).await;
     let error = ask(hasty(), &server.uri()).await.unwrap_err();
     assert_eq!(error.name(), expected);
-    assert!(error.to_string().contains("made-up registry") && !error.to_string().contains("=42"), "{error}");
+    assert!(error.to_string().contains("made-up registry") && !error.to_string().contains("1000000004"), "{error}");
 }
 
 #[tokio::test]
@@ -77,8 +77,11 @@ async fn an_answer_that_does_not_come_in_time_is_a_timeout() {
 
 #[tokio::test]
 async fn a_server_that_is_not_there_is_unavailable() {
-    let closed = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
-    assert_eq!(ask(hasty(), &format!("http://{closed}")).await.unwrap_err().name(), "SourceUnavailable");
+    // A port that is taken and never listens: nobody else can answer there.
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let url = format!("http://{}", socket.local_addr().unwrap());
+    assert_eq!(ask(hasty(), &url).await.unwrap_err().name(), "SourceUnavailable");
 }
 
 #[tokio::test]
@@ -162,17 +165,21 @@ mod icd {
         context
     }
 
-    async fn release_of(context: &Context, server: &MockServer) -> Release {
-        let options = config::Icd {
-            base_url: server.uri(),
-            token_url: Some(format!("{}{TOKEN}", server.uri())),
+    fn options(base_url: &str, token_url: Option<String>) -> config::Icd {
+        config::Icd {
+            base_url: base_url.to_owned(),
+            token_url,
             secret: Some("icd-api".to_owned()),
             release: "2019".to_owned(),
             language: "en".to_owned(),
             chapters: Vec::new(),
             max_age_days: 1,
             http: hasty(),
-        };
+        }
+    }
+
+    async fn release_of(context: &Context, server: &MockServer) -> Release {
+        let options = options(&server.uri(), Some(format!("{}{TOKEN}", server.uri())));
         Release::new(context, &options).await.unwrap()
     }
 
@@ -213,8 +220,8 @@ mod icd {
         server.received_requests().await.unwrap().iter().filter(|request| request.url.path() == wanted).count()
     }
 
-    fn title(node: Result<Node>) -> Option<String> {
-        node.unwrap().title
+    fn title(node: Result<Option<Node>>) -> Option<String> {
+        node.unwrap().unwrap().title
     }
 
     #[tokio::test]
@@ -284,11 +291,33 @@ mod icd {
     }
 
     #[tokio::test]
-    async fn a_node_that_is_not_there_breaks_the_contract() {
+    async fn a_node_that_is_not_there_is_none_and_a_question_that_is_refused_breaks_the_contract() {
         let server = MockServer::start().await;
         grant(&server, &[3600]).await;
-        let error = release(&server).await.node("Z99").await.unwrap_err();
-        assert_eq!(error, StageError::BrokenContract("ICD API: answers 404 for `Z99`".to_owned()));
+        Mock::given(path(NODE)).respond_with(ResponseTemplate::new(400)).mount(&server).await;
+        let release = release(&server).await;
+        assert_eq!(release.node("Z99").await, Ok(None));
+        let refused = StageError::BrokenContract("ICD API: answers 400 for `Z90`".to_owned());
+        assert_eq!(release.node("Z90").await, Err(refused));
+    }
+
+    #[rstest]
+    #[case::with_tokens("http://id.test", true, false)]
+    #[case::without_any("http://id.test", false, true)]
+    #[case::encrypted("https://id.test", true, true)]
+    #[case::of_this_machine("http://127.0.0.1:9", true, true)]
+    #[tokio::test]
+    async fn a_token_leaves_the_machine_encrypted_or_not_at_all(
+        #[case] base_url: &str,
+        #[case] has_tokens: bool,
+        #[case] expected: bool,
+    ) {
+        let lake = TestLake::new();
+        let options = options(base_url, has_tokens.then(|| "https://id.test/token".to_owned()));
+        match Release::new(&context(&lake, "s&cret").await, &options).await {
+            Ok(_) => assert!(expected),
+            Err(error) => assert!(!expected && error.to_string().contains("[icd] base_url must be https"), "{error}"),
+        }
     }
 
     #[rstest]
@@ -298,6 +327,6 @@ mod icd {
     #[case("http://localhost:9/token", true)]
     #[case("http://localhost.test/token", false)]
     fn a_secret_leaves_the_machine_encrypted_or_not_at_all(#[case] url: &str, #[case] expected: bool) {
-        assert_eq!(token::usable(url).is_ok(), expected);
+        assert_eq!(token::usable("token_url", url).is_ok(), expected);
     }
 }

@@ -49,7 +49,7 @@ impl Tokens {
     /// # Errors
     /// The address is no URL, or would be sent the secret in the clear; there is no such secret.
     pub(super) async fn new(context: &Context, url: &str, secret_name: &str) -> Result<Self> {
-        let url = usable(url)?;
+        let url = usable("token_url", url)?;
         let secret = secrets::read(context, secret_name).await?;
         let held = Mutex::new(Held { secret, token: None });
         Ok(Self { context: context.clone(), url, secret_name: secret_name.to_owned(), held })
@@ -108,9 +108,10 @@ impl Tokens {
     }
 }
 
-/// An address that a secret may be sent to: https, or this machine.
-pub(super) fn usable(url: &str) -> Result<Url> {
-    let bad = |reason: &str| StageError::BadConfig(format!("configs/sources.toml: [icd] token_url {reason}"));
+/// An address that a secret or a token may be sent to: https, or this machine. `key` is where the
+/// configuration has it.
+pub(super) fn usable(key: &str, url: &str) -> Result<Url> {
+    let bad = |reason: &str| StageError::BadConfig(format!("configs/sources.toml: [icd] {key} {reason}"));
     let url = Url::parse(url).map_err(|error| bad(&format!("is no URL: {error}")))?;
     let is_local = match url.host() {
         Some(Host::Ipv4(address)) => address.is_loopback(),

@@ -9,8 +9,8 @@
 //! |---|---|---|
 //! | `StageDurationMs` | milliseconds | every stage |
 //! | `RowsRead`, `RowsNew`, `RowsQuarantined` | rows | stages with loads |
-//! | `QuarantineRate` | percent, 0–100 | silver: of the load with the greatest share |
-//! | `ControlChecksFailed` | checks; 0 where all passed | gold |
+//! | [`QUARANTINE_RATE`] | percent, 0–100 | silver: of the load with the greatest share, refused ones too |
+//! | `ControlChecksFailed` | checks; 0 where all passed | silver and gold |
 //! | [`LOAD_AGE_HOURS`] | hours | plan, per stream |
 //! | [`WATERMARK_LAG_HOURS`] | hours | emr-extract, per stream |
 //! | [`DAYS_IN_AR`], [`AR_BALANCE`], [`AR_OVER_90_PERCENT`] | days, amount, percent | gold-kpis, per datasource |
@@ -24,6 +24,8 @@ use serde_json::{Map, Value, json};
 use crate::config::Environment;
 
 const NAMESPACE: &str = "RcmLakehouse";
+/// Share of a load's rows that do not go to silver.
+pub const QUARANTINE_RATE: &str = "QuarantineRate";
 /// Hours since the last load of a stream ended.
 pub const LOAD_AGE_HOURS: &str = "LoadAgeHours";
 /// Hours that the newest row of a stream is older than the extract.
@@ -79,13 +81,7 @@ fn figures_of(report: &StageReport) -> Vec<Figure> {
         add("RowsNew", new as f64);
         add("RowsQuarantined", quarantined as f64);
     }
-    // Rows are accounted for where they are judged: in silver. Bronze takes them as they are.
-    let judged = report.loads.iter().filter(|load| load.read > 0 && load.accounted() > 0);
-    let rates = judged.map(|load| 100.0 * load.quarantined as f64 / load.read as f64);
-    if let Some(rate) = rates.max_by(f64::total_cmp) {
-        add("QuarantineRate", rate);
-    }
-    if report.stage.starts_with("gold-") {
+    if report.stage.starts_with("gold-") || report.stage.starts_with("silver-") {
         let failed = report.checks.iter().filter(|check| !check.passed).count();
         add("ControlChecksFailed", failed as f64);
     }
@@ -111,8 +107,12 @@ fn lines(environment: &str, stage: &str, run_id: &str, at: DateTime<Utc>, figure
         let of_entity = figures.iter().filter(|figure| figure.entity == entity && figure.value.is_finite());
         let (mut values, mut metrics) = (Map::new(), Vec::new());
         for Figure { name, value, .. } in of_entity {
-            values.insert(name.clone(), json!(value));
-            metrics.push(json!({"Name": name, "Unit": unit(name)}));
+            let so_far = values.get(name).and_then(Value::as_f64);
+            if so_far.is_none() {
+                metrics.push(json!({"Name": name, "Unit": unit(name)}));
+            }
+            // Of a figure that was measured several times, such as once per portion, the highest counts.
+            values.insert(name.clone(), json!(so_far.map_or(*value, |so_far| so_far.max(*value))));
         }
         let dimensions = json!([["Environment"], ["Environment", "Stage", "Entity"]]);
         let directive = json!({"Namespace": NAMESPACE, "Dimensions": dimensions, "Metrics": metrics});
@@ -129,7 +129,7 @@ fn lines(environment: &str, stage: &str, run_id: &str, at: DateTime<Utc>, figure
 fn unit(name: &str) -> &'static str {
     match name {
         "StageDurationMs" => "Milliseconds",
-        "QuarantineRate" | AR_OVER_90_PERCENT => "Percent",
+        QUARANTINE_RATE | AR_OVER_90_PERCENT => "Percent",
         "RowsRead" | "RowsNew" | "RowsQuarantined" | "ControlChecksFailed" => "Count",
         _ => "None",
     }
@@ -176,15 +176,19 @@ mod tests {
     }
 
     #[test]
-    fn a_silver_stage_tells_its_rows_and_the_worst_of_its_loads() {
+    fn a_silver_stage_tells_its_rows_and_the_worst_of_its_portions() {
         let loads = vec![load("hosa/patients", 10, 9, 1), load("hosb/patients", 4, 2, 2)];
-        let lines = told(&StageReport { loads, ..report("silver-patients", "patients") });
+        let rate = |value| Figure { name: QUARANTINE_RATE.to_owned(), entity: "patients".to_owned(), value };
+        let figures = vec![rate(50.0), rate(10.0)];
+        let lines = told(&StageReport { loads, figures, ..report("silver-patients", "patients") });
         let line = &lines[0];
         assert_eq!(
             (&line["RowsRead"], &line["RowsNew"], &line["RowsQuarantined"]),
             (&json!(14.0), &json!(11.0), &json!(3.0))
         );
         assert_eq!((&line["QuarantineRate"], &line["Entity"]), (&json!(50.0), &json!("patients")));
+        let metrics = line["_aws"]["CloudWatchMetrics"][0]["Metrics"].as_array().unwrap();
+        assert_eq!(metrics.iter().filter(|metric| metric["Name"] == "QuarantineRate").count(), 1);
     }
 
     #[test]
@@ -202,11 +206,14 @@ mod tests {
     }
 
     #[test]
-    fn a_gold_stage_tells_that_no_check_failed_too() {
-        assert_eq!(told(&report("gold-facts", "gold"))[0]["ControlChecksFailed"], json!(0.0));
-        let checks = vec![ControlCheck::equal("gold/a", "rows", &1, &2), ControlCheck::equal("gold/a", "sum", &1, &1)];
-        let failed = StageReport { checks, ..report("gold-facts", "gold") };
-        assert_eq!(told(&failed)[0]["ControlChecksFailed"], json!(1.0));
+    fn a_stage_with_checks_tells_that_none_failed_too() {
+        for stage in ["silver-claims", "gold-facts"] {
+            assert_eq!(told(&report(stage, "x"))[0]["ControlChecksFailed"], json!(0.0));
+            let checks = vec![ControlCheck::equal("a", "rows", &1, &2), ControlCheck::equal("a", "sum", &1, &1)];
+            let failed = StageReport { checks, ..report(stage, "x") };
+            assert_eq!(told(&failed)[0]["ControlChecksFailed"], json!(1.0));
+        }
+        assert_eq!(told(&report("plan", "x"))[0].get("ControlChecksFailed"), None);
     }
 
     #[test]

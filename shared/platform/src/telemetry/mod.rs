@@ -4,32 +4,45 @@ pub mod metrics;
 
 use std::panic::{self, PanicHookInfo};
 
+use tracing::Metadata;
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::filter_fn;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::config::Environment;
 
-/// The driver of SQL Server logs rows, and what a server says of them, whatever is asked for.
-const SILENCED: &str = "tiberius=off";
+/// The driver of SQL Server logs rows, and what a server says of them. It is not heard, whatever is asked
+/// for: `RUST_LOG` may name a part of it, and there the longest name counts.
+const SILENCED: [&str; 1] = ["tiberius"];
 /// What these libraries call `info` is their every step. `RUST_LOG` may name them to hear it.
 const QUIET: &str = "buoyant_kernel=warn,delta_kernel=warn,deltalake_core=warn";
 
 /// Starts logging to standard error, of panics too. A second call changes nothing.
 pub fn start(environment: &Environment) {
-    let filter = EnvFilter::try_new(format!("{QUIET},{}", environment.log_filter));
-    let mut filter = filter.unwrap_or_else(|_| EnvFilter::new(format!("{QUIET},info")));
-    if let Ok(silence) = SILENCED.parse() {
-        filter = filter.add_directive(silence);
-    }
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let builder = tracing_subscriber::fmt().with_env_filter(asked_for(&environment.log_filter));
+    let builder = builder.with_writer(std::io::stderr);
     let started = if environment.in_lambda {
-        builder.json().with_current_span(true).flatten_event(true).try_init()
+        let lines = builder.json().with_current_span(true).flatten_event(true);
+        lines.finish().with(filter_fn(may_be_heard)).try_init()
     } else {
-        builder.with_target(false).try_init()
+        builder.with_target(false).finish().with(filter_fn(may_be_heard)).try_init()
     };
     if started.is_err() {
         tracing::debug!("logging was started before");
     }
     panic::set_hook(Box::new(log_panic));
+}
+
+/// What `RUST_LOG` asks for; `info` where it cannot be understood.
+fn asked_for(log_filter: &str) -> EnvFilter {
+    EnvFilter::try_new(format!("{QUIET},{log_filter}")).unwrap_or_else(|_| EnvFilter::new(format!("{QUIET},info")))
+}
+
+/// Whether something is of no library, and no part of one, that is silenced.
+fn may_be_heard(metadata: &Metadata<'_>) -> bool {
+    let library = metadata.target().split("::").next().unwrap_or_default();
+    !SILENCED.contains(&library)
 }
 
 /// Logs where a panic is, and not what it says: it may quote the row that it is about.
@@ -64,5 +77,23 @@ mod tests {
         let logged = captured.text();
         assert!(logged.contains("panicked") && logged.contains(file!()), "{logged}");
         assert!(!logged.contains("Fictor"), "{logged}");
+    }
+
+    #[rstest::rstest]
+    #[case("trace")]
+    #[case("error,tiberius=trace")]
+    #[case("info,tiberius::tds=trace")]
+    fn the_driver_of_sql_server_is_not_heard_whatever_is_asked_for(#[case] log_filter: &str) {
+        let captured = Captured::default();
+        let subscriber = tracing_subscriber::fmt().with_env_filter(asked_for(log_filter)).with_writer(captured.clone());
+        tracing::subscriber::with_default(subscriber.finish().with(filter_fn(may_be_heard)), || {
+            tracing::error!(target: "tiberius", "a row of Quillon Fictor");
+            tracing::trace!(target: "tiberius::tds::stream", "a row of Quillon Fictor");
+            tracing::error!(target: "tiberius_like", "something else");
+            tracing::error!("an error of our own");
+        });
+        let logged = captured.text();
+        assert!(!logged.contains("Fictor"), "{logged}");
+        assert!(logged.contains("something else") && logged.contains("an error of our own"), "{logged}");
     }
 }

@@ -31,15 +31,13 @@ use self::failure::{Step, explain};
 use self::identifier::{Identifier, TableName};
 use self::query::{Shard, Statement, Window};
 use self::rows::{Found, Reading};
-use super::{Extract, Table};
+use super::{CLOCK_SKEW, Extract, Table};
 use crate::bronze::{MALFORMED, POSITION, Source, Watermark};
 use crate::bronze_file;
 use crate::context::Context;
 use crate::error::{Result, StageError};
 use crate::load::{self, Rows, printable};
 
-/// How far a hospital's clock may go before ours.
-const CLOCK_SKEW: TimeDelta = TimeDelta::days(1);
 /// Batches that wait for the writer.
 const BATCHES_AHEAD: usize = 2;
 
@@ -240,6 +238,7 @@ impl<'a> Plan<'a> {
                 column: row.watermark.clone(),
                 from: self.last_watermark(),
                 to: window.reached().map(|reached| window.kind.to_utc(reached, self.zone)).max(self.last_watermark()),
+                settled: None,
                 overlap_hash: (!window.overlap.is_zero()).then(|| reading.hash(found.read_again)),
             }),
             unmapped_columns: load::unmapped(&names, self.table.mapping.source_columns(self.table.subject.entity)),

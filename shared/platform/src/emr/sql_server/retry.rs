@@ -51,6 +51,7 @@ fn jittered(pause: Duration) -> Duration {
 #[cfg(test)]
 mod tests {
     use std::cell::Cell;
+    use std::collections::BTreeSet;
 
     use super::*;
 
@@ -82,6 +83,8 @@ mod tests {
     #[test]
     fn pauses_differ() {
         let pause = Duration::from_secs(10);
-        assert!((0..100).map(|_| jittered(pause)).all(|jittered| jittered >= pause / 2 && jittered < pause * 3 / 2));
+        let pauses: BTreeSet<Duration> = (0..100).map(|_| jittered(pause)).collect();
+        assert!(pauses.len() > 1, "{pauses:?}");
+        assert!(pauses.iter().all(|jittered| *jittered >= pause / 2 && *jittered < pause * 3 / 2), "{pauses:?}");
     }
 }
