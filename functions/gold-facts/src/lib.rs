@@ -4,7 +4,7 @@ use polars::prelude::*;
 use rcm_domain::gold::control::{self, Totals};
 use rcm_domain::gold::fact::{LOOKUPS, timeline};
 use rcm_domain::gold::{Dimension, FACTS, Fact};
-use rcm_model::cdm::Entity;
+use rcm_model::cdm::{Entity, Mapping};
 use rcm_model::event::{ControlCheck, StageInput, StageReport};
 use rcm_platform::stage::{self, Failure, Work};
 use rcm_platform::{Context, StageError, lake};
@@ -45,10 +45,10 @@ async fn rebuild(context: &Context, run_id: &str) -> Result<Work, Failure> {
     if due.is_empty() {
         return Ok(Work { notes, ..Work::default() });
     }
-    let timelines = timelines(&sources).await?;
+    let days = Days { timelines: timelines(&sources).await?, zones: zones(context) };
     let mut done = vec![Ok(Work { notes, ..Work::default() })];
     for (fact, target) in due {
-        done.push(rebuild_fact(&rulebooks, fact, target, &sources, &timelines).await);
+        done.push(rebuild_fact(&rulebooks, fact, target, &sources, &days).await);
     }
     settle(done)
 }
@@ -60,6 +60,23 @@ fn sources_of(rulebooks: &Rulebooks, fact: &Fact) -> Vec<String> {
         .chain(dimensions)
         .chain(parents_of(rulebooks, fact.entity))
         .collect()
+}
+
+/// What tells which version was valid on a row's day.
+#[derive(Clone)]
+struct Days {
+    timelines: [DataFrame; 3],
+    /// Of the datasources whose days are not those of UTC.
+    zones: Vec<(String, TimeZone)>,
+}
+
+fn zones(context: &Context) -> Vec<(String, TimeZone)> {
+    let zone = |mapping: &Mapping| {
+        // `Mapping::parse` has checked the name.
+        let name = mapping.time_zone.as_deref().map(PlSmallStr::from_str);
+        Some((mapping.datasource.clone(), TimeZone::opt_try_new(name).ok()??))
+    };
+    context.settings.mappings().filter_map(zone).collect()
 }
 
 /// The timelines of the dimensions. They are read from gold, so that a fact never points to a
@@ -84,15 +101,15 @@ async fn rebuild_fact(
     fact: &'static Fact,
     target: Target<'_>,
     sources: &Tables,
-    timelines: &[DataFrame; 3],
+    days: &Days,
 ) -> Result<Work, StageError> {
     let source = lake::silver(fact.entity.name);
     let (mut files, mut figures) = (Vec::new(), Figures::default());
     if let Some(silver) = sources.get(&source) {
         for bucket in sources.current_buckets(&source) {
             let rows = silver.scan(&bucket).await?;
-            let timelines = timelines.clone();
-            let (part, found) = blocking(move || build(fact, rows, &timelines)).await?;
+            let days = days.clone();
+            let (part, found) = blocking(move || build(fact, rows, &days)).await?;
             figures = figures.and(found);
             files.extend(target.write(&part, &[]).await?);
         }
@@ -136,10 +153,10 @@ impl Figures {
 }
 
 /// The rows of one bucket; no key is in two.
-fn build(fact: &Fact, rows: LazyFrame, timelines: &[DataFrame; 3]) -> Result<(DataFrame, Figures), StageError> {
+fn build(fact: &Fact, rows: LazyFrame, days: &Days) -> Result<(DataFrame, Figures), StageError> {
     let entity = fact.entity;
     let silver = Totals::of_silver(rows.clone(), entity)?;
-    let part = fact.build(rows, timelines)?;
+    let part = fact.build(rows, &days.timelines, &days.zones)?;
     let figures = Figures {
         silver,
         fact: Totals::of(part.clone().lazy(), entity)?,

@@ -4,7 +4,7 @@ mod figures;
 #[cfg(test)]
 mod tests;
 
-use chrono::NaiveDate;
+use chrono::{Days, NaiveDate};
 use polars::prelude::*;
 use rcm_domain::gold::control;
 use rcm_domain::kpi::{GoldTables, KPIS, Kpi};
@@ -17,7 +17,8 @@ use rcm_tables::gold::{SUBJECT, Tables, Target, settle, until_settled};
 const AS_OF: &str = "as_of";
 
 /// Computes the KPIs as of the input's date, or of today, where the facts have changed or the date
-/// is another one. A KPI whose fact is not there is not made.
+/// is another one. A KPI whose fact is not there is not made, and one that keeps a single date never goes
+/// back to an earlier one.
 ///
 /// # Errors
 /// `ControlCheckFailed` if the sums of a KPI are not those of its fact; the others are committed.
@@ -37,9 +38,10 @@ async fn rebuild(context: &Context, run_id: &str, as_of: NaiveDate) -> Result<Wo
             notes.push(format!("{} is not made: there is no {}", kpi.table, lake::gold(missing)));
             continue;
         }
-        let target = Target::new(context, run_id, &kpis, lake::gold(kpi.table), made_from(kpi, as_of, &sources));
+        let date = date_for(kpi, as_of, &kpis).await?;
+        let target = Target::new(context, run_id, &kpis, lake::gold(kpi.table), made_from(kpi, date, &sources));
         if target.is_due().await? {
-            due.push((kpi, target));
+            due.push((kpi, date, target));
         }
     }
     if due.is_empty() {
@@ -52,10 +54,26 @@ async fn rebuild(context: &Context, run_id: &str, as_of: NaiveDate) -> Result<Wo
         departments: scan(&sources, "dim_department").await?,
     };
     let mut done = vec![Ok(Work { notes, ..Work::default() })];
-    for (kpi, target) in due {
-        done.push(rebuild_kpi(kpi, target, gold.clone(), as_of).await);
+    // Metrics are told as of now: what a date of the past shows is in the tables alone.
+    let is_of_now = as_of >= context.now().date_naive() - Days::new(1);
+    for (kpi, date, target) in due {
+        let mut made = rebuild_kpi(kpi, target, gold.clone(), date).await;
+        if let Ok(work) = &mut made
+            && !is_of_now
+        {
+            work.figures.clear();
+        }
+        done.push(made);
     }
     settle(done)
+}
+
+/// The date that a KPI is computed as of: the run's, but a table that holds a single date never goes back
+/// to an earlier one. What reads it wants the latest.
+async fn date_for(kpi: &Kpi, as_of: NaiveDate, kpis: &Tables) -> Result<NaiveDate, StageError> {
+    let Some(table) = kpis.get(&lake::gold(kpi.table)).filter(|_| !kpi.keeps_history) else { return Ok(as_of) };
+    let made_as_of = table.transaction(AS_OF).await?.and_then(|days| NaiveDate::from_epoch_days(days.try_into().ok()?));
+    Ok(made_as_of.map_or(as_of, |date| date.max(as_of)))
 }
 
 /// What a KPI's commit records. A table that keeps other dates has a record per date; in one that
@@ -86,12 +104,13 @@ async fn rebuild_kpi(
         Ok((rows, checks, kpi.undated(&gold)?))
     })
     .await?;
-    let mut work = Work { checks, figures: figures::of(kpi, &rows)?, ..Work::default() };
+    let mut work = Work { checks, ..Work::default() };
     if undated > 0 {
         let (fact, date) = kpi.dated_by;
         work.notes.push(format!("{} leaves out {undated} rows of {fact} without a {date}", kpi.table));
     }
     if control::failures(&work.checks).is_none() {
+        work.figures = figures::of(kpi, &rows)?;
         work.commits.push(replace(kpi, target, rows, as_of).await?);
     }
     Ok(work)

@@ -215,12 +215,25 @@ async fn activity_holds_the_latest_date_alone() {
     let lake = TestLake::new();
     let context = lake.context().await;
     put_hospital(&context).await;
-    run(&context, AS_OF).await;
     run(&context, "2024-05-01").await;
-    let mix = rows(&context, "kpi_payer_mix", &["as_of", "service_month", "amount"]).await;
-    assert_eq!(texts(&mix), [["2024-05-01", "2024-03-01", "100.10"]]);
+    let mix = async || rows(&context, "kpi_payer_mix", &["as_of", "service_month", "amount"]).await;
+    assert_eq!(texts(&mix().await), [["2024-05-01", "2024-03-01", "100.10"]]);
+    run(&context, AS_OF).await;
+    let latest = texts(&mix().await);
+    assert!(latest.iter().all(|row| row[0] == AS_OF), "{latest:?}");
     let [_, _, again] = run(&context, "2024-05-01").await;
-    assert_eq!(again.outcome, Outcome::NothingNew);
+    assert_eq!((again.outcome, texts(&mix().await)), (Outcome::NothingNew, latest), "it does not go back");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_a_date_of_the_past_no_metric_is_told() {
+    let lake = TestLake::new();
+    let context = lake.context().await;
+    put_hospital(&context).await;
+    let [_, _, past] = run(&context, "2024-05-01").await;
+    let [_, _, today] = run(&context, AS_OF).await;
+    assert_eq!(past.figures, []);
+    assert!(!today.figures.is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -290,7 +303,7 @@ async fn two_runs_at_once_end_well_and_make_each_table_once() {
     }
     let context = lake.context().await;
     for name in ["dim_patient", "fact_claims", "kpi_ar_aging", "kpi_claims"] {
-        assert_eq!(table(&context, name).await.unwrap().files().len(), 1, "{name}");
+        assert_eq!(table(&context, name).await.unwrap().version(), 0, "{name} has one commit");
     }
 }
 

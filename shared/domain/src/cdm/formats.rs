@@ -3,6 +3,10 @@
 use polars::prelude::*;
 use rcm_model::cdm::date_format::{has_hour, has_offset};
 
+/// The year 1000, in microseconds. `%Y` reads `24` as the year 24: a date before is one with a year of two
+/// digits, which a later format may read.
+const FIRST_MICROS: i64 = -30_610_224_000_000_000;
+
 /// Reads each text by the first format that fits it. Most files keep to one format, so the later
 /// ones are only tried while something is left.
 ///
@@ -12,7 +16,7 @@ pub(super) fn read(texts: &Column, formats: &[String], zone: Option<&TimeZone>) 
     let moments = |micros: Int64Chunked| micros.into_datetime(TimeUnit::Microseconds, zone.cloned()).into_column();
     let mut read: Option<Int64Chunked> = None;
     for format in formats {
-        let found = read_as(texts, format)?.physical().clone();
+        let found = plausible(read_as(texts, format)?.physical())?;
         let merged = match read {
             None => found,
             Some(before) => before.zip_with(&before.is_not_null(), &found)?,
@@ -23,6 +27,11 @@ pub(super) fn read(texts: &Column, formats: &[String], zone: Option<&TimeZone>) 
         read = Some(merged);
     }
     Ok(moments(read.unwrap_or_else(|| Int64Chunked::full_null(texts.name().clone(), texts.len()))))
+}
+
+fn plausible(micros: &Int64Chunked) -> PolarsResult<Int64Chunked> {
+    let is_earlier = micros.lt(FIRST_MICROS).fill_null_with_values(false)?;
+    if is_earlier.any() { micros.set(&is_earlier, None) } else { Ok(micros.clone()) }
 }
 
 fn read_as(texts: &StringChunked, format: &str) -> PolarsResult<DatetimeChunked> {
@@ -55,6 +64,7 @@ mod tests {
     #[case("%Y-%m-%d %H:%M:%S %z", "2024-07-02 20:30:15 -0400", "2024-07-03 00:30:15")]
     #[case("%+", "2024-07-02T20:30:15.5-04:00", "2024-07-03 00:30:15.500")]
     #[case("%s", "1719966615", "2024-07-03 00:30:15")]
+    #[case("%Y-%m-%d", "1000-01-01", "1000-01-01 00:00:00")]
     fn what_a_format_writes_is_read(#[case] format: &str, #[case] text: &str, #[case] expected: &str) {
         assert_eq!(check(format), Ok(()));
         let texts = Column::new("".into(), [text]);
@@ -62,5 +72,24 @@ mod tests {
         let read = read(&texts, &[format.to_owned()], zone.as_ref()).unwrap();
         let read = read.cast(&DataType::String).unwrap();
         assert!(read.str().unwrap().get(0).unwrap().starts_with(expected), "{read:?}");
+    }
+
+    #[test]
+    fn a_year_of_two_digits_is_none_of_the_first_century() {
+        let texts = Column::new("".into(), ["11/07/24", "11/07/2024"]);
+        let read_by = |formats: &[&str]| {
+            let formats: Vec<String> = formats.iter().map(|format| (*format).to_owned()).collect();
+            let read = read(&texts, &formats, None).unwrap().cast(&DataType::Date).unwrap();
+            read.cast(&DataType::String)
+                .unwrap()
+                .str()
+                .unwrap()
+                .iter()
+                .map(|day| day.map(str::to_owned))
+                .collect::<Vec<_>>()
+        };
+        let november: Vec<Option<String>> = vec![Some("2024-11-07".to_owned()); 2];
+        assert_eq!(read_by(&["%m/%d/%Y"]), [None, november[1].clone()]);
+        assert_eq!(read_by(&["%m/%d/%Y", "%m/%d/%y"]), november);
     }
 }

@@ -53,6 +53,9 @@ pub fn to_model(
     raw.clone().lazy().select(columns).collect()
 }
 
+/// An amount that a decimal of 18 digits with two behind the point cannot hold.
+const TOO_MUCH_MONEY: f64 = 1e16;
+
 /// A load's rows and how to read them.
 struct Source<'a> {
     raw: &'a DataFrame,
@@ -120,7 +123,11 @@ impl Source<'_> {
         let value = match (raw_dtype, dtype) {
             (DataType::String, DataType::Boolean) => is_true(trimmed(raw.clone())),
             (DataType::String, _) => trimmed(raw.clone()).cast(dtype.clone()),
-            (raw_dtype, _) if raw_dtype.is_float() => raw.clone().round(2, RoundMode::HalfToEven).cast(dtype.clone()),
+            (raw_dtype, _) if raw_dtype.is_float() => {
+                let fits = raw.clone().abs().lt(lit(TOO_MUCH_MONEY));
+                let amount = when(fits).then(raw.clone()).otherwise(lit(NULL));
+                amount.round(2, RoundMode::HalfToEven).cast(dtype.clone())
+            }
             _ => raw.clone().cast(dtype.clone()),
         };
         Ok(checked(column, value, raw))
@@ -271,6 +278,16 @@ mod tests {
         let rows = model(&transaction("PROV1", "2024-01-01", text, "2024-01-01"));
         assert_eq!(value(&rows, "amount").as_deref(), expected);
         assert_eq!(value(&rows, UNPARSEABLE).as_deref(), Some(""));
+    }
+
+    #[test]
+    fn a_float_that_no_amount_can_be_is_one_rows_trouble() {
+        let amounts = [12.345, 1e17, -1e300, f64::NAN];
+        let rows = df!("Id" => ["1", "2", "3", "4"], "Doctor" => [""; 4], "Day" => ["2024-01-01"; 4], "Amount" => amounts, "Changed" => ["2024-01-01"; 4]);
+        let rows = model(&rows.unwrap());
+        assert_eq!(value(&rows, "amount").as_deref(), Some("12.34"));
+        let unparseable: Vec<_> = rows.column(UNPARSEABLE).unwrap().str().unwrap().iter().flatten().collect();
+        assert_eq!(unparseable, ["", "amount ", "amount ", "amount "]);
     }
 
     #[rstest::rstest]

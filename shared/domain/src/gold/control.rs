@@ -32,7 +32,11 @@ impl Totals {
         let mut figures: Vec<Expr> = amounts().map(|name| col(name).sum()).collect();
         figures.push(rows_of(entity).alias("_rows"));
         let figures = rows.select(figures).collect()?;
-        let rows = figures.column("_rows")?.get(0)?.extract().unwrap_or(0);
+        let rows = figures
+            .column("_rows")?
+            .get(0)?
+            .extract()
+            .ok_or_else(|| polars_err!(ComputeError: "rows cannot be counted"))?;
         let sums = amounts().map(|name| Ok((name, money::sum_cents(&figures, name)?))).collect::<PolarsResult<_>>()?;
         Ok(Self { rows, sums })
     }

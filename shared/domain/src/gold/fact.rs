@@ -55,22 +55,39 @@ impl Fact {
 
     /// The table, or some of its rows, from rows of the silver table.
     ///
-    /// `timelines` gives, for each of [`LOOKUPS`] in this order, what [`timeline`] answers. The rows come back in the
-    /// order of their days, which is how they are asked for.
+    /// `timelines` gives, for each of [`LOOKUPS`] in this order, what [`timeline`] answers; `zones` the
+    /// datasources whose days are not those of UTC. The rows come back in the order of their days, which is
+    /// how they are asked for.
     ///
     /// # Errors
     /// The rows or the timelines lack a column.
-    pub fn build(&self, rows: LazyFrame, timelines: &[DataFrame; 3]) -> PolarsResult<DataFrame> {
-        let day = col(self.valid_on).to_physical().cast(DataType::Int64) * lit(MICROS_PER_DAY);
+    pub fn build(
+        &self,
+        rows: LazyFrame,
+        timelines: &[DataFrame; 3],
+        zones: &[(String, TimeZone)],
+    ) -> PolarsResult<DataFrame> {
         let mut rows = rows
             .filter(is_in_gold())
             .select(self.silver_columns())
-            .with_columns([day.fill_null(lit(i64::MIN)).alias("_moment")])
+            .with_columns([self.moment(zones).fill_null(lit(i64::MIN)).alias("_moment")])
             .sort(["_moment", self.entity.key], SortMultipleOptions::default());
         for (dimension, timeline) in LOOKUPS.iter().zip(timelines) {
             rows = point_in_time(rows, dimension, timeline);
         }
         conform(rows, &self.schema())
+    }
+
+    /// When a row's day began where it was written, in microseconds.
+    fn moment(&self, zones: &[(String, TimeZone)]) -> Expr {
+        let of_utc = col(self.valid_on).to_physical().cast(DataType::Int64) * lit(MICROS_PER_DAY);
+        let midnight = col(self.valid_on).cast(DataType::Datetime(TimeUnit::Microseconds, None));
+        zones.iter().fold(of_utc.clone(), |otherwise, (datasource, zone)| {
+            // Where a clock change skips midnight, that of UTC is near enough.
+            let local = midnight.clone().dt().replace_time_zone(Some(zone.clone()), lit("earliest"), NonExistent::Null);
+            let local = local.to_physical().fill_null(of_utc.clone());
+            when(col("datasource").eq(lit(datasource.clone()))).then(local).otherwise(otherwise)
+        })
     }
 }
 
@@ -162,17 +179,18 @@ mod tests {
         given.lazy().with_columns(others)
     }
 
-    fn encounters(patient: Option<&str>, date: Option<&str>) -> DataFrame {
+    fn encounters(patient: Option<&str>, date: Option<&str>, zones: &[(String, TimeZone)]) -> DataFrame {
         let date = date.map(|date| date.parse::<NaiveDate>().unwrap());
         let given = df!(
             "encounter_key" => ["E1"],
+            "datasource" => ["hos-a"],
             "patient_key" => [patient],
             "encounter_date" => [date],
             "is_current" => [true],
             "is_deleted" => [false],
         );
         let timelines = [patients(), no_versions(&DIM_PROVIDER), no_versions(&DIM_DEPARTMENT)];
-        FACTS[2].build(silver(&ENCOUNTERS, given.unwrap()), &timelines).unwrap()
+        FACTS[2].build(silver(&ENCOUNTERS, given.unwrap()), &timelines, zones).unwrap()
     }
 
     #[rstest::rstest]
@@ -190,10 +208,21 @@ mod tests {
         #[case] date: Option<&str>,
         #[case] expected: i64,
     ) {
-        let fact = encounters(patient, date);
+        let fact = encounters(patient, date, &[]);
         let surrogate = |name| fact.column(name).unwrap().i64().unwrap().get(0);
         assert_eq!(surrogate("patient_sk"), Some(expected));
         assert_eq!((surrogate("provider_sk"), surrogate("dept_sk")), (Some(0), Some(0)));
+    }
+
+    #[rstest::rstest]
+    #[case::the_day_before("2024-01-31", "America/New_York", 11)]
+    #[case::a_day_that_begins_later("2024-02-01", "America/New_York", 12)]
+    #[case::a_day_that_begins_earlier("2024-02-01", "Asia/Kolkata", 11)]
+    fn a_day_begins_where_it_was_written(#[case] date: &str, #[case] zone: &str, #[case] expected: i64) {
+        let zone = TimeZone::opt_try_new(Some(zone)).unwrap().unwrap();
+        let fact =
+            encounters(Some("P1"), Some(date), &[("hos-b".to_owned(), TimeZone::UTC), ("hos-a".to_owned(), zone)]);
+        assert_eq!(fact.column("patient_sk").unwrap().i64().unwrap().get(0), Some(expected));
     }
 
     #[test]
@@ -204,7 +233,7 @@ mod tests {
             "is_deleted" => [false, false, true],
         );
         let timelines = LOOKUPS.map(no_versions);
-        let fact = FACTS[0].build(silver(&TRANSACTIONS, given.unwrap()), &timelines).unwrap();
+        let fact = FACTS[0].build(silver(&TRANSACTIONS, given.unwrap()), &timelines, &[]).unwrap();
         assert_eq!(fact.column("transaction_key").unwrap().str().unwrap().iter().collect::<Vec<_>>(), [Some("T1")]);
         assert_eq!(**fact.schema(), FACTS[0].schema());
         assert!(TRANSACTIONS.tracked.iter().all(|column| fact.schema().contains(column.name)));

@@ -86,7 +86,8 @@ pub fn check_references(
             .join(keys, [key], [col("parent")], JoinArgs::new(JoinType::Anti))
             .select([len()])
             .collect()?;
-        let failed = orphans.columns()[0].get(0)?.extract::<u64>().unwrap_or(0);
+        let failed = orphans.columns()[0].get(0)?.extract::<u64>();
+        let failed = failed.ok_or_else(|| polars_err!(ComputeError: "rows cannot be counted"))?;
         tallies.push(Tally { rule: rule.id.clone(), severity: rule.severity, failed });
     }
     Ok(tallies)

@@ -90,8 +90,8 @@ pub fn plan(
         let laid_out = timeline(concat([values, points::of_extracts(resolved.clone().lazy())], UnionArgs::default())?)?;
         let alive = laid_out.versions.clone().lazy().filter(col("is_current")).select([col("key")]);
         let key = [col("key")];
-        let dead = known.clone().lazy().join(alive, key.clone(), key, JoinArgs::new(JoinType::Anti));
-        let toggles = toggles(&resolved, &known, dead)?.lazy();
+        let dead = known.lazy().join(alive, key.clone(), key, JoinArgs::new(JoinType::Anti));
+        let toggles = toggles(&resolved, dead)?.lazy();
         (laid_out, concat([kept, toggles], UnionArgs::default())?)
     };
     let Timeline { versions, fates } = laid_out;

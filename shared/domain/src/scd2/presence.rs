@@ -40,6 +40,9 @@ impl KeysSeen {
 /// Per key and full extract, whether the key was in it: columns `key`, `sequence`, `extracted_at`,
 /// `present`.
 ///
+/// An extract says nothing of a key that bronze first saw later. Modified times are often dates: a row
+/// that is entered after the day's extract has a time before it, and was never missing.
+///
 /// `known` has one row per key: `key`, `datasource`, `since` (the first sequence that brought it)
 /// and `presence` (what the table keeps, null for a key that was never missed). `extracts` are all
 /// of the stream, the new ones too.
@@ -64,6 +67,7 @@ pub(super) fn resolve(known: &DataFrame, extracts: &[FullExtract], seen: &KeysSe
             [col("datasource")],
             JoinArgs::new(JoinType::Inner),
         )
+        .filter(col("sequence").gt_eq(col("since")))
         .join(seen_now, [col("key"), col("sequence")], [col("key"), col("sequence")], JoinArgs::new(JoinType::Left))
         .sort(["sequence"], SortMultipleOptions::default())
         .join_builder()
@@ -74,7 +78,7 @@ pub(super) fn resolve(known: &DataFrame, extracts: &[FullExtract], seen: &KeysSe
         .with_column(
             when(col("is_new"))
                 .then(col("seen").fill_null(lit(false)))
-                .otherwise(col("kept").fill_null(col("sequence").gt_eq(col("since"))))
+                .otherwise(col("kept").fill_null(lit(true)))
                 .alias("present"),
         )
         .select([col("key"), col("sequence"), col("extracted_at"), col("present")])
@@ -97,19 +101,15 @@ fn last_toggle_of_the_key() -> AsOfOptions {
 ///
 /// `dead` has the keys without a current version. Extracts to come that lack one of them will not
 /// touch it, so it counts as absent from now on until one has it.
-pub(super) fn toggles(resolved: &DataFrame, known: &DataFrame, dead: LazyFrame) -> PolarsResult<DataFrame> {
+pub(super) fn toggles(resolved: &DataFrame, dead: LazyFrame) -> PolarsResult<DataFrame> {
     let key = [col("key")];
-    let since = known.clone().lazy().select([col("key"), col("since")]);
-    let with_since = resolved.clone().lazy().join(since, key.clone(), key.clone(), JoinArgs::new(JoinType::Inner));
-    let after_all = with_since
+    let recorded = resolved.clone().lazy().select([col("key"), col("sequence"), col("present")]);
+    let after_all = recorded
         .clone()
         .group_by(key.clone())
-        .agg([col("since").first(), (col("sequence").max() + lit(1)).alias("next")])
+        .agg([col("sequence").max() + lit(1)])
         .join(dead, key.clone(), key.clone(), JoinArgs::new(JoinType::Semi))
-        .with_column(when(col("since").gt(col("next"))).then(col("since")).otherwise(col("next")).alias("sequence"))
-        .select([col("key"), col("sequence"), lit(false).alias("present")]);
-    let recorded =
-        with_since.filter(col("sequence").gt_eq(col("since"))).select([col("key"), col("sequence"), col("present")]);
+        .with_column(lit(false).alias("present"));
     concat([recorded, after_all], UnionArgs::default())?
         .sort(["key", "sequence"], SortMultipleOptions::default())
         .with_column(col("present").shift(lit(1)).over(key.clone())?.fill_null(lit(true)).alias("before"))

@@ -34,6 +34,7 @@ pub fn triage(entity: &Entity, current: &DataFrame, events: &DataFrame, seen: &K
         .clone()
         .lazy()
         .select([key(), col("row_hash"), col("observations")])
+        .join(events.clone().lazy(), [key()], [key()], JoinArgs::new(JoinType::Semi))
         .explode(by_name(["observations"], true, false), ExplodeOptions { empty_as_null: false, keep_nulls: false })
         .select([
             key(),

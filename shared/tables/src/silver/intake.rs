@@ -30,6 +30,8 @@ pub(super) struct Intake {
     /// Rows per load, in the order of the loads.
     pub tallies: Vec<Tally>,
     pub rules: Vec<RuleCount>,
+    /// Share of a load's rows that were quarantined, or would have been, at most.
+    pub worst_share: Option<f64>,
 }
 
 /// Why a load could not be taken, and with it the rest of its stream was left out.
@@ -43,6 +45,13 @@ pub(super) struct Refusal {
 pub(super) struct Tally {
     pub read: u64,
     pub quarantined: u64,
+}
+
+impl Tally {
+    /// None of a load without rows.
+    fn quarantined_share(self) -> Option<f64> {
+        (self.read > 0).then(|| self.quarantined as f64 / self.read as f64)
+    }
 }
 
 /// What one load brings.
@@ -70,6 +79,7 @@ pub(super) async fn read(
     let (mut events, mut keys_seen, mut quarantined) = (Vec::new(), Vec::new(), Vec::new());
     let (mut taken, mut tallies, mut rules) = (Vec::new(), Vec::new(), Vec::new());
     let mut refusals: Vec<Refusal> = Vec::new();
+    let mut worst_share: Option<f64> = None;
     for load in loads {
         if refusals.iter().any(|refusal| refusal.stream == load.stream) {
             continue;
@@ -77,6 +87,7 @@ pub(super) async fn read(
         let outcome = match read_load(context, entity, &load, rulebook, buckets).await {
             Ok(found) => {
                 rules.extend(found.rules.iter().cloned());
+                worst_share = worst_share.into_iter().chain(found.tally.quarantined_share()).reduce(f64::max);
                 check_thresholds(&found, &load, rulebook).map(|()| found)
             }
             Err(error) => Err(error),
@@ -95,13 +106,13 @@ pub(super) async fn read(
     }
     if taken.is_empty() {
         let [events, quarantined, keys_seen] = [DataFrame::empty(), DataFrame::empty(), DataFrame::empty()];
-        return Ok(Intake { loads: taken, refusals, events, quarantined, keys_seen, tallies, rules });
+        return Ok(Intake { loads: taken, refusals, events, quarantined, keys_seen, tallies, rules, worst_share });
     }
     quarantined.push(DataFrame::empty_with_schema(&quarantine::schema()).lazy());
     let all = |frames: Vec<LazyFrame>| -> Result<DataFrame> { Ok(concat(frames, UnionArgs::default())?.collect()?) };
     let frames = blocking(move || Ok((all(events)?, all(quarantined)?, all(keys_seen)?)));
     let (events, quarantined, keys_seen) = frames.await?;
-    Ok(Intake { loads: taken, refusals, events, quarantined, keys_seen, tallies, rules })
+    Ok(Intake { loads: taken, refusals, events, quarantined, keys_seen, tallies, rules, worst_share })
 }
 
 async fn scan(context: &Context, load: &Manifest) -> Result<LazyFrame> {
@@ -120,7 +131,7 @@ async fn read_load(
     let (rulebook, load, now) = (rulebook.clone(), load.clone(), context.now());
     blocking(move || {
         let raw = raw_rows(scan.clone(), entity, &mapping, &load)?;
-        let (mut found, failed) = judge(&raw, entity, &mapping, &rulebook, &load, buckets)?;
+        let (mut found, failed) = judge(raw, entity, &mapping, &rulebook, &load, buckets)?;
         found.quarantined = failed.map(|failed| entries(scan, &failed, &load, now)).transpose()?;
         Ok(found)
     })
@@ -144,24 +155,31 @@ fn raw_rows(mut scan: LazyFrame, entity: &Entity, mapping: &Mapping, load: &Mani
 
 /// What a load brings, its rows in quarantine aside: of those it answers keys, reasons and positions.
 fn judge(
-    raw: &DataFrame,
+    raw: DataFrame,
     entity: &Entity,
     mapping: &Mapping,
     rulebook: &Rulebook,
     load: &Manifest,
     buckets: u32,
 ) -> Result<(LoadIntake, Option<DataFrame>)> {
-    let model = to_model(raw, entity, mapping, load.extracted_at)?;
+    let model = to_model(&raw, entity, mapping, load.extracted_at)?;
     let malformed = raw.column(MALFORMED)?.is_not_null();
+    let positions = raw.column(POSITION)?.i64()?.clone();
+    let read = raw.height() as u64;
+    // It is as large as what was made of it.
+    drop(raw);
     let assessment = assess(&model, &malformed, entity, rulebook)?;
     let good = assessment.reasons.is_null();
-    let positions = raw.column(POSITION)?.i64()?.clone();
-
-    let rows = model.filter(&good)?;
-    let events =
-        scd2::events(&rows, positions.filter(&good)?, entity, (load.sequence as i64, load.load_id.as_str()), buckets)?;
+    let are_all_good = good.all();
     let keys = model.column(entity.key)?.clone();
-    let failed = if good.all() {
+
+    let of_load = (load.sequence as i64, load.load_id.as_str());
+    let events = if are_all_good {
+        scd2::events(&model, positions.clone(), entity, of_load, buckets)?
+    } else {
+        scd2::events(&model.filter(&good)?, positions.filter(&good)?, entity, of_load, buckets)?
+    };
+    let failed = if are_all_good {
         None
     } else {
         let frame = df!(
@@ -171,7 +189,6 @@ fn judge(
         )?;
         Some(frame.filter(&!&good)?)
     };
-    let read = raw.height() as u64;
     let quarantined = failed.as_ref().map_or(0, |failed| failed.height() as u64);
     let rules = assessment.tallies.into_iter().map(|tally| RuleCount {
         entity: entity.name.to_owned(),
@@ -213,7 +230,9 @@ fn entries(
 ) -> Result<DataFrame> {
     let position = [col(POSITION)];
     let wanted = failed.clone().lazy().select([col(POSITION), col("key"), col("reasons")]);
+    let positions = failed.column(POSITION)?.as_materialized_series().clone();
     let rows = scan
+        .filter(col(POSITION).is_in(lit(positions).implode(true), false))
         .rename(["key", "reasons"], ["key (source)", "reasons (source)"], false)
         .join(wanted, position.clone(), position, JoinArgs::new(JoinType::Inner))
         .sort([POSITION], SortMultipleOptions::default())

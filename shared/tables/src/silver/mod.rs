@@ -4,18 +4,21 @@
 mod bucket;
 mod extracts;
 mod intake;
+#[cfg(test)]
+mod tests;
 
 use futures::future::BoxFuture;
 use rcm_domain::cdm::silver_schema;
 use rcm_domain::quality::Rulebook;
 use rcm_domain::scd2;
 use rcm_model::cdm::Entity;
-use rcm_model::event::{ControlCheck, LoadCounts, Outcome, StageInput, StageReport, TableCommit};
+use rcm_model::event::{ControlCheck, Figure, LoadCounts, Outcome, StageInput, StageReport, TableCommit};
 use rcm_platform::bronze::{LoadLog, Manifest};
 use rcm_platform::context::Context;
 use rcm_platform::error::{Result, StageError};
 use rcm_platform::lake;
 use rcm_platform::stage::{self, Failure, Work};
+use rcm_platform::telemetry::metrics::QUARANTINE_RATE;
 use tokio::sync::OnceCell;
 
 use self::bucket::BucketChange;
@@ -112,6 +115,7 @@ async fn take_in_some(
         rulebook.get_or_try_init(async || Ok::<_, StageError>(Rulebooks::read(&context.lake).await?.of(entity)));
     let mut intake = intake::read(context, entity, loads, rulebook.await?, buckets).await?;
     let mut work = Work { rules: std::mem::take(&mut intake.rules), ..Work::default() };
+    work.figures.extend(intake.worst_share.map(|share| quarantine_rate(entity, share)));
     let refusals = std::mem::take(&mut intake.refusals);
     if !intake.loads.is_empty() {
         let extracts = FullExtracts::of(&before, &intake.loads);
@@ -122,6 +126,10 @@ async fn take_in_some(
         }
     }
     Ok(Portion { work, refusals, is_last })
+}
+
+fn quarantine_rate(entity: &Entity, share: f64) -> Figure {
+    Figure { name: QUARANTINE_RATE.to_owned(), entity: entity.name.to_owned(), value: 100.0 * share }
 }
 
 /// How many of the first loads have `rows_at_once` rows or fewer together; one at least, if there is one.
@@ -199,7 +207,7 @@ fn counts(intake: &Intake, changes: &[BucketChange]) -> Result<Vec<LoadCounts>> 
             load_id: load.load_id.clone(),
             stream: load.stream.clone(),
             sequence: load.sequence,
-            read: tally.read,
+            read: load.rows,
             quarantined: tally.quarantined,
             ..LoadCounts::default()
         })

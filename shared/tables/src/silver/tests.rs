@@ -1,0 +1,77 @@
+//! Shares of a load's rows that may fail, and what becomes of a load of which more do.
+
+use polars::prelude::*;
+use rcm_model::cdm::DEPARTMENTS;
+use rcm_model::event::{StageInput, StageReport};
+use rcm_platform::bronze::{LoadLog, Manifest};
+use rcm_platform::bronze_rows::{self, Row};
+use rcm_platform::context::Context;
+use rcm_platform::error::StageError;
+use rcm_platform::lake;
+use rcm_platform::testing::{TestLake, manifest};
+use rstest::rstest;
+
+use super::run;
+use crate::delta::Table;
+use crate::frames::blocking;
+
+/// A stream and its datasource.
+const OF_A: (&str, &str) = ("hosa/departments", "hos-a");
+const OF_B: (&str, &str) = ("hosb/departments", "hos-b");
+
+/// Makes a load of ten departments that all have one name, but for the first ones, which have none.
+async fn load(context: &Context, (stream, datasource): (&str, &str), sequence: u64, name: &str, nameless: usize) {
+    let name = |number: usize| (number >= nameless).then(|| name.to_owned());
+    let rows: Vec<Row> = (0..10).map(|number| Row::Fields(vec![Some(format!("DEPT{number}")), name(number)])).collect();
+    let made = manifest(stream, sequence, context.now());
+    let written = bronze_rows::write(context, stream, made.source.clone(), &["DeptID", "Name"], &rows).await.unwrap();
+    let made = Manifest {
+        load_id: written.load_id,
+        entity: DEPARTMENTS.name.to_owned(),
+        datasource: datasource.to_owned(),
+        rows: written.rows,
+        data_files: vec![written.data_key],
+        ..made
+    };
+    LoadLog::new(&context.lake, stream).commit(&made).await.unwrap();
+}
+
+async fn take_in(context: &Context) -> Result<StageReport, StageError> {
+    run(context.clone(), &DEPARTMENTS, StageInput { run_id: "run".to_owned(), as_of: None }).await
+}
+
+/// How many departments of which name silver has now: `datasource`, `name`, `rows`.
+async fn current(context: &Context) -> DataFrame {
+    let table = Table::open(&context.lake, &lake::silver(DEPARTMENTS.name)).await.unwrap().unwrap();
+    let rows = table.scan(table.files()).await.unwrap().filter(col("is_current"));
+    let counts = rows.group_by([col("datasource"), col("name")]).agg([len().cast(DataType::Int64).alias("rows")]);
+    let counts = counts.sort(["datasource", "name"], SortMultipleOptions::default());
+    blocking(move || Ok(counts.collect()?)).await.unwrap()
+}
+
+#[rstest]
+#[case::of_a_rule("severity = \"error\"", "severity = \"error\"\nmax_failed_share = 0.2", "rule `name_missing`")]
+#[case::of_the_table("[[rule]]", "max_quarantined_share = 0.2\n\n[[rule]]", "quarantine")]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_load_of_which_more_rows_fail_than_may_is_refused_and_other_streams_are_taken(
+    #[case] rules: &str,
+    #[case] with_threshold: &str,
+    #[case] who: &str,
+) {
+    let lake = TestLake::new();
+    lake.edit("configs/quality/departments.toml", rules, with_threshold);
+    let context = lake.context().await;
+    load(&context, OF_A, 1, "Before", 2).await;
+    take_in(&context).await.unwrap();
+
+    load(&context, OF_A, 2, "After", 3).await;
+    load(&context, OF_B, 1, "After", 0).await;
+    let refused = take_in(&context).await.unwrap_err();
+    assert_eq!(refused.name(), "ThresholdExceeded");
+    assert!(refused.to_string().contains(&format!("{who} took 3 of 10 rows of load")), "{refused}");
+    let expected =
+        df!("datasource" => ["hos-a", "hos-b"], "name" => ["Before", "After"], "rows" => [8_i64, 10]).unwrap();
+    assert_eq!(current(&context).await, expected);
+    let quarantine = Table::open(&context.lake, &lake::quarantine(DEPARTMENTS.name)).await.unwrap().unwrap();
+    assert_eq!(quarantine.rows(), 2, "those of the load that was taken");
+}
