@@ -2,7 +2,15 @@
 # Runs every check and every test. Needs Rust, Python 3 and npm; installs what else it needs into
 # target/tools. With RCM_SAMPLE_DATA naming a folder of sample data, the tests on it run too.
 set -euo pipefail
+if [ -n "${RCM_SAMPLE_DATA:-}" ]; then
+  RCM_SAMPLE_DATA=$(cd "$RCM_SAMPLE_DATA" && pwd)
+fi
 cd "$(dirname "$0")/.."
+# What is built is looked for in target/debug, no request to this machine goes through a proxy, none to an
+# account, and a snapshot that differs is a failure.
+unset CARGO_TARGET_DIR CARGO_BUILD_TARGET AWS_PROFILE
+export NO_PROXY=127.0.0.1,localhost${NO_PROXY:+,$NO_PROXY} no_proxy=127.0.0.1,localhost${no_proxy:+,$no_proxy}
+export INSTA_UPDATE=no
 step() { printf '\n== %s (%d s since the start)\n' "$*" "$SECONDS"; }
 
 step "format"
@@ -26,6 +34,7 @@ if cargo nextest --version >/dev/null 2>&1; then
   set -- ${RCM_SAMPLE_DATA:+--run-ignored all}
   cargo nextest run --workspace --profile ci "$@"
 else
+  echo "cargo-nextest is not installed: cargo test runs the tests, and ends none that hangs."
   set -- ${RCM_SAMPLE_DATA:+--include-ignored}
   cargo test --workspace --no-fail-fast -- "$@"
 fi

@@ -14,11 +14,13 @@ export AWS_ENDPOINT_URL=http://127.0.0.1:9 AWS_ACCESS_KEY_ID=none AWS_SECRET_ACC
 (cd infra/aws && "$tools/sam/bin/sam" validate --lint)
 "$tools/sam/bin/python" tests/aws/transform.py infra/aws/template.yaml >"$transformed"
 "$tools/sam/bin/cfn-lint" "$transformed"
+"$tools/sam/bin/python" tests/aws/rights.py "$transformed"
 "$tools/npm/node_modules/.bin/asl-validator" --json-path infra/aws/pipeline.asl.json --json-path infra/aws/claims-landed.asl.json
 
 # What plans, extracts or pulls links no engine for frames and no Delta: it would be three times as large.
 for function in plan emr-extract landing-to-bronze npi-pull icd-pull; do
-  if cargo tree --package "$function" --edges normal --prefix none | grep -E '^(polars|deltalake)'; then
+  linked=$(cargo tree --package "$function" --edges normal --prefix none)
+  if grep -E '^(polars|deltalake)' <<<"$linked"; then
     echo "$function depends on these, by way of a shared crate of silver and gold" >&2
     exit 1
   fi

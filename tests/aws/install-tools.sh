@@ -5,14 +5,21 @@ set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 tools=$(cd "$here/../.." && pwd)/target/tools
 mkdir -p "$tools"
+# Of two that install at once the second waits and finds all done.
+if command -v flock >/dev/null; then
+  exec 9>"$tools/.lock"
+  flock 9
+fi
 
 python_set() {
-  local requirements=$here/requirements/$1.txt venv=$tools/$1
-  cmp -s "$requirements" "$venv/installed.txt" && return
+  local requirements=$here/requirements/$1.txt venv=$tools/$1 wanted
+  # A set is of no use in another place or to another Python.
+  wanted=$(echo "$venv"; python3 -V; cat "$requirements")
+  [ "$(cat "$venv/installed.txt" 2>/dev/null)" = "$wanted" ] && return
   rm -rf "$venv"
   python3 -m venv "$venv"
   "$venv/bin/pip" install --quiet --disable-pip-version-check --requirement "$requirements"
-  cp "$requirements" "$venv/installed.txt"
+  echo "$wanted" >"$venv/installed.txt"
 }
 
 asl_validator() {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use async_trait::async_trait;
+use futures::StreamExt;
 use futures::stream::BoxStream;
 use object_store::path::Path;
 use object_store::{
@@ -56,6 +57,11 @@ impl Faulty {
     fn check(&self) -> (bool, bool) {
         Self::verdict(&self.left, self.fault)
     }
+
+    /// Whether the fault has happened: what is no write that counts is refused from then on too.
+    fn is_dead(left: &AtomicI64) -> bool {
+        left.load(Ordering::SeqCst) < 0
+    }
 }
 
 fn failed() -> Error {
@@ -78,6 +84,9 @@ impl ObjectStore for Faulty {
         location: &Path,
         options: PutMultipartOptions,
     ) -> Result<Box<dyn MultipartUpload>> {
+        if Self::is_dead(&self.left) {
+            return Err(failed());
+        }
         let upload = self.inner.put_multipart_opts(location, options).await?;
         Ok(Box::new(FaultyUpload { inner: upload, fault: self.fault, left: Arc::clone(&self.left) }))
     }
@@ -87,7 +96,9 @@ impl ObjectStore for Faulty {
     }
 
     fn delete_stream(&self, locations: BoxStream<'static, Result<Path>>) -> BoxStream<'static, Result<Path>> {
-        self.inner.delete_stream(locations)
+        let left = Arc::clone(&self.left);
+        let locations = locations.map(move |location| if Self::is_dead(&left) { Err(failed()) } else { location });
+        self.inner.delete_stream(locations.boxed())
     }
 
     fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
@@ -128,6 +139,9 @@ struct FaultyUpload {
 #[async_trait]
 impl MultipartUpload for FaultyUpload {
     fn put_part(&mut self, data: PutPayload) -> UploadPart {
+        if Faulty::is_dead(&self.left) {
+            return Box::pin(async { Err(failed()) });
+        }
         self.inner.put_part(data)
     }
 
@@ -141,6 +155,9 @@ impl MultipartUpload for FaultyUpload {
     }
 
     async fn abort(&mut self) -> Result<()> {
+        if Faulty::is_dead(&self.left) {
+            return Err(failed());
+        }
         self.inner.abort().await
     }
 }

@@ -6,7 +6,8 @@ use std::thread::sleep;
 use std::time::Instant;
 
 use chrono::Utc;
-use rand::Rng;
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
 use rcm::demo;
 
 use crate::binaries::built;
@@ -21,6 +22,7 @@ fn start(rcm: &Path, scratch: &Scratch, emr: &Path) -> Child {
 }
 
 #[expect(clippy::disallowed_methods, reason = "the runs are processes of their own, whose clock is the system's")]
+#[expect(clippy::print_stdout, reason = "whoever looks at a failure needs the seed")]
 async fn a_run_may_be_killed(delivery: usize) {
     let rcm = built(&["rcm"]).join("rcm");
     let before = Scratch::new().await;
@@ -39,13 +41,18 @@ async fn a_run_may_be_killed(delivery: usize) {
     assert!(start(&rcm, &undisturbed, emr).wait().unwrap().success());
     let duration = started.elapsed();
     let expected = undisturbed.content_before(since).await;
+    let seed: u64 = rand::random();
+    println!("the moments are those of the seed {seed}");
+    let mut dice = StdRng::seed_from_u64(seed);
+    let mut hits = 0;
     for _ in 0..KILLS_PER_DELIVERY {
         let scratch = before.copy();
-        let moment = duration.mul_f64(rand::rng().random());
+        let moment = duration.mul_f64(dice.random());
         let mut run = start(&rcm, &scratch, emr);
         sleep(moment);
         run.kill().unwrap();
-        run.wait().unwrap();
+        // One that had ended by itself has a code.
+        hits += usize::from(run.wait().unwrap().code().is_none());
         assert!(start(&rcm, &scratch, emr).wait().unwrap().success(), "after a kill at {moment:?} of {duration:?}");
         let content = scratch.content_before(since).await;
         for (table, rows) in &expected {
@@ -53,6 +60,8 @@ async fn a_run_may_be_killed(delivery: usize) {
         }
         assert_eq!(expected.len(), content.len(), "tables after a kill at {moment:?} of {duration:?}");
     }
+    println!("{hits} of {KILLS_PER_DELIVERY} runs were killed before they ended");
+    assert!(hits > 0, "no run was killed before it ended");
 }
 
 #[tokio::test(flavor = "multi_thread")]

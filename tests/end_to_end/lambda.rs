@@ -5,6 +5,7 @@ use std::fs::{self, File};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
+use std::sync::mpsc;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -33,6 +34,12 @@ const FUNCTIONS: [&str; 11] = [
 
 /// How long the service may take until it listens.
 const LONGEST_START: Duration = Duration::from_mins(1);
+/// How long a function may take for its answer.
+const LONGEST_ANSWER: Duration = Duration::from_mins(15);
+/// How long the service may take to end when it is asked to.
+const LONGEST_END: Duration = Duration::from_secs(10);
+/// Pause between two looks at the service.
+const PAUSE: Duration = Duration::from_millis(20);
 
 /// `cargo lambda watch`, and with it every function that was called, until this value goes away.
 struct Service {
@@ -62,7 +69,7 @@ impl Service {
         while TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_err() {
             let ended = service.watch.try_wait().unwrap();
             assert!(ended.is_none() && started.elapsed() < LONGEST_START, "{}", service.said());
-            sleep(Duration::from_millis(20));
+            sleep(PAUSE);
         }
         service
     }
@@ -73,7 +80,12 @@ impl Service {
     }
 
     fn answer_to(&self, function: &str, event: &str) -> Result<String, String> {
-        let output = cargo_lambda("invoke", self.port).args([function, "--data-ascii", event]).output().unwrap();
+        let mut invoke = cargo_lambda("invoke", self.port);
+        invoke.args([function, "--data-ascii", event]);
+        let (answered, answer) = mpsc::channel();
+        std::thread::spawn(move || answered.send(invoke.output()));
+        let output = answer.recv_timeout(LONGEST_ANSWER);
+        let output = output.unwrap_or_else(|_| panic!("{function} does not answer\n{}", self.said())).unwrap();
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         if output.status.success() { Ok(text(&output.stdout)) } else { Err(text(&output.stderr)) }
     }
@@ -89,9 +101,14 @@ impl Service {
 }
 
 impl Drop for Service {
-    /// Asks it to end, so that it takes its functions along.
+    /// Asks it to end, so that it takes its functions along; does not ask for ever.
     fn drop(&mut self) {
         let _ = Command::new("kill").arg(self.watch.id().to_string()).status();
+        let asked = Instant::now();
+        while matches!(self.watch.try_wait(), Ok(None)) && asked.elapsed() < LONGEST_END {
+            sleep(PAUSE);
+        }
+        let _ = self.watch.kill();
         let _ = self.watch.wait();
     }
 }

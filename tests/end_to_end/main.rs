@@ -19,6 +19,7 @@ mod parity;
 mod privacy;
 mod readers;
 mod replay;
+mod rollback;
 mod scratch;
 mod streams_apart;
 mod third_hospital;

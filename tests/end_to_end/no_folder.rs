@@ -34,7 +34,8 @@ async fn a_lake_that_is_no_folder_says_the_same_and_finds_nothing_new_the_second
         let extracted_at = rcm::demo::EXTRACTED_AT[delivery];
         folder.set_clock(extracted_at);
         folder.land(&hospital.landing[delivery]).await;
-        folder.run(&hospital.emr[delivery], as_of()).await;
+        let in_folder = folder.run(&hospital.emr[delivery], as_of()).await;
+        assert!(in_folder.is_complete(), "{:?}", in_folder.failures);
 
         deliver(&lake, &hospital.emr[delivery]).await;
         landing::copy(&lake, &hospital.landing[delivery]).await.unwrap();
@@ -47,6 +48,7 @@ async fn a_lake_that_is_no_folder_says_the_same_and_finds_nothing_new_the_second
         assert!(second.found_nothing_new(), "{:?}", second.stages);
     }
     let (expected, content) = (folder.content().await, content_of(&lake).await);
+    assert!(expected.contains_key("gold/fact_claims") && expected.contains_key("gold/kpi_claims"));
     for (table, rows) in &expected {
         assert_eq!(Some(rows), content.get(table), "{table}");
     }

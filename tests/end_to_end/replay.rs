@@ -74,10 +74,8 @@ fn write(batch: &[Row], path: &Path) {
 async fn fed(batches: &[Vec<Row>], silver_after: &[bool], rows_at_once: u64) -> BTreeSet<Version> {
     let scratch = Scratch::new().await;
     // A source whose every extract is taken whole, whatever its watermark: late rows are the point.
-    let sources = fs::read_to_string(scratch.path("configs/sources.toml")).unwrap();
-    let sources = sources.replace("overlap_days = 1", "overlap_days = 999");
-    let sources = sources.replace("rows_at_once = 500000", &format!("rows_at_once = {rows_at_once}"));
-    fs::write(scratch.path("configs/sources.toml"), sources).unwrap();
+    scratch.edit("configs/sources.toml", "overlap_days = 1", "overlap_days = 999");
+    scratch.edit("configs/sources.toml", "rows_at_once = 500000", &format!("rows_at_once = {rows_at_once}"));
     let emr = scratch.beside("emr");
     let context = scratch.context(&emr).await;
     let extract = ExtractInput {

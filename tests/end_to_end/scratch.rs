@@ -58,6 +58,14 @@ impl Scratch {
         self.folder.path().join(name)
     }
 
+    /// Puts other words in the place of some in a file of the lake.
+    pub(crate) fn edit(&self, key: &str, from: &str, to: &str) {
+        let path = self.path(key);
+        let text = std::fs::read_to_string(&path).unwrap();
+        assert!(text.contains(from), "{key} has no `{from}`");
+        std::fs::write(&path, text.replace(from, to)).unwrap();
+    }
+
     /// Lets every run from now on see the lake through another store.
     pub(crate) fn through(&mut self, store: Option<Arc<DynObjectStore>>) {
         self.store = store;
@@ -214,9 +222,8 @@ impl SmallHospital {
         let rows = std::fs::read_to_string(&load_config).unwrap();
         let rows: Vec<&str> = rows.lines().filter(|row| !row.contains(",hos-b,")).collect();
         write(&load_config, &(rows.join("\n") + "\n"));
-        let sources = scratch.path("configs/sources.toml");
-        let text = std::fs::read_to_string(&sources).unwrap();
-        write(&sources, &text.replace("transactions = 4", "transactions = 2").replace(" = 4\n", " = 1\n"));
+        scratch.edit("configs/sources.toml", "transactions = 4", "transactions = 2");
+        scratch.edit("configs/sources.toml", " = 4\n", " = 1\n");
         let deliveries = [1, 2].map(|number| scratch.beside(&format!("delivery-{number}")));
         for (number, folder) in deliveries.iter().enumerate() {
             write_delivery(folder, number);

@@ -10,16 +10,9 @@ use serde_json::{Value, json};
 
 use crate::scratch::{Scratch, SmallHospital, as_of};
 
-fn edit(scratch: &Scratch, key: &str, from: &str, to: &str) {
-    let path = scratch.path(key);
-    let text = fs::read_to_string(&path).unwrap();
-    assert!(text.contains(from), "{key} has no `{from}`");
-    fs::write(&path, text.replace(from, to)).unwrap();
-}
-
 /// Lets extracts lack as many keys as they like.
 fn any_share_may_be_lost(scratch: &Scratch) {
-    edit(scratch, "configs/sources.toml", "max_lost_share = 0.2", "max_lost_share = 1.0");
+    scratch.edit("configs/sources.toml", "max_lost_share = 0.2", "max_lost_share = 1.0");
 }
 
 async fn texts(scratch: &Scratch, table: &str, filter: Expr, column: &str) -> Vec<String> {
@@ -59,7 +52,7 @@ async fn a_table_read_by_its_watermark_today_keeps_the_gaps_of_full_extracts_bef
     let hospital = SmallHospital::write(&scratch);
     any_share_may_be_lost(&scratch);
     let load_config = "configs/emr/load_config.csv";
-    edit(&scratch, load_config, "dbo.patients,Incremental,ModifiedDate", "dbo.patients,Full,");
+    scratch.edit(load_config, "dbo.patients,Incremental,ModifiedDate", "dbo.patients,Full,");
     let patients = hospital.emr[0].join("hos-a/patients.csv");
     let whole = fs::read_to_string(&patients).unwrap();
     assert!(scratch.run(&hospital.emr[0], as_of()).await.is_complete());
@@ -69,7 +62,7 @@ async fn a_table_read_by_its_watermark_today_keeps_the_gaps_of_full_extracts_bef
     scratch.set_clock(demo::EXTRACTED_AT[1]);
     assert!(scratch.run(&hospital.emr[0], as_of()).await.is_complete());
 
-    edit(&scratch, load_config, "dbo.patients,Full,", "dbo.patients,Incremental,ModifiedDate");
+    scratch.edit(load_config, "dbo.patients,Full,", "dbo.patients,Incremental,ModifiedDate");
     let back = demo::EXTRACTED_AT[2].date_naive().to_string();
     fs::write(&patients, whole.replace("2024-08-02", &back)).unwrap();
     scratch.set_clock(demo::EXTRACTED_AT[2]);
@@ -98,16 +91,16 @@ async fn a_load_that_its_mapping_does_not_fit_any_more_stops_no_other_hospital()
         call(&scratch.context(emr).await, "emr-extract", table).await.unwrap();
     }
     // Every load is a portion of its own, and the first one is refused.
-    edit(&scratch, "configs/sources.toml", "rows_at_once = 500000", "rows_at_once = 1");
+    scratch.edit("configs/sources.toml", "rows_at_once = 500000", "rows_at_once = 1");
     let (mapping, input) = ("configs/cdm/hos-a.toml", json!({"run_id": "run", "as_of": "2024-11-07"}));
-    edit(&scratch, mapping, "\"FirstName\"", "\"Given_Name\"");
+    scratch.edit(mapping, "\"FirstName\"", "\"Given_Name\"");
     let refused = call(&scratch.context(emr).await, "silver-patients", input.clone()).await.unwrap_err();
     assert_eq!(refused.name(), "BrokenContract");
     assert!(refused.to_string().contains("load 1 of `hosa/patients` has no column `Given_Name`"), "{refused}");
     let datasources = |rows: DataFrame| rows.column("datasource").unwrap().n_unique().unwrap();
     assert_eq!(datasources(scratch.rows("silver/patients").await.unwrap()), 1);
 
-    edit(&scratch, mapping, "\"Given_Name\"", "\"FirstName\"");
+    scratch.edit(mapping, "\"Given_Name\"", "\"FirstName\"");
     call(&scratch.context(emr).await, "silver-patients", input).await.unwrap();
     assert_eq!(datasources(scratch.rows("silver/patients").await.unwrap()), 2);
 }

@@ -24,4 +24,5 @@ async fn two_runs_at_once_end_well_and_leave_the_lake_of_one() {
     for (table, rows) in &expected {
         assert_eq!(Some(rows), content.get(table), "{table}");
     }
+    assert_eq!(expected.len(), content.len());
 }

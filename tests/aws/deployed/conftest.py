@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 import tables
-from lakehouse import AS_OF, Lakehouse
+from lakehouse import AS_OF, LONGEST_CALL_SECONDS, Lakehouse
 from stand_in import ROOT, StandIn
 
 RCM = ROOT / "target/debug/rcm"
@@ -18,7 +18,8 @@ def sources(tmp_path_factory) -> Path:
     if given := os.environ.get("RCM_SAMPLE_DATA"):
         return Path(given)
     folder = tmp_path_factory.mktemp("sources")
-    subprocess.run([RCM, "generate", "--rows", MADE_UP_ROWS, "--out", folder], check=True)
+    command = [RCM, "generate", "--rows", MADE_UP_ROWS, "--out", folder]
+    subprocess.run(command, check=True, timeout=LONGEST_CALL_SECONDS)
     return folder / "base"
 
 
@@ -60,5 +61,6 @@ def folder_lake(began, sources, tmp_path_factory) -> Path:
     """The lake of one run on this machine, over the same files."""
     lake = tmp_path_factory.mktemp("folder") / "lake"
     command = [RCM, "run", "--lake", lake, "--emr", sources / "emr", "--landing", sources / "landing"]
-    subprocess.run([*command, "--as-of", AS_OF, "--json"], check=True, stdout=subprocess.DEVNULL)
+    command += ["--as-of", AS_OF, "--json"]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, timeout=LONGEST_CALL_SECONDS)
     return lake

@@ -7,6 +7,7 @@ import subprocess
 import time
 from pathlib import Path
 
+from botocore.config import Config
 from stand_in import ACCOUNT, REGION, ROOT, TOOLS, StandIn
 
 ENVIRONMENT = "test"
@@ -15,7 +16,9 @@ AS_OF = "2024-11-07"
 FUNCTIONS = sorted(folder.name for folder in (ROOT / "functions").iterdir())
 # Executables without debug information: see tests/run.sh.
 BUILT = ROOT / "target/aws"
-LONGEST_EXECUTION_SECONDS = 600
+LONGEST_EXECUTION_SECONDS = 1800
+# Of a program, and of a function that is called by itself.
+LONGEST_CALL_SECONDS = 900
 PAUSE_SECONDS = 0.3
 
 
@@ -32,7 +35,9 @@ class Lakehouse:
     def __init__(self, stand_in: StandIn, folder: Path):
         self.stand_in = stand_in
         self.s3, self.states, self.sqs = (stand_in.client(name) for name in ("s3", "stepfunctions", "sqs"))
-        self.functions, self.logs = stand_in.client("lambda"), stand_in.client("logs")
+        # A function that is slow to answer is not called a second time.
+        patient = Config(read_timeout=LONGEST_CALL_SECONDS, retries={"total_max_attempts": 1})
+        self.functions, self.logs = stand_in.client("lambda", config=patient), stand_in.client("logs")
         self._deploy(folder)
         outputs = stand_in.client("cloudformation").describe_stacks(StackName=STACK)["Stacks"][0]["Outputs"]
         self.outputs = {output["OutputKey"]: output["OutputValue"] for output in outputs}
@@ -51,7 +56,9 @@ class Lakehouse:
         command = [TOOLS / "sam/bin/sam", "deploy", "--template-file", path, "--stack-name", STACK, "--resolve-s3"]
         command += ["--capabilities", "CAPABILITY_IAM", "--no-confirm-changeset", "--parameter-overrides", *parameters]
         environment = self.stand_in.environment | {"SAM_CLI_TELEMETRY": "0"}
-        said = subprocess.run(command, cwd=folder, env=environment, text=True, capture_output=True)
+        said = subprocess.run(
+            command, cwd=folder, env=environment, text=True, capture_output=True, timeout=LONGEST_CALL_SECONDS
+        )
         assert said.returncode == 0, said.stdout + said.stderr
 
     def _subscribe(self) -> str:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import boto3
 import trustme
+from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -81,8 +82,9 @@ class StandIn:
         self.endpoint, self.authority = endpoint, authority
         self._wait()
 
-    def client(self, service: str, session: boto3.Session | None = None):
-        return (session or self.session).client(service, endpoint_url=self.endpoint, verify=str(self.authority))
+    def client(self, service: str, session: boto3.Session | None = None, config: Config | None = None):
+        session = session or self.session
+        return session.client(service, endpoint_url=self.endpoint, verify=str(self.authority), config=config)
 
     def _wait(self) -> None:
         started = time.monotonic()
