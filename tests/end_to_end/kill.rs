@@ -1,28 +1,97 @@
 //! A run that is killed at any moment leaves a lake that the next run mends.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use chrono::Utc;
+use chrono::{DateTime, TimeDelta, Utc};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use rcm::demo;
+use rcm_platform::Lake;
 
 use crate::binaries::built;
-use crate::scratch::{AS_OF, Scratch, SmallHospital, as_of};
+use crate::scratch::{AS_OF, Scratch, SmallHospital, as_of, content_of_before};
+use crate::seaweed::SeaweedFs;
 
 const KILLS_PER_DELIVERY: usize = 10;
+const KILLS_ON_A_BUCKET: usize = 5;
 
-fn start(rcm: &Path, scratch: &Scratch, emr: &Path) -> Child {
-    let mut command = Command::new(rcm);
-    command.arg("run").arg("--lake").arg(scratch.path("")).arg("--emr").arg(emr).args(["--as-of", AS_OF, "--json"]);
-    command.stdout(Stdio::null()).spawn().unwrap()
+/// A lake that processes of their own run on.
+struct Place<'a> {
+    rcm: &'a Path,
+    lake: Lake,
+    url: String,
+    variables: Vec<(&'static str, String)>,
+    emr: &'a Path,
 }
 
+impl Place<'_> {
+    fn start(&self) -> Child {
+        let mut command = Command::new(self.rcm);
+        command.args(["run", "--lake", &self.url, "--as-of", AS_OF, "--json"]).arg("--emr").arg(self.emr);
+        command.envs(self.variables.iter().cloned()).stdout(Stdio::null()).spawn().unwrap()
+    }
+
+    fn run(&self) {
+        assert!(self.start().wait().unwrap().success(), "{}", self.url);
+    }
+
+    /// Starts a run, and kills it after a while; whether it was still running.
+    fn kill_after(&self, moment: Duration) -> bool {
+        let mut run = self.start();
+        sleep(moment);
+        run.kill().unwrap();
+        // One that had ended by itself has a code.
+        run.wait().unwrap().code().is_none()
+    }
+
+    async fn content(&self, since: DateTime<Utc>) -> BTreeMap<String, String> {
+        content_of_before(&self.lake, since).await
+    }
+}
+
+/// A moment before everything that is yet to be written, in a store whose times are whole seconds too.
 #[expect(clippy::disallowed_methods, reason = "the runs are processes of their own, whose clock is the system's")]
+fn now() -> DateTime<Utc> {
+    Utc::now() - TimeDelta::seconds(1)
+}
+
+/// Runs on a lake undisturbed, then on others of the same content, written since a moment, where it is killed
+/// first.
 #[expect(clippy::print_stdout, reason = "whoever looks at a failure needs the seed")]
+async fn runs_may_be_killed<'a>(
+    kills: usize,
+    since: DateTime<Utc>,
+    undisturbed: Place<'a>,
+    others: impl AsyncFn(usize) -> Place<'a>,
+) {
+    let started = Instant::now();
+    undisturbed.run();
+    let duration = started.elapsed();
+    let expected = undisturbed.content(since).await;
+    let seed: u64 = rand::random();
+    println!("the moments are those of the seed {seed}");
+    let mut dice = StdRng::seed_from_u64(seed);
+    let mut hits = 0;
+    for kill in 0..kills {
+        let place = others(kill).await;
+        let moment = duration.mul_f64(dice.random());
+        hits += usize::from(place.kill_after(moment));
+        place.run();
+        let content = place.content(since).await;
+        for (table, rows) in &expected {
+            assert_eq!(Some(rows), content.get(table), "{table} after a kill at {moment:?} of {duration:?}");
+        }
+        assert_eq!(expected.len(), content.len(), "tables after a kill at {moment:?} of {duration:?}");
+    }
+    println!("{hits} of {kills} runs were killed before they ended");
+    assert!(hits > 0, "no run was killed before it ended");
+}
+
+/// Kills runs on a delivery, in folders.
 async fn a_run_may_be_killed(delivery: usize) {
     let rcm = built(&["rcm"]).join("rcm");
     let before = Scratch::new().await;
@@ -33,35 +102,17 @@ async fn a_run_may_be_killed(delivery: usize) {
         assert!(before.run(&hospital.emr[earlier], as_of()).await.is_complete());
     }
     before.land(&hospital.landing[delivery]).await;
-    let emr = &hospital.emr[delivery];
-
-    let since = Utc::now();
-    let undisturbed = before.copy();
-    let started = Instant::now();
-    assert!(start(&rcm, &undisturbed, emr).wait().unwrap().success());
-    let duration = started.elapsed();
-    let expected = undisturbed.content_before(since).await;
-    let seed: u64 = rand::random();
-    println!("the moments are those of the seed {seed}");
-    let mut dice = StdRng::seed_from_u64(seed);
-    let mut hits = 0;
-    for _ in 0..KILLS_PER_DELIVERY {
-        let scratch = before.copy();
-        let moment = duration.mul_f64(dice.random());
-        let mut run = start(&rcm, &scratch, emr);
-        sleep(moment);
-        run.kill().unwrap();
-        // One that had ended by itself has a code.
-        hits += usize::from(run.wait().unwrap().code().is_none());
-        assert!(start(&rcm, &scratch, emr).wait().unwrap().success(), "after a kill at {moment:?} of {duration:?}");
-        let content = scratch.content_before(since).await;
-        for (table, rows) in &expected {
-            assert_eq!(Some(rows), content.get(table), "{table} after a kill at {moment:?} of {duration:?}");
-        }
-        assert_eq!(expected.len(), content.len(), "tables after a kill at {moment:?} of {duration:?}");
-    }
-    println!("{hits} of {KILLS_PER_DELIVERY} runs were killed before they ended");
-    assert!(hits > 0, "no run was killed before it ended");
+    let since = now();
+    let copies: Vec<Scratch> = (0..=KILLS_PER_DELIVERY).map(|_| before.copy()).collect();
+    let place = |scratch: &Scratch| Place {
+        rcm: &rcm,
+        lake: scratch.lake(),
+        url: scratch.path("").display().to_string(),
+        variables: Vec::new(),
+        emr: &hospital.emr[delivery],
+    };
+    let others = async |kill: usize| place(&copies[kill]);
+    runs_may_be_killed(KILLS_PER_DELIVERY, since, place(&copies[KILLS_PER_DELIVERY]), others).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -72,4 +123,25 @@ async fn a_first_run_that_is_killed_is_mended_by_the_next() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_later_run_that_is_killed_is_mended_by_the_next() {
     a_run_may_be_killed(1).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_on_a_bucket_that_is_killed_is_mended_by_the_next() {
+    let rcm = built(&["rcm"]).join("rcm");
+    let before = Scratch::new().await;
+    let hospital = SmallHospital::write(&before);
+    before.land(&hospital.landing[0]).await;
+    let server = SeaweedFs::start();
+    let place = async |name: String| {
+        let url = server.url(&name);
+        let lake = server.lake_at(&url);
+        for file in before.lake().list("").await.unwrap() {
+            let key = file.location.as_ref();
+            lake.put(key, before.lake().get(key).await.unwrap()).await.unwrap();
+        }
+        Place { rcm: &rcm, lake, url, variables: server.variables().to_vec(), emr: &hospital.emr[0] }
+    };
+    let since = now();
+    let others = async |kill: usize| place(format!("killed-{kill}")).await;
+    runs_may_be_killed(KILLS_ON_A_BUCKET, since, place("undisturbed".to_owned()).await, others).await;
 }

@@ -21,6 +21,7 @@ mod readers;
 mod replay;
 mod rollback;
 mod scratch;
+mod seaweed;
 mod streams_apart;
 mod third_hospital;
 mod two_runs;

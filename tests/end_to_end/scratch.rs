@@ -124,18 +124,17 @@ impl Scratch {
     pub(crate) async fn content(&self) -> BTreeMap<String, String> {
         content_of(&self.lake()).await
     }
+}
 
-    /// What the lake says, as [`Self::content`], for lakes whose runs were not made at the same time:
-    /// without moments since then, and without the surrogate keys, which come of such moments.
-    pub(crate) async fn content_before(&self, since: DateTime<Utc>) -> BTreeMap<String, String> {
-        let lake = self.lake();
-        let mut content = BTreeMap::new();
-        for table in tables_that_say_something(&lake).await {
-            let rows = rows_of(&lake, &table).await.unwrap();
-            content.insert(table, as_text(&without_moments(&rows, since)));
-        }
-        content
+/// What a lake says, as [`content_of`], for lakes whose runs were not made at the same time: without moments
+/// since then, and without the surrogate keys, which come of such moments.
+pub(crate) async fn content_of_before(lake: &Lake, since: DateTime<Utc>) -> BTreeMap<String, String> {
+    let mut content = BTreeMap::new();
+    for table in tables_that_say_something(lake).await {
+        let rows = rows_of(lake, &table).await.unwrap();
+        content.insert(table, as_text(&without_moments(&rows, since)));
     }
+    content
 }
 
 fn without_moments(rows: &DataFrame, since: DateTime<Utc>) -> DataFrame {

@@ -17,8 +17,7 @@ use rcm_tables::gold::{SUBJECT, Tables, Target, settle, until_settled};
 const AS_OF: &str = "as_of";
 
 /// Computes the KPIs as of the input's date, or of today, where the facts have changed or the date
-/// is another one. A KPI whose fact is not there is not made, and one that keeps a single date never goes
-/// back to an earlier one.
+/// is another one. A KPI whose fact is not there is not made.
 ///
 /// # Errors
 /// `ControlCheckFailed` if the sums of a KPI are not those of its fact; the others are committed.
@@ -38,10 +37,9 @@ async fn rebuild(context: &Context, run_id: &str, as_of: NaiveDate) -> Result<Wo
             notes.push(format!("{} is not made: there is no {}", kpi.table, lake::gold(missing)));
             continue;
         }
-        let date = date_for(kpi, as_of, &kpis).await?;
-        let target = Target::new(context, run_id, &kpis, lake::gold(kpi.table), made_from(kpi, date, &sources));
+        let target = Target::new(context, run_id, &kpis, lake::gold(kpi.table), made_from(kpi, as_of, &sources));
         if target.is_due().await? {
-            due.push((kpi, date, target));
+            due.push((kpi, target));
         }
     }
     if due.is_empty() {
@@ -56,8 +54,8 @@ async fn rebuild(context: &Context, run_id: &str, as_of: NaiveDate) -> Result<Wo
     let mut done = vec![Ok(Work { notes, ..Work::default() })];
     // Metrics are told as of now: what a date of the past shows is in the tables alone.
     let is_of_now = as_of >= context.now().date_naive() - Days::new(1);
-    for (kpi, date, target) in due {
-        let mut made = rebuild_kpi(kpi, target, gold.clone(), date).await;
+    for (kpi, target) in due {
+        let mut made = rebuild_kpi(kpi, target, gold.clone(), as_of).await;
         if let Ok(work) = &mut made
             && !is_of_now
         {
@@ -66,14 +64,6 @@ async fn rebuild(context: &Context, run_id: &str, as_of: NaiveDate) -> Result<Wo
         done.push(made);
     }
     settle(done)
-}
-
-/// The date that a KPI is computed as of: the run's, but a table that holds a single date never goes back
-/// to an earlier one. What reads it wants the latest.
-async fn date_for(kpi: &Kpi, as_of: NaiveDate, kpis: &Tables) -> Result<NaiveDate, StageError> {
-    let Some(table) = kpis.get(&lake::gold(kpi.table)).filter(|_| !kpi.keeps_history) else { return Ok(as_of) };
-    let made_as_of = table.transaction(AS_OF).await?.and_then(|days| NaiveDate::from_epoch_days(days.try_into().ok()?));
-    Ok(made_as_of.map_or(as_of, |date| date.max(as_of)))
 }
 
 /// What a KPI's commit records. A table that keeps other dates has a record per date; in one that

@@ -34,35 +34,16 @@ pub async fn read(lake: &Lake, as_of: NaiveDate) -> Result<Kpis, StageError> {
         kpis.collection_rate = collection(&with_total(&rows, collection_rate::total)?)?;
         kpis.notes.extend(excluded(&rows)?);
     }
-    if let Some(rows) = all_rows(lake, "kpi_claims").await? {
-        let rows = collected(rows).await?;
+    if let Some(rows) = rows_of(lake, "kpi_claims", as_of).await? {
         kpis.claims = claims(&rows)?;
-        kpis.notes.extend(other_date(&rows, as_of)?);
     }
     Ok(kpis)
 }
 
 async fn rows_of(lake: &Lake, table: &str, as_of: NaiveDate) -> Result<Option<DataFrame>, StageError> {
-    let Some(rows) = all_rows(lake, table).await? else { return Ok(None) };
-    Ok(Some(collected(rows.filter(col("as_of").eq(lit(as_of)))).await?))
-}
-
-async fn all_rows(lake: &Lake, table: &str) -> Result<Option<LazyFrame>, StageError> {
-    match Table::open(lake, &lake::gold(table)).await? {
-        Some(table) => Ok(Some(table.scan(table.files()).await?)),
-        None => Ok(None),
-    }
-}
-
-async fn collected(rows: LazyFrame) -> Result<DataFrame, StageError> {
-    blocking(move || Ok(rows.collect()?)).await
-}
-
-/// What to say where a table that keeps its latest date alone has another one than was asked for.
-fn other_date(rows: &DataFrame, as_of: NaiveDate) -> Result<Option<String>, StageError> {
-    let dates = texts(&rows.clone().lazy().select([col("as_of").cast(DataType::String)]).collect()?, "as_of")?;
-    let other = dates.into_iter().next().filter(|date| *date != as_of.to_string());
-    Ok(other.map(|date| format!("claims are as of {date}: of activity the lake keeps its latest date alone")))
+    let Some(table) = Table::open(lake, &lake::gold(table)).await? else { return Ok(None) };
+    let rows = table.scan(table.files()).await?.filter(col("as_of").eq(lit(as_of)));
+    Ok(Some(blocking(move || Ok(rows.collect()?)).await?))
 }
 
 /// The rows of the datasources, and behind them their total where there are several.

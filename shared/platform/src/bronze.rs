@@ -131,6 +131,13 @@ impl<'a> LoadLog<'a> {
         format!("bronze/{}/data/{load_id}.parquet", self.stream)
     }
 
+    /// The first load, if there is one.
+    pub async fn first(&self) -> Result<Option<Manifest>> {
+        let key = self.key(1);
+        let Some(bytes) = self.lake.get_if_exists(&key).await? else { return Ok(None) };
+        Ok(Some(from_json(&key, &bytes)?))
+    }
+
     /// The last load, if there is one.
     pub async fn last(&self) -> Result<Option<Manifest>> {
         let listed = self.lake.list(&self.folder()).await?;

@@ -159,8 +159,8 @@ class IcdApi(Registry):
     """A release of one made-up code, for those who have the secret."""
 
     CLIENT = {"client_id": ["test"], "client_secret": ["made-up"]}
-    # Below each node; the last one is a code.
-    NODES = {"": "I", "I": "A00-A09", "A00-A09": "A00", "A00": None}
+    # One below the other: the release, a chapter, a block, and a code.
+    NODES = ["", "I", "A00-A09", "A00"]
 
     def do_POST(self):
         form = parse_qs(self.rfile.read(int(self.headers["Content-Length"])).decode())
@@ -172,9 +172,9 @@ class IcdApi(Registry):
         if self.headers["Authorization"] != "Bearer made-up" or code not in self.NODES:
             return self.answer(401, {})
         node = {"code": code, "classKind": "category" if code == "A00" else "chapter", "title": {"@value": "Made up"}}
-        if child := self.NODES[code]:
-            node["child"] = [f"http://stand-in/icd/release/10/2019/{child}"]
-        self.answer(200, node)
+        place, links = self.NODES.index(code), [f"http://stand-in/icd/release/10/2019/{each}" for each in self.NODES]
+        below, above = links[place + 1 : place + 2], links[max(place - 1, 0) : place]
+        self.answer(200, node | ({"child": below} if below else {}) | ({"parent": above} if above else {}))
 
 
 @contextmanager

@@ -27,9 +27,6 @@ const PROPERTIES: [(&str, &str); 3] = [
 /// too may take those that are missing for columns without any value, and skip the file.
 const STATISTICS_COLUMNS: &str = "delta.dataSkippingStatsColumns";
 
-/// Operation of a commit that leaves the rows as they are, as the log names it.
-pub(super) const COMPACTION: &str = "OPTIMIZE";
-
 /// A change of one table.
 pub struct Change<'a> {
     /// All columns, the partition columns too; the table is made with them if there is none.

@@ -7,7 +7,7 @@ use polars::prelude::*;
 use rcm_platform::context::Context;
 use rcm_platform::error::{Result, StageError};
 
-use super::commit::{COMPACTION, conflict_or_storage, properties};
+use super::commit::{conflict_or_storage, properties};
 use super::table::{DataFile, Table};
 use super::write::{NewFile, write};
 use crate::frames::blocking;
@@ -51,7 +51,6 @@ pub async fn compact(context: &Context, table: &Table, run_id: &str) -> Result<O
         actions.extend(group.iter().map(|file| Action::Remove(file.view().remove_action(false))));
     }
     let operation = DeltaOperation::Optimize { predicate: None, target_size: TARGET as i64 };
-    debug_assert_eq!(operation.name(), COMPACTION);
     let delta = table.delta();
     let committed = CommitBuilder::from(properties(run_id, Vec::new()))
         .with_actions(actions)

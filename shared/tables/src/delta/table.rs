@@ -15,7 +15,6 @@ use rcm_platform::lake::Lake;
 use serde_json::Value;
 use url::Url;
 
-use super::commit::COMPACTION;
 use super::schema;
 
 /// A Delta table of the lake, at the version that it had when it was opened.
@@ -94,25 +93,25 @@ impl Table {
     }
 
     /// Version that has the rows of the one that was opened: the same one, or an earlier one if the
-    /// table has only been compacted since.
+    /// table has only been compacted since, or only taken note of loads that brought nothing new.
     ///
     /// # Errors
     /// The log cannot be read.
     pub async fn data_version(&self) -> Result<i64> {
         let mut version = self.version();
-        while version > 0 && self.operation(version).await?.as_deref() == Some(COMPACTION) {
+        while version > 0 && !self.changed_rows(version).await? {
             version -= 1;
         }
         Ok(version)
     }
 
-    /// What the commit of a version was, as its information says; none where the log does not go back
-    /// that far.
-    async fn operation(&self, version: i64) -> Result<Option<String>> {
+    /// Whether the commit of a version added or removed rows, or the log does not go back that far.
+    async fn changed_rows(&self, version: i64) -> Result<bool> {
         let key = format!("{}/_delta_log/{version:020}.json", self.path);
-        let Some(bytes) = self.lake.get_if_exists(&key).await? else { return Ok(None) };
+        let Some(bytes) = self.lake.get_if_exists(&key).await? else { return Ok(true) };
         let mut actions = bytes.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice(line).ok());
-        Ok(actions.find_map(|action: Value| Some(action.get("commitInfo")?.get("operation")?.as_str()?.to_owned())))
+        let changes = |file: &Value| file.get("dataChange").and_then(Value::as_bool).unwrap_or(true);
+        Ok(actions.any(|action: Value| ["add", "remove"].iter().any(|kind| action.get(kind).is_some_and(changes))))
     }
 
     /// Identifier of the table: another one if it is removed and made anew.

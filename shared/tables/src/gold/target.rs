@@ -8,6 +8,12 @@ use rcm_platform::error::Result;
 use super::Tables;
 use crate::delta::{self, Change, DataFile, NewFile, Table};
 
+/// Application under which a commit records how the table was made.
+const MAKING: &str = "rcm.making";
+/// Higher than before whenever gold makes something else of the same silver: then the first run after a
+/// deployment makes every table anew.
+const MAKING_VERSION: i64 = 1;
+
 /// One gold table, as it was when it was opened, and what it is to be made from.
 ///
 /// It must have been opened before what it is made from: then a commit of another run in between
@@ -28,9 +34,10 @@ impl<'a> Target<'a> {
         run_id: &'a str,
         opened: &'a Tables,
         path: String,
-        made_from: Vec<(String, i64)>,
+        mut made_from: Vec<(String, i64)>,
     ) -> Self {
         let table = opened.get(&path);
+        made_from.push((MAKING.to_owned(), MAKING_VERSION));
         Self { context, run_id, path, table, made_from }
     }
 

@@ -235,15 +235,14 @@ impl BucketChange {
             .collect())
     }
 
-    /// Keys that were ended, per datasource and sequence of the extract.
-    pub(super) fn deletions(&self) -> Result<Vec<(String, u64, u64)>> {
+    /// Keys that were ended, per datasource and place of the extract in its order.
+    pub(super) fn deletions(&self) -> Result<Vec<(String, i64, u64)>> {
         let datasources = self.deleted.column("datasource")?.str()?;
-        let (sequences, deleted) = (self.deleted.column("sequence")?.i64()?, self.deleted.column("deleted")?.i64()?);
-        let number = |number: Option<i64>| number.unwrap_or(0).unsigned_abs();
+        let (places, deleted) = (self.deleted.column("sequence")?.i64()?, self.deleted.column("deleted")?.i64()?);
         Ok((0..self.deleted.height())
             .map(|row| {
                 let datasource = datasources.get(row).unwrap_or_default().to_owned();
-                (datasource, number(sequences.get(row)), number(deleted.get(row)))
+                (datasource, places.get(row).unwrap_or(0), deleted.get(row).unwrap_or(0).unsigned_abs())
             })
             .collect())
     }

@@ -7,6 +7,7 @@ use rcm_platform::config::LoadKind;
 use rcm_platform::error::Result;
 
 use super::intake::Intake;
+use super::order::Order;
 
 /// The full extracts of an entity's streams.
 pub(super) struct FullExtracts {
@@ -18,7 +19,12 @@ pub(super) struct FullExtracts {
 
 impl FullExtracts {
     /// Of the loads that the table has taken in, and of those that it is taking in.
-    pub(super) fn of(before: &[Manifest], loads: &[Manifest]) -> Self {
+    pub(super) fn of(before: &[Manifest], loads: &[Manifest], order: &Order) -> Self {
+        let extract = |load: &Manifest| FullExtract {
+            datasource: load.datasource.clone(),
+            sequence: order.place(load),
+            extracted_at: load.extracted_at,
+        };
         let extracts = |loads: &[Manifest]| loads.iter().filter(|load| is_one(load)).map(extract).collect::<Vec<_>>();
         let new = extracts(loads);
         Self { all: [extracts(before), new.clone()].concat(), new }
@@ -47,10 +53,6 @@ impl FullExtracts {
 /// of them in a load nobody can tell.
 pub(super) fn is_one(load: &Manifest) -> bool {
     load.kind == LoadKind::Snapshot && load.malformed == 0
-}
-
-fn extract(load: &Manifest) -> FullExtract {
-    FullExtract { datasource: load.datasource.clone(), sequence: load.sequence as i64, extracted_at: load.extracted_at }
 }
 
 /// What is to be said of whole tables that end no keys.

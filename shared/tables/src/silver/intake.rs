@@ -11,6 +11,7 @@ use rcm_platform::context::Context;
 use rcm_platform::error::{Result, StageError};
 
 use super::extracts;
+use super::order::Order;
 use crate::delta::scan_parquet;
 use crate::frames::blocking;
 use crate::quarantine;
@@ -19,13 +20,16 @@ use crate::quarantine;
 pub(super) struct Intake {
     /// The loads.
     pub loads: Vec<Manifest>,
+    /// Their places: see [`Order::place`].
+    pub places: Vec<i64>,
     /// One per stream that was not read to its end.
     pub refusals: Vec<Refusal>,
     /// Good rows as events, with their bucket.
     pub events: DataFrame,
     /// Rows for the quarantine table.
     pub quarantined: DataFrame,
-    /// Keys of full extracts, rows in quarantine too: `key`, `bucket`, `datasource`, `sequence`.
+    /// Keys of full extracts, rows in quarantine too: `key`, `bucket`, `datasource`, `sequence`, which is
+    /// [`Order::place`].
     pub keys_seen: DataFrame,
     /// Rows per load, in the order of the loads.
     pub tallies: Vec<Tally>,
@@ -54,6 +58,15 @@ impl Tally {
     }
 }
 
+/// Where rows of a load go.
+#[derive(Debug, Clone, Copy)]
+struct Place {
+    /// See [`Order::place`].
+    of_load: i64,
+    /// Buckets of the table.
+    buckets: u32,
+}
+
 /// What one load brings.
 struct LoadIntake {
     events: DataFrame,
@@ -74,17 +87,18 @@ pub(super) async fn read(
     entity: &'static Entity,
     loads: Vec<Manifest>,
     rulebook: &Rulebook,
-    buckets: u32,
+    (order, buckets): (&Order, u32),
 ) -> Result<Intake> {
     let (mut events, mut keys_seen, mut quarantined) = (Vec::new(), Vec::new(), Vec::new());
-    let (mut taken, mut tallies, mut rules) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut taken, mut places, mut tallies, mut rules) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     let mut refusals: Vec<Refusal> = Vec::new();
     let mut worst_share: Option<f64> = None;
     for load in loads {
         if refusals.iter().any(|refusal| refusal.stream == load.stream) {
             continue;
         }
-        let outcome = match read_load(context, entity, &load, rulebook, buckets).await {
+        let place = Place { of_load: order.place(&load), buckets };
+        let outcome = match read_load(context, entity, &load, rulebook, place).await {
             Ok(found) => {
                 rules.extend(found.rules.iter().cloned());
                 worst_share = worst_share.into_iter().chain(found.tally.quarantined_share()).reduce(f64::max);
@@ -98,6 +112,7 @@ pub(super) async fn read(
                 keys_seen.push(found.keys_seen.lazy());
                 quarantined.extend(found.quarantined.map(IntoLazy::lazy));
                 tallies.push(found.tally);
+                places.push(place.of_load);
                 taken.push(load);
             }
             Err(error) if error.is_retryable() => return Err(error),
@@ -106,13 +121,23 @@ pub(super) async fn read(
     }
     if taken.is_empty() {
         let [events, quarantined, keys_seen] = [DataFrame::empty(), DataFrame::empty(), DataFrame::empty()];
-        return Ok(Intake { loads: taken, refusals, events, quarantined, keys_seen, tallies, rules, worst_share });
+        return Ok(Intake {
+            loads: taken,
+            places,
+            refusals,
+            events,
+            quarantined,
+            keys_seen,
+            tallies,
+            rules,
+            worst_share,
+        });
     }
     quarantined.push(DataFrame::empty_with_schema(&quarantine::schema()).lazy());
     let all = |frames: Vec<LazyFrame>| -> Result<DataFrame> { Ok(concat(frames, UnionArgs::default())?.collect()?) };
     let frames = blocking(move || Ok((all(events)?, all(quarantined)?, all(keys_seen)?)));
     let (events, quarantined, keys_seen) = frames.await?;
-    Ok(Intake { loads: taken, refusals, events, quarantined, keys_seen, tallies, rules, worst_share })
+    Ok(Intake { loads: taken, places, refusals, events, quarantined, keys_seen, tallies, rules, worst_share })
 }
 
 async fn scan(context: &Context, load: &Manifest) -> Result<LazyFrame> {
@@ -124,14 +149,14 @@ async fn read_load(
     entity: &'static Entity,
     load: &Manifest,
     rulebook: &Rulebook,
-    buckets: u32,
+    place: Place,
 ) -> Result<LoadIntake> {
     let mapping = context.settings.mapping(&load.datasource)?.clone();
     let scan = scan(context, load).await?;
     let (rulebook, load, now) = (rulebook.clone(), load.clone(), context.now());
     blocking(move || {
         let raw = raw_rows(scan.clone(), entity, &mapping, &load)?;
-        let (mut found, failed) = judge(raw, entity, &mapping, &rulebook, &load, buckets)?;
+        let (mut found, failed) = judge(raw, entity, &mapping, &rulebook, &load, place)?;
         found.quarantined = failed.map(|failed| entries(scan, &failed, &load, now)).transpose()?;
         Ok(found)
     })
@@ -160,7 +185,7 @@ fn judge(
     mapping: &Mapping,
     rulebook: &Rulebook,
     load: &Manifest,
-    buckets: u32,
+    place: Place,
 ) -> Result<(LoadIntake, Option<DataFrame>)> {
     let model = to_model(&raw, entity, mapping, load.extracted_at)?;
     let malformed = raw.column(MALFORMED)?.is_not_null();
@@ -173,11 +198,11 @@ fn judge(
     let are_all_good = good.all();
     let keys = model.column(entity.key)?.clone();
 
-    let of_load = (load.sequence as i64, load.load_id.as_str());
+    let of_load = (place.of_load, load.load_id.as_str());
     let events = if are_all_good {
-        scd2::events(&model, positions.clone(), entity, of_load, buckets)?
+        scd2::events(&model, positions.clone(), entity, of_load, place.buckets)?
     } else {
-        scd2::events(&model.filter(&good)?, positions.filter(&good)?, entity, of_load, buckets)?
+        scd2::events(&model.filter(&good)?, positions.filter(&good)?, entity, of_load, place.buckets)?
     };
     let failed = if are_all_good {
         None
@@ -200,7 +225,7 @@ fn judge(
     });
     let found = LoadIntake {
         events: events.drop(rcm_domain::cdm::UNPARSEABLE)?,
-        keys_seen: keys_seen(&keys, load, buckets)?,
+        keys_seen: keys_seen(&keys, load, place)?,
         quarantined: None,
         tally: Tally { read, quarantined },
         rules: rules.collect(),
@@ -209,14 +234,14 @@ fn judge(
 }
 
 /// Keys of a full extract; nothing for any other load.
-fn keys_seen(keys: &Column, load: &Manifest, buckets: u32) -> Result<DataFrame> {
+fn keys_seen(keys: &Column, load: &Manifest, place: Place) -> Result<DataFrame> {
     let keys = if extracts::is_one(load) { keys.drop_nulls() } else { keys.slice(0, 0) };
-    let bucket = scd2::bucket_of(&keys, buckets)?;
+    let bucket = scd2::bucket_of(&keys, place.buckets)?;
     let mut frame = DataFrame::new_infer_height(vec![keys.with_name("key".into()), bucket.into_column()])?;
     let height = frame.height();
     let datasource = Scalar::from(PlSmallStr::from_str(&load.datasource));
     frame.with_column(Column::new_scalar("datasource".into(), datasource, height))?;
-    frame.with_column(Column::new_scalar("sequence".into(), Scalar::from(load.sequence as i64), height))?;
+    frame.with_column(Column::new_scalar("sequence".into(), Scalar::from(place.of_load), height))?;
     Ok(frame)
 }
 

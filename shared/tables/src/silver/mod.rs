@@ -4,6 +4,7 @@
 mod bucket;
 mod extracts;
 mod intake;
+mod order;
 #[cfg(test)]
 mod tests;
 
@@ -24,6 +25,7 @@ use tokio::sync::OnceCell;
 use self::bucket::BucketChange;
 use self::extracts::FullExtracts;
 use self::intake::{Intake, Refusal};
+use self::order::Order;
 use crate::delta::{self, COMMIT_TRIES, Change, Table};
 use crate::quarantine;
 use crate::rulebooks::Rulebooks;
@@ -113,12 +115,13 @@ async fn take_in_some(
     let buckets = buckets(context, entity, table.as_ref())?;
     let rulebook =
         rulebook.get_or_try_init(async || Ok::<_, StageError>(Rulebooks::read(&context.lake).await?.of(entity)));
-    let mut intake = intake::read(context, entity, loads, rulebook.await?, buckets).await?;
+    let order = Order::of(context, entity).await?;
+    let mut intake = intake::read(context, entity, loads, rulebook.await?, (&order, buckets)).await?;
     let mut work = Work { rules: std::mem::take(&mut intake.rules), ..Work::default() };
     work.figures.extend(intake.worst_share.map(|share| quarantine_rate(entity, share)));
     let refusals = std::mem::take(&mut intake.refusals);
     if !intake.loads.is_empty() {
-        let extracts = FullExtracts::of(&before, &intake.loads);
+        let extracts = FullExtracts::of(&before, &intake.loads, &order);
         work.notes.extend(extracts::notes(&intake.loads));
         let taken = take_in(context, entity, (table.as_ref(), buckets), intake, &extracts, run_id, &mut work).await;
         if let Err(error) = taken {
@@ -223,9 +226,9 @@ fn counts(intake: &Intake, changes: &[BucketChange]) -> Result<Vec<LoadCounts>> 
             };
             *count += rows;
         }
-        for (datasource, sequence, deleted) in change.deletions()? {
-            let load = loads.iter().position(|load| load.datasource == datasource && load.sequence == sequence);
-            if let Some(index) = load {
+        for (datasource, place, deleted) in change.deletions()? {
+            let mut places = loads.iter().zip(&intake.places);
+            if let Some(index) = places.position(|(load, of_load)| load.datasource == datasource && *of_load == place) {
                 counts[index].deleted += deleted;
             }
         }

@@ -1,10 +1,12 @@
 //! Shares of a load's rows that may fail, and what becomes of a load of which more do.
 
+use chrono::TimeDelta;
 use polars::prelude::*;
 use rcm_model::cdm::DEPARTMENTS;
 use rcm_model::event::{StageInput, StageReport};
 use rcm_platform::bronze::{LoadLog, Manifest};
 use rcm_platform::bronze_rows::{self, Row};
+use rcm_platform::config::LoadKind;
 use rcm_platform::context::Context;
 use rcm_platform::error::StageError;
 use rcm_platform::lake;
@@ -74,4 +76,57 @@ async fn a_load_of_which_more_rows_fail_than_may_is_refused_and_other_streams_ar
     assert_eq!(current(&context).await, expected);
     let quarantine = Table::open(&context.lake, &lake::quarantine(DEPARTMENTS.name)).await.unwrap().unwrap();
     assert_eq!(quarantine.rows(), 2, "those of the load that was taken");
+}
+
+/// Makes a whole table of departments, a while after the load before it.
+async fn snapshot(lake: &TestLake, (stream, datasource): (&str, &str), sequence: u64, departments: &[&str]) {
+    lake.wait(TimeDelta::days(1));
+    let context = lake.context().await;
+    let rows = departments.iter().map(|id| Row::Fields(vec![Some((*id).to_owned()), Some("Name".to_owned())]));
+    let rows: Vec<Row> = rows.collect();
+    let made = manifest(stream, sequence, context.now());
+    let written = bronze_rows::write(&context, stream, made.source.clone(), &["DeptID", "Name"], &rows).await.unwrap();
+    let made = Manifest {
+        load_id: written.load_id,
+        entity: DEPARTMENTS.name.to_owned(),
+        datasource: datasource.to_owned(),
+        kind: LoadKind::Snapshot,
+        rows: written.rows,
+        data_files: vec![written.data_key],
+        ..made
+    };
+    LoadLog::new(&context.lake, stream).commit(&made).await.unwrap();
+}
+
+#[rstest]
+#[case::load_by_load(true)]
+#[case::all_at_once(false)]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hospital_that_changed_its_system_goes_on_where_the_old_one_ended(#[case] one_by_one: bool) {
+    let lake = TestLake::new();
+    let old = "trendytech-hospital-a,hos-a,dbo.departments,Full,,1,hosa";
+    let new = "mercy,hos-a,dbo.departments,Full,,1,hosa2";
+    lake.edit("configs/emr/load_config.csv", old, &format!("{new}\n{}", old.replace(",1,hosa", ",0,hosa")));
+    let of_new = ("hosa2/departments", "hos-a");
+    let loads: [(_, _, &[&str]); 5] = [
+        (OF_A, 1, &["D1"]),
+        (OF_A, 2, &["D1"]),
+        // It comes with a number that the new system has yet to reach.
+        (OF_A, 3, &["D1", "D2"]),
+        (of_new, 1, &["D1", "D2"]),
+        (of_new, 2, &["D1"]),
+    ];
+    for (stream, sequence, departments) in loads {
+        snapshot(&lake, stream, sequence, departments).await;
+        if one_by_one {
+            take_in(&lake.context().await).await.unwrap();
+        }
+    }
+    let context = lake.context().await;
+    take_in(&context).await.unwrap();
+    let table = Table::open(&context.lake, &lake::silver(DEPARTMENTS.name)).await.unwrap().unwrap();
+    let rows = table.scan(table.files()).await.unwrap().select([col("src_dept_id"), col("is_current")]);
+    let rows = rows.unique(None, UniqueKeepStrategy::Any).sort(["src_dept_id"], SortMultipleOptions::default());
+    let rows = blocking(move || Ok(rows.collect()?)).await.unwrap();
+    assert_eq!(rows, df!("src_dept_id" => ["D1", "D2"], "is_current" => [true, false]).unwrap());
 }
