@@ -42,5 +42,8 @@ fi
 step "functions, as they are deployed"
 bash tests/aws/build-functions.sh
 
+step "functions, one by one, as SAM builds them"
+bash tests/aws/build-one-by-one.sh
+
 step "tests of the deployed lakehouse"
 PYTHONDONTWRITEBYTECODE=1 target/tools/tests/bin/python -m pytest -p no:cacheprovider --durations=0 tests/aws/deployed
