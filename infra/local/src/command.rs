@@ -24,7 +24,7 @@ use url::Url;
 use crate::landing::Landed;
 use crate::print::{self, Kpis, PassedOver, Progress};
 use crate::run::{Options, Run, run};
-use crate::{defaults, demo, history, kpis, landing, status};
+use crate::{defaults, demo, functions, history, kpis, landing, status};
 
 /// Hospitals' revenue cycle data into one trustworthy lake, and into the KPIs of receivables.
 #[derive(Debug, Parser)]
@@ -59,6 +59,12 @@ enum Command {
         entity: String,
         /// Durable key: the source's id and the datasource, such as `HOSP1-000402-hos-b`.
         key: String,
+        /// Folder or URL (`file:///…`, `s3://bucket/prefix`) of the lake.
+        #[arg(long, env = "LAKE_URL")]
+        lake: String,
+    },
+    /// Look after the tables: merge small files, write checkpoints, remove what no retained version needs.
+    Maintain {
         /// Folder or URL (`file:///…`, `s3://bucket/prefix`) of the lake.
         #[arg(long, env = "LAKE_URL")]
         lake: String,
@@ -137,6 +143,7 @@ pub async fn carry_out(arguments: Arguments) -> Result<Answer, StageError> {
             Ok(Answer { text: print::status(&status::read(&context).await?), exit: ExitCode::SUCCESS })
         }
         Command::History { entity, key, lake } => show_history(&lake, &entity, &key).await,
+        Command::Maintain { lake } => maintain(&lake).await,
         Command::Generate { rows, changes, seed, out } => generate(rows, changes, seed, &out),
     }
 }
@@ -227,6 +234,17 @@ async fn show_history(lake: &str, entity: &str, key: &str) -> Result<Answer, Sta
         return Ok(Answer { text, exit: ExitCode::from(SOME_FAILED) });
     };
     Ok(Answer { text: print::history(&found), exit: ExitCode::SUCCESS })
+}
+
+async fn maintain(lake: &str) -> Result<Answer, StageError> {
+    let context = existing(lake).await?;
+    match functions::call("maintenance", context, json!({})).await {
+        Ok(report) => Ok(Answer { text: print::maintenance(&report), exit: ExitCode::SUCCESS }),
+        Err(error) => {
+            let text = format!("{}: {error}\nThe tables are whole; run it again.\n", error.name());
+            Ok(Answer { text, exit: ExitCode::from(SOME_FAILED) })
+        }
+    }
 }
 
 fn generate(rows: u64, changes: f64, seed: u64, out: &Path) -> Result<Answer, StageError> {

@@ -53,6 +53,25 @@ async fn a_folder_that_no_feed_names_what_was_not_copied_and_what_has_to_wait_ar
     assert_eq!(names, ["landing/", "landing/claims/old", "landing/cpt", "drop/a.csv", "3 landed files"]);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lake_without_tables_has_nothing_to_be_maintained() {
+    let folder = tempfile::tempdir().unwrap();
+    context(&folder).await;
+    let answer = maintain(folder.path().to_str().unwrap()).await.unwrap();
+    assert_eq!(answer.text, "There was nothing to do.\n");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn maintenance_says_what_it_did() {
+    let folder = tempfile::tempdir().unwrap();
+    let context = context(&folder).await;
+    for key in ["P1-hos-a", "P2-hos-a", "P3-hos-a", "P4-hos-a"] {
+        put_patient(&context, key, true).await;
+    }
+    let answer = maintain(folder.path().to_str().unwrap()).await.unwrap();
+    assert!(answer.text.contains("silver/patients: 4 small files became 1"), "{}", answer.text);
+}
+
 /// Adds a version of a patient to silver.
 async fn put_patient(context: &Context, key: &str, is_current: bool) {
     let path = "silver/patients";

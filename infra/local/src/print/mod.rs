@@ -18,4 +18,4 @@ pub use history::{History, QuarantinedRow, Version, history};
 pub use kpis::{ALL, AgingRow, ClaimsRow, CollectionRow, DaysInArRow, Kpis, aging_rows, kpis};
 pub use progress::{Progress, Running};
 pub use status::{QuarantineStatus, Status, StreamStatus, TableStatus, status};
-pub use summary::{PassedOver, passed_over, summary};
+pub use summary::{PassedOver, maintenance, passed_over, summary};

@@ -36,6 +36,15 @@ pub fn summary(reports: &[StageReport], next: &[String]) -> String {
     ])
 }
 
+/// What maintenance did.
+#[must_use]
+pub fn maintenance(report: &StageReport) -> String {
+    if report.notes.is_empty() {
+        return "There was nothing to do.\n".to_owned();
+    }
+    sections(&[list("Done", &report.notes)])
+}
+
 /// What a run did not take, and why. Nothing where there is none of it.
 #[must_use]
 pub fn passed_over(passed_over: &[PassedOver]) -> String {

@@ -17,8 +17,10 @@ use crate::frames::blocking;
 pub(super) struct BucketChange {
     pub add: Vec<NewFile>,
     pub remove: Vec<DataFile>,
-    outcomes: DataFrame,
-    deleted: DataFrame,
+    /// Rows per load and outcome.
+    pub outcomes: Vec<(String, String, u64)>,
+    /// Keys that were ended, per datasource and place of the extract in its order.
+    pub deleted: Vec<(String, i64, u64)>,
 }
 
 /// A closed file, and its rows of keys whose history is needed.
@@ -80,7 +82,7 @@ async fn plan_one(
     })
     .await?;
     let (add, remove) = files_for(context, entity, table, bucket, &planned, (current, current_files), closed).await?;
-    Ok(BucketChange { add, remove, outcomes: planned.outcomes, deleted: planned.deleted })
+    Ok(BucketChange { add, remove, outcomes: outcomes(planned.outcomes)?, deleted: deletions(&planned.deleted)? })
 }
 
 fn files(table: Option<&Table>, bucket: i32, current: bool) -> Vec<DataFile> {
@@ -217,33 +219,27 @@ fn in_order(entity: &Entity, rows: &DataFrame) -> Result<DataFrame> {
     Ok(rows.drop_many(super::PARTITION_COLUMNS))
 }
 
-impl BucketChange {
-    /// Rows per load and outcome.
-    pub(super) fn outcomes(&self) -> Result<Vec<(String, String, u64)>> {
-        let counted = self
-            .outcomes
-            .clone()
-            .lazy()
-            .group_by_stable([col("load_id"), col("outcome")])
-            .agg([len().cast(DataType::Int64).alias("rows")])
-            .collect()?;
-        let (loads, outcomes) = (counted.column("load_id")?.str()?, counted.column("outcome")?.str()?);
-        let rows = counted.column("rows")?.i64()?;
-        let text = |text: Option<&str>| text.unwrap_or_default().to_owned();
-        Ok((0..counted.height())
-            .map(|row| (text(loads.get(row)), text(outcomes.get(row)), rows.get(row).unwrap_or(0).unsigned_abs()))
-            .collect())
-    }
+fn outcomes(of_events: DataFrame) -> Result<Vec<(String, String, u64)>> {
+    let counted = of_events
+        .lazy()
+        .group_by_stable([col("load_id"), col("outcome")])
+        .agg([len().cast(DataType::Int64).alias("rows")])
+        .collect()?;
+    let (loads, outcomes) = (counted.column("load_id")?.str()?, counted.column("outcome")?.str()?);
+    let rows = counted.column("rows")?.i64()?;
+    let text = |text: Option<&str>| text.unwrap_or_default().to_owned();
+    Ok((0..counted.height())
+        .map(|row| (text(loads.get(row)), text(outcomes.get(row)), rows.get(row).unwrap_or(0).unsigned_abs()))
+        .collect())
+}
 
-    /// Keys that were ended, per datasource and place of the extract in its order.
-    pub(super) fn deletions(&self) -> Result<Vec<(String, i64, u64)>> {
-        let datasources = self.deleted.column("datasource")?.str()?;
-        let (places, deleted) = (self.deleted.column("sequence")?.i64()?, self.deleted.column("deleted")?.i64()?);
-        Ok((0..self.deleted.height())
-            .map(|row| {
-                let datasource = datasources.get(row).unwrap_or_default().to_owned();
-                (datasource, places.get(row).unwrap_or(0), deleted.get(row).unwrap_or(0).unsigned_abs())
-            })
-            .collect())
-    }
+fn deletions(deleted: &DataFrame) -> Result<Vec<(String, i64, u64)>> {
+    let (datasources, places) = (deleted.column("datasource")?.str()?, deleted.column("sequence")?.i64()?);
+    let keys = deleted.column("deleted")?.i64()?;
+    Ok((0..deleted.height())
+        .map(|row| {
+            let datasource = datasources.get(row).unwrap_or_default().to_owned();
+            (datasource, places.get(row).unwrap_or(0), keys.get(row).unwrap_or(0).unsigned_abs())
+        })
+        .collect())
 }

@@ -157,7 +157,7 @@ async fn take_in(
 ) -> Result<()> {
     let path = lake::silver(entity.name);
     let changes = bucket::plan_all(context, entity, table, &intake, extracts).await?;
-    work.loads = counts(&intake, &changes)?;
+    work.loads = counts(&intake, &changes);
     work.checks = work.loads.iter().map(|load| balance(&path, load)).collect();
     if let Some(failed) = work.checks.iter().find(|check| !check.passed) {
         let message = format!("{}: {} rows read, {} accounted for", failed.check, failed.expected, failed.actual);
@@ -201,7 +201,7 @@ fn buckets(context: &Context, entity: &Entity, table: Option<&Table>) -> Result<
 }
 
 /// What became of the rows of every load.
-fn counts(intake: &Intake, changes: &[BucketChange]) -> Result<Vec<LoadCounts>> {
+fn counts(intake: &Intake, changes: &[BucketChange]) -> Vec<LoadCounts> {
     let loads = &intake.loads;
     let mut counts: Vec<LoadCounts> = loads
         .iter()
@@ -216,8 +216,8 @@ fn counts(intake: &Intake, changes: &[BucketChange]) -> Result<Vec<LoadCounts>> 
         })
         .collect();
     for change in changes {
-        for (load_id, outcome, rows) in change.outcomes()? {
-            let Some(load) = counts.iter_mut().find(|load| load.load_id == load_id) else { continue };
+        for (load_id, outcome, rows) in &change.outcomes {
+            let Some(load) = counts.iter_mut().find(|load| load.load_id == *load_id) else { continue };
             let count = match outcome.as_str() {
                 scd2::outcome::NEW => &mut load.new,
                 scd2::outcome::CHANGED => &mut load.changed,
@@ -226,14 +226,14 @@ fn counts(intake: &Intake, changes: &[BucketChange]) -> Result<Vec<LoadCounts>> 
             };
             *count += rows;
         }
-        for (datasource, place, deleted) in change.deletions()? {
+        for (datasource, place, deleted) in &change.deleted {
             let mut places = loads.iter().zip(&intake.places);
-            if let Some(index) = places.position(|(load, of_load)| load.datasource == datasource && *of_load == place) {
+            if let Some(index) = places.position(|(load, of_load)| load.datasource == *datasource && of_load == place) {
                 counts[index].deleted += deleted;
             }
         }
     }
-    Ok(counts)
+    counts
 }
 
 fn balance(path: &str, load: &LoadCounts) -> ControlCheck {
