@@ -11,6 +11,7 @@ use rcm_platform::{Context, StageError, lake};
 use rcm_tables::frames::blocking;
 use rcm_tables::gold::{SUBJECT, Tables, Target, parents_of, reference_counts, settle, until_settled};
 use rcm_tables::rulebooks::Rulebooks;
+use xxhash_rust::xxh3::xxh3_64;
 
 /// Rebuilds the facts whose silver table or dimensions have changed. A fact without a silver table
 /// is not made.
@@ -30,13 +31,15 @@ async fn rebuild(context: &Context, run_id: &str) -> Result<Work, Failure> {
     let parents = FACTS.iter().flat_map(|fact| parents_of(&rulebooks, fact.entity));
     let silver = FACTS.iter().map(|fact| lake::silver(fact.entity.name));
     let sources = Tables::open(&context.lake, silver.chain(dimensions).chain(parents)).await?;
+    let zones = zones(context);
     let (mut due, mut notes) = (Vec::new(), Vec::new());
     for fact in &FACTS {
         if sources.get(&lake::silver(fact.entity.name)).is_none() {
             notes.push(format!("there is no {}: nothing has come in for it", lake::silver(fact.entity.name)));
             continue;
         }
-        let made_from = sources_of(&rulebooks, fact).iter().map(|path| sources.made_from(path)).collect();
+        let tables = sources_of(&rulebooks, fact);
+        let made_from = tables.iter().map(|path| sources.made_from(path)).chain([hash_of(&zones)]).collect();
         let target = Target::new(context, run_id, &facts, lake::gold(fact.table), made_from);
         if target.is_due().await? {
             due.push((fact, target));
@@ -45,7 +48,7 @@ async fn rebuild(context: &Context, run_id: &str) -> Result<Work, Failure> {
     if due.is_empty() {
         return Ok(Work { notes, ..Work::default() });
     }
-    let days = Days { timelines: timelines(&sources).await?, zones: zones(context) };
+    let days = Days { timelines: timelines(&sources).await?, zones };
     let mut done = vec![Ok(Work { notes, ..Work::default() })];
     for (fact, target) in due {
         done.push(rebuild_fact(&rulebooks, fact, target, &sources, &days).await);
@@ -77,6 +80,11 @@ fn zones(context: &Context) -> Vec<(String, TimeZone)> {
         Some((mapping.datasource.clone(), TimeZone::opt_try_new(name).ok()??))
     };
     context.settings.mappings().filter_map(zone).collect()
+}
+
+/// What a fact's commit records of the zones, so that another one makes it anew.
+fn hash_of(zones: &[(String, TimeZone)]) -> (String, i64) {
+    ("rcm.zones".to_owned(), xxh3_64(format!("{zones:?}").as_bytes()).cast_signed())
 }
 
 /// The timelines of the dimensions. They are read from gold, so that a fact never points to a

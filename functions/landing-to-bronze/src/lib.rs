@@ -50,6 +50,7 @@ async fn take(context: &Context, input: &LandedFileInput) -> Result<Work, Failur
     }
     match read {
         Ok(Reading::Known(load)) => Ok(same_content(&landed, &load)),
+        Ok(Reading::OutOfDate(load)) => Ok(out_of_date(&landed, &load)),
         Ok(Reading::Rows(rows)) => {
             let subject = Subject {
                 run_id: &input.run_id,
@@ -74,6 +75,8 @@ async fn take(context: &Context, input: &LandedFileInput) -> Result<Work, Failur
 enum Reading {
     /// The stream has this content already, in this load.
     Known(Box<Manifest>),
+    /// The stream has a whole table that was written later, in this load.
+    OutOfDate(Box<Manifest>),
     Rows(Box<Rows>),
 }
 
@@ -92,6 +95,9 @@ async fn read(
         if let Some(load) = same_load(loads, mapping, landed.feed, &source, &content_hash) {
             return Ok(Reading::Known(Box::new(load.clone())));
         }
+    }
+    if let Some(load) = newer_snapshot(loads, mapping, landed.feed, &source) {
+        return Ok(Reading::OutOfDate(Box::new(load.clone())));
     }
     if landed.feed.format == Format::Icd10cmOrder {
         return read_order_file(context, landed, meta).await;
@@ -147,11 +153,11 @@ async fn make_load(
             return Ok(same_content(landed, load));
         }
         let last = loads.last();
+        if let Some(load) = newer_snapshot(&loads, mapping, landed.feed, &rows.source) {
+            load::discard(context, rows).await?;
+            return Ok(out_of_date(landed, load));
+        }
         if !force {
-            if let Some(load) = newer_snapshot(&loads, subject, &rows.source) {
-                load::discard(context, rows).await?;
-                return Ok(out_of_date(landed, load));
-            }
             let known = bronze::since_last_snapshot(&loads, subject.datasource);
             load::check_lost_keys(context, subject, &known, rows).await?;
         }
@@ -190,9 +196,9 @@ fn source(landed: &Landed<'_>, meta: &ObjectMeta) -> Source {
     Source { name: landed.path.to_string(), size: Some(meta.size), last_modified: Some(meta.last_modified) }
 }
 
-/// The load that has a file's content already. An older one, unless it was made from this very file,
-/// only counts where rows say when they were modified: otherwise what comes again is the last word
-/// again.
+/// The load that has a file's content already. Unless it was made from this very file, it only counts where
+/// rows say when they were modified, or where it is the one before this file: otherwise what comes again
+/// is the last word again.
 fn same_load<'a>(
     loads: &'a [Manifest],
     mapping: &Mapping,
@@ -202,19 +208,25 @@ fn same_load<'a>(
 ) -> Option<&'a Manifest> {
     let datasource = &mapping.datasource;
     let has_times = mapping.source_column(&feed.entity, "src_modified_at").is_some();
-    let last = loads.iter().rev().find(|load| load.datasource == *datasource)?.sequence;
-    loads.iter().find(|load| {
-        let is_for_good = feed.load == LoadKind::Upsert && has_times;
-        let counts = is_for_good || load.sequence == last || load.source == *source;
-        counts && load.datasource == *datasource && load.content_hash == content_hash
-    })
+    let of_datasource = || loads.iter().filter(|load| load.datasource == *datasource);
+    let before = match feed.load {
+        LoadKind::Snapshot => of_datasource().next_back(),
+        LoadKind::Upsert => {
+            let earlier = of_datasource().filter(|load| Some(load.extracted_at) <= source.last_modified);
+            earlier.max_by_key(|load| (load.extracted_at, load.sequence))
+        }
+    };
+    let is_before = |load: &Manifest| before.is_some_and(|before| before.sequence == load.sequence);
+    let is_for_good = feed.load == LoadKind::Upsert && has_times;
+    of_datasource()
+        .find(|load| load.content_hash == content_hash && (is_for_good || is_before(load) || load.source == *source))
 }
 
 /// The load of a whole table that was written after this one: files that wait together are loaded in
-/// any order.
-fn newer_snapshot<'a>(loads: &'a [Manifest], subject: &Subject<'_>, source: &Source) -> Option<&'a Manifest> {
-    let last = *bronze::since_last_snapshot(loads, subject.datasource).first()?;
-    let are_snapshots = last.kind == LoadKind::Snapshot && subject.kind == LoadKind::Snapshot;
+/// any order. Whoever wants the older one drops it again.
+fn newer_snapshot<'a>(loads: &'a [Manifest], mapping: &Mapping, feed: &Feed, source: &Source) -> Option<&'a Manifest> {
+    let last = *bronze::since_last_snapshot(loads, &mapping.datasource).first()?;
+    let are_snapshots = last.kind == LoadKind::Snapshot && feed.load == LoadKind::Snapshot;
     (are_snapshots && last.source.last_modified > source.last_modified).then_some(last)
 }
 
@@ -227,7 +239,7 @@ fn same_content(landed: &Landed<'_>, load: &Manifest) -> Work {
 
 fn out_of_date(landed: &Landed<'_>, load: &Manifest) -> Work {
     load::nothing_new(format!(
-        "`{}` is older than the whole table that is load {} of `{}`: forced, it is taken nevertheless",
+        "`{}` is older than the whole table that is load {} of `{}`; dropped again, it is taken",
         landed.printable, load.sequence, load.stream
     ))
 }

@@ -228,7 +228,7 @@ async fn a_snapshot_that_comes_back_is_a_new_load_but_a_repeated_event_is_not() 
 }
 
 #[tokio::test]
-async fn a_snapshot_that_is_older_than_the_last_one_is_left_out_unless_it_is_forced() {
+async fn a_snapshot_that_is_older_than_the_last_one_is_left_out_until_it_is_dropped_again() {
     let lake = TestLake::new();
     as_snapshots(&lake);
     let (older, newer) = ("landing/cptcodes/older.csv", "landing/cptcodes/newer.csv");
@@ -238,7 +238,9 @@ async fn a_snapshot_that_is_older_than_the_last_one_is_left_out_unless_it_is_for
     let report = run(&lake, older).await.unwrap();
     assert_eq!(report.outcome, Outcome::NothingNew);
     assert!(report.notes[0].contains("is older than the whole table that is load 1"), "{:?}", report.notes);
-    assert_eq!(run_with(&lake, older, true).await.unwrap().outcome, Outcome::Done);
+    assert_eq!(run_with(&lake, older, true).await.unwrap().outcome, Outcome::NothingNew, "forced or not");
+    later_than(&lake, newer, || lake.write(older, codes(10)));
+    assert_eq!(run(&lake, older).await.unwrap().outcome, Outcome::Done);
 }
 
 /// Writes a file until it is later than another one, however coarse the file system's clock is.
@@ -265,9 +267,12 @@ async fn of_rows_without_a_time_those_of_the_file_that_landed_last_count() {
     }
     let loads = lake.loads("cpt_codes").await;
     assert!(loads[1].extracted_at < loads[0].extracted_at, "{loads:?}");
-    lake.write("landing/cptcodes/again.csv", codes(11));
-    let again = run(&lake, "landing/cptcodes/again.csv").await.unwrap();
-    assert_eq!(again.outcome, Outcome::Done, "it is the last word again");
+    let (same, again) = ("landing/cptcodes/same.csv", "landing/cptcodes/again.csv");
+    later_than(&lake, newer, || lake.write(same, codes(11)));
+    assert_eq!(run(&lake, same).await.unwrap().outcome, Outcome::NothingNew);
+    later_than(&lake, same, || lake.write(again, codes(10)));
+    assert_eq!(run(&lake, again).await.unwrap().outcome, Outcome::Done, "it is the last word again");
+    assert_eq!(run(&lake, same).await.unwrap().outcome, Outcome::NothingNew, "now as then");
 }
 
 #[rstest]

@@ -3,9 +3,9 @@ use std::collections::BTreeSet;
 use chrono::{DateTime, TimeDelta, Utc};
 use rcm_model::cdm::{NPI, PROVIDERS};
 use rcm_model::codes::is_npi;
-use rcm_platform::bronze::{LoadLog, Manifest};
+use rcm_platform::bronze::{self, LoadLog, Manifest};
 use rcm_platform::bronze_file::for_each_text;
-use rcm_platform::config::{self, LoadKind, NpiSearch};
+use rcm_platform::config::{self, NpiSearch};
 use rcm_platform::http::npi::NUMBER;
 use rcm_platform::{Context, StageError};
 
@@ -38,7 +38,9 @@ pub(crate) async fn numbers(
     for stream in context.settings.streams_of(&PROVIDERS) {
         let mut loads = LoadLog::new(&context.lake, &stream).after(0).await?;
         loads.retain(|load| load.run_id != run_id);
-        providers.extend(since_last_snapshots(loads));
+        let datasources: BTreeSet<&str> = loads.iter().map(|load| load.datasource.as_str()).collect();
+        let last = datasources.iter().flat_map(|datasource| bronze::since_last_snapshot(&loads, datasource));
+        providers.extend(last.cloned());
     }
     if providers.is_empty() {
         return Ok(None);
@@ -69,22 +71,4 @@ async fn for_each_number(
         for_each_text(&context.lake, file, column, whole).await?;
     }
     Ok(())
-}
-
-/// Of every datasource its last whole table and what came after it.
-fn since_last_snapshots(loads: Vec<Manifest>) -> Vec<Manifest> {
-    let mut whole = BTreeSet::new();
-    let mut last: Vec<Manifest> = loads
-        .into_iter()
-        .rev()
-        .filter(|load| {
-            let is_newer = !whole.contains(&load.datasource);
-            if load.kind == LoadKind::Snapshot {
-                whole.insert(load.datasource.clone());
-            }
-            is_newer
-        })
-        .collect();
-    last.reverse();
-    last
 }

@@ -11,8 +11,10 @@ use rcm_platform::{Context, StageError, stage};
 use serde::Serialize;
 use tracing::{info, warn};
 
-/// Bytes of a work list at most: a state machine hands on 256 KiB, and adds its own.
+/// Bytes at most of a work list and of what its items may come to: a state machine hands on 256 KiB.
 const LONGEST_PLAN: usize = 240_000;
+/// What a failure adds, beside naming its item: once as what failed, once in the reason.
+const LONGEST_FAILURE: usize = 300;
 
 /// Reads the table of sources and the landing folders and answers the work list: every active row
 /// of `load_config.csv`, and every landed file, oldest first, that no load holds and that is not
@@ -34,7 +36,7 @@ pub async fn handle(context: Context, input: PlanInput) -> Result<WorkPlan, Stag
     let files = landing::new_files(&context).await?;
     let files = files.into_iter().map(|key| LandedFileInput { run_id: run_id.clone(), key, force: input.force });
     let mut files: Vec<LandedFileInput> = files.collect();
-    let room = LONGEST_PLAN.saturating_sub(length(&extracts));
+    let room = LONGEST_PLAN.saturating_sub(length(&extracts) + extracts.len() * LONGEST_FAILURE);
     let files_left = files.split_off(fitting(&files, room)).len();
     let plan = WorkPlan {
         as_of: input.as_of.unwrap_or_else(|| now.date_naive()),
@@ -60,7 +62,7 @@ pub async fn handle(context: Context, input: PlanInput) -> Result<WorkPlan, Stag
 fn fitting(files: &[LandedFileInput], room: usize) -> usize {
     let mut taken = 0;
     let fitting = files.iter().take_while(|file| {
-        taken += length(file) + 1;
+        taken += 3 * length(file) + LONGEST_FAILURE;
         taken <= room
     });
     fitting.count().max(1).min(files.len())

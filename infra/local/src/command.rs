@@ -64,6 +64,7 @@ enum Command {
         lake: String,
     },
     /// Look after the tables: merge small files, write checkpoints, remove what no retained version needs.
+    /// A lake that is deployed on AWS has a function for it, which writes with the layers' keys.
     Maintain {
         /// Folder or URL (`file:///…`, `s3://bucket/prefix`) of the lake.
         #[arg(long, env = "LAKE_URL")]
@@ -241,7 +242,8 @@ async fn maintain(lake: &str) -> Result<Answer, StageError> {
     match functions::call("maintenance", context, json!({})).await {
         Ok(report) => Ok(Answer { text: print::maintenance(&report), exit: ExitCode::SUCCESS }),
         Err(error) => {
-            let text = format!("{}: {error}\nThe tables are whole; run it again.\n", error.name());
+            let what_now = if error.is_retryable() { "The tables are whole: run it again.\n" } else { "" };
+            let text = format!("{}: {error}\n{what_now}", error.name());
             Ok(Answer { text, exit: ExitCode::from(SOME_FAILED) })
         }
     }

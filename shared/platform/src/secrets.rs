@@ -116,7 +116,7 @@ mod tests {
     use aws_sdk_secretsmanager::config::{Builder, Credentials, Region};
     use rstest::rstest;
     use serde_json::json;
-    use tokio::net::TcpListener;
+    use tokio::net::TcpSocket;
     use wiremock::matchers::{body_partial_json, header, method};
     use wiremock::{Mock, MockServer, ResponseTemplate};
 
@@ -211,8 +211,10 @@ mod tests {
 
     #[tokio::test]
     async fn a_secrets_manager_that_is_not_there_does_not_answer() {
-        let closed = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
-        let config = config(&format!("http://{closed}")).credentials_provider(credentials());
+        // A port that is taken and never listens: nobody else can answer there.
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let config = config(&format!("http://{}", socket.local_addr().unwrap())).credentials_provider(credentials());
         let error = from_aws(&Client::from_conf(config.build()), "db-a").await.unwrap_err();
         assert_eq!(error.name(), "SourceUnavailable");
     }

@@ -11,6 +11,8 @@ use crate::error::StageError;
 const THROTTLED: [&str; 5] =
     ["SlowDown", "status code: 503", "status code: 429", "TooManyRequests", "RequestLimitExceeded"];
 
+/// What S3 says of a bucket that there is not.
+const NO_BUCKET: &str = "NoSuchBucket";
 /// What S3 says of an object that was sent in parts and is put together already, or given up.
 const NO_UPLOAD: &str = "NoSuchUpload";
 
@@ -18,6 +20,9 @@ const NO_UPLOAD: &str = "NoSuchUpload";
 /// store has tried again by itself before it answers one that may pass.
 pub(crate) fn of(message: String, error: &(dyn Error + 'static)) -> StageError {
     if causes(error).any(is_refusal) {
+        return StageError::BadConfig(message);
+    }
+    if message.contains(NO_BUCKET) {
         return StageError::BadConfig(message);
     }
     if causes(error).any(is_missing) && !message.contains(NO_UPLOAD) {

@@ -15,8 +15,8 @@ pub const UNPARSEABLE: &str = "unparseable";
 /// Turns the rows of one load into rows of the model, in the same order and number.
 ///
 /// Columns of the answer: the entity's key, its source id, `datasource`, the tracked columns,
-/// `src_inserted_at`, `src_modified_at` (the time of the extract where the source has no modified
-/// time) and [`UNPARSEABLE`]. A value that cannot be read is null and its column is named there.
+/// `src_inserted_at`, `src_modified_at` (`extracted_at` where the source has no modified time) and
+/// [`UNPARSEABLE`]. A value that cannot be read is null and its column is named there.
 ///
 /// # Errors
 /// A mapped column is missing.

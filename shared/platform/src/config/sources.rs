@@ -44,7 +44,8 @@ pub struct Emr {
     /// Days that an incremental load reads again before its last watermark.
     #[serde(default = "default_overlap_days")]
     pub overlap_days: u32,
-    /// Share of the keys of the last full extract that the next one may lack; more and it is refused.
+    /// Share of the keys that have come since the last full extract, its own too, that the next one may lack;
+    /// more and it is refused.
     #[serde(default = "default_lost_share")]
     pub max_lost_share: f64,
     /// Other values for single streams, such as `"hosa/patients"`.

@@ -82,7 +82,7 @@ pub struct Found {
     pub high: Option<DateTime<Utc>>,
     /// Records whose watermark is in the future.
     pub ahead: u64,
-    /// Records, taken or not, by the day of their watermark.
+    /// Records, taken or not, by the day of their watermark, unless that is in the future.
     pub per_day: BTreeMap<NaiveDate, u64>,
 }
 

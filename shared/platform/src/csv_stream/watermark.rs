@@ -19,6 +19,9 @@ pub struct Newer {
     pub moments: Moments,
 }
 
+/// `%Y` reads a year of two digits as one of the first century; a later format may fit.
+const FIRST_YEAR: i32 = 1000;
+
 /// How a source writes moments.
 #[derive(Debug, Clone)]
 pub struct Moments {
@@ -54,11 +57,10 @@ impl Moments {
             let mut parsed = Parsed::new();
             parse(&mut parsed, text, format.iter()).ok()?;
             if let Ok(moment) = parsed.to_datetime() {
-                return Some(moment.to_utc());
+                return Some(moment.to_utc()).filter(|moment| moment.year() >= FIRST_YEAR);
             }
             let time = parsed.to_naive_time().unwrap_or(NaiveTime::MIN);
-            // `%Y` reads a year of two digits as one of the first century; a later format may fit.
-            let date = parsed.to_naive_date().ok().filter(|date| date.year() >= 1000)?;
+            let date = parsed.to_naive_date().ok().filter(|date| date.year() >= FIRST_YEAR)?;
             let moment = date.and_time(time);
             self.zone.from_local_datetime(&moment).earliest().map(|moment| moment.to_utc())
         })

@@ -33,7 +33,7 @@ impl Order {
             }
             let mut began: Vec<(DateTime<Utc>, String)> = Vec::with_capacity(streams.len());
             for stream in streams {
-                if let Some(first) = LoadLog::new(&context.lake, &stream).first().await? {
+                if let Some(first) = first_load(context, entity, &stream, &datasource).await? {
                     began.push((first.extracted_at, stream));
                 }
             }
@@ -51,10 +51,25 @@ impl Order {
     }
 }
 
+/// The first load of a datasource in a stream: in that of the tables of one hospital simply the first, in one
+/// that several land in one of many.
+async fn first_load(context: &Context, entity: &Entity, stream: &str, datasource: &str) -> Result<Option<Manifest>> {
+    let log = LoadLog::new(&context.lake, stream);
+    if stream != entity.name {
+        return log.first().await;
+    }
+    Ok(log.after(0).await?.into_iter().find(|load| load.datasource == datasource))
+}
+
 fn streams_by_datasource(context: &Context, entity: &Entity) -> BTreeMap<String, Vec<String>> {
     let mut streams: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for row in context.settings.load_config.iter().filter(|row| row.entity() == entity.name) {
         streams.entry(row.datasource.clone()).or_default().push(row.stream());
+    }
+    if context.settings.sources.feeds.iter().any(|feed| feed.entity == entity.name) {
+        for streams in streams.values_mut() {
+            streams.push(entity.name.to_owned());
+        }
     }
     streams
 }
