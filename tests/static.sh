@@ -13,9 +13,17 @@ export AWS_ENDPOINT_URL=http://127.0.0.1:9 AWS_ACCESS_KEY_ID=none AWS_SECRET_ACC
 
 (cd infra/aws && "$tools/sam/bin/sam" validate --lint)
 "$tools/sam/bin/python" tests/aws/transform.py infra/aws/template.yaml >"$transformed"
-"$tools/sam/bin/cfn-lint" "$transformed"
+# One region of each partition.
+"$tools/sam/bin/cfn-lint" --regions us-east-1 us-gov-west-1 cn-north-1 -- "$transformed"
 "$tools/sam/bin/python" tests/aws/rights.py "$transformed"
-"$tools/npm/node_modules/.bin/asl-validator" --json-path infra/aws/pipeline.asl.json --json-path infra/aws/claims-landed.asl.json
+"$tools/sam/bin/python" tests/aws/deployable.py "$transformed"
+for machine in pipeline claims-landed; do
+  for partition in aws aws-us-gov aws-cn; do
+    deployed=$tools/$machine.$partition.asl.json
+    sed "s/\${Partition}/$partition/" "infra/aws/$machine.asl.json" >"$deployed"
+    "$tools/npm/node_modules/.bin/asl-validator" --json-path "$deployed"
+  done
+done
 
 # What plans, extracts or pulls links no engine for frames and no Delta: it would be three times as large.
 for function in plan emr-extract landing-to-bronze npi-pull icd-pull; do

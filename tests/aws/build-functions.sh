@@ -3,9 +3,10 @@
 # target/aws/<function>/bootstrap: what a deployment to a stand-in of AWS takes.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
+source tests/small-build.sh
 cargo build --workspace --bins
 for folder in functions/*/; do
   function=$(basename "$folder")
   mkdir -p "target/aws/$function"
-  strip -o "target/aws/$function/bootstrap" "target/debug/$function"
+  ln -f "target/debug/$function" "target/aws/$function/bootstrap"
 done

@@ -1,4 +1,4 @@
-"""Measures every function as Lambda would run it, and what a run costs, and prints both as Markdown.
+"""Measures every function as Lambda would run it and the cost of a run, and prints both as Markdown.
 
     measure.py EXECUTABLES SOURCES
 
@@ -71,7 +71,7 @@ class Quiet(BaseHTTPRequestHandler):
 
 
 class Function:
-    """A function's executable, and the Lambda runtime that it asks for events."""
+    """A function's executable and the Lambda runtime API from which it requests events."""
 
     def __init__(self, executable: Path, environment: dict):
         self.events, self.answers, self.asked = Queue(), Queue(), threading.Event()
@@ -171,7 +171,7 @@ def zipped_megabytes(executable: Path, folder: Path) -> float:
 def transitions(plan: dict) -> int:
     """State transitions of an execution in which nothing fails: see pipeline.asl.json."""
     per_item = len(plan["extracts"]) + len(plan["files"])
-    around = len(["Start", "Plan", "Bronze", "SilverTables", "Silver", "Summary", "AnyFailure", "Done"])
+    around = len(["Start", "Plan", "Bronze", "BronzeDone", "SilverTables", "Silver", "CanGoldBeTrusted", "Summary", "AnyFailure", "Done"])
     branches = len(["Extracts", "LandedFiles", "NpiPull", "IcdPull"])
     return around + branches + per_item + 9 + len(["GoldDimensions", "GoldFacts", "GoldKpis", "Audit"])
 

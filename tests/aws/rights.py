@@ -33,6 +33,12 @@ LONGEST_MANAGED_POLICY = 6144
 LONGEST_INLINE_POLICIES = 10240
 # What an intrinsic function may become.
 LONGEST_NAME = 128
+# https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html: 63 characters, after `arn:aws-us-gov:s3:::`.
+LONGEST_BUCKET_ARN = 83
+# `arn:aws-us-gov:kms:us-gov-west-1:123456789012:key/` and an identifier of 36.
+LONGEST_KEY_ARN = 96
+# What the parameter's pattern allows.
+LONGEST_ENVIRONMENT = 12
 
 
 def listed(value) -> list:
@@ -40,7 +46,7 @@ def listed(value) -> list:
 
 
 def statements(document: dict) -> Iterator[tuple[list[str], list]]:
-    """Actions and resources of what a policy allows."""
+    """Actions and resources that a policy allows."""
     for statement in listed(document["Statement"]):
         if statement["Effect"] == "Allow":
             yield listed(statement["Action"]), listed(statement.get("Resource", []))
@@ -63,7 +69,7 @@ def key(resource) -> str | None:
 
 
 def missing(documents: list[dict]) -> set[str]:
-    """Rights to keys that the rights to objects need."""
+    """Missing permissions for keys that the permissions for objects need."""
     needed, held = set(), set()
     for document in documents:
         for actions, resources in statements(document):
@@ -74,11 +80,12 @@ def missing(documents: list[dict]) -> set[str]:
 
 
 def length(value) -> int:
-    """Characters of a policy at most, whatever names it is filled with."""
+    """Maximum number of characters of a policy, for the longest possible names."""
     if isinstance(value, dict) and len(value) == 1 and next(iter(value)) in ("Ref", "Fn::GetAtt"):
-        return LONGEST_NAME + 2
+        return (LONGEST_KEY_ARN if key(value) else LONGEST_NAME) + 2
     if isinstance(value, dict) and list(value) == ["Fn::Sub"]:
-        text = value["Fn::Sub"]
+        text = value["Fn::Sub"].replace("${Lake.Arn}", "x" * LONGEST_BUCKET_ARN)
+        text = text.replace("${EnvironmentName}", "x" * LONGEST_ENVIRONMENT)
         return len(text) + 2 + 20 * text.count("${AWS::") + LONGEST_NAME * (text.count("${") - text.count("${AWS::"))
     if isinstance(value, dict):
         return 2 + sum(len(json.dumps(name)) + 2 + length(each) for name, each in value.items())

@@ -1,11 +1,11 @@
-//! The workspace's programs, as they are built beside the tests.
+//! Builds programs of the workspace for the tests.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 pub(crate) const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
 
-/// Builds programs of the workspace, and answers the folder that they are in.
+/// Builds programs of the workspace, and returns their folder.
 pub(crate) fn built(programs: &[&str]) -> PathBuf {
     let mut build = in_workspace(Path::new(env!("CARGO")));
     build.args(["build", "--workspace"]).args(programs.iter().flat_map(|program| ["--bin", program]));
@@ -14,8 +14,8 @@ pub(crate) fn built(programs: &[&str]) -> PathBuf {
     tests.parent().and_then(Path::parent).unwrap().to_owned()
 }
 
-/// A program in the root of the workspace, without what cargo tells a test about its package: build
-/// scripts would take it for a change and build everything again.
+/// Returns a command that runs in the root of the workspace, without the environment variables that cargo sets for a
+/// test: build scripts would treat them as a change and rebuild everything.
 pub(crate) fn in_workspace(program: &Path) -> Command {
     let mut command = Command::new(program);
     command.current_dir(ROOT);

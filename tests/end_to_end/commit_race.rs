@@ -1,4 +1,4 @@
-//! Many writers of one bronze stream and of one Delta table in S3: every load is there, once.
+//! Many concurrent writers of one bronze stream and of one Delta table in S3: every load is there exactly once.
 
 use std::collections::BTreeSet;
 
@@ -7,9 +7,10 @@ use rcm::defaults;
 use rcm_platform::bronze::{LoadLog, Manifest};
 use rcm_platform::config::Environment;
 use rcm_platform::context::Clock;
+use rcm_platform::error::ErrorKind;
 use rcm_platform::lake::PutOutcome;
 use rcm_platform::testing::manifest;
-use rcm_platform::{Context, Lake, StageError};
+use rcm_platform::{Context, Lake};
 use rcm_tables::delta::{self, Change, Table};
 use tokio::task::JoinSet;
 
@@ -18,7 +19,7 @@ use crate::seaweed::SeaweedFs;
 const WRITERS: usize = 16;
 const ROUNDS: usize = 50;
 
-/// Lets all writers do their work of a round at the same time, round after round.
+/// Starts the work of all writers at the same time, round after round.
 async fn race<F>(work: impl Fn(usize, usize) -> F)
 where
     F: Future<Output = ()> + Send + 'static,
@@ -31,7 +32,7 @@ where
 
 const STREAM: &str = "claims";
 
-/// Makes a load the next one of the stream, as often as somebody else is ahead.
+/// Appends a load to the stream, and retries while other writers win.
 async fn append_load(lake: Lake, load_id: String) {
     let log = LoadLog::new(&lake, STREAM);
     let mut last = log.last().await.unwrap().map_or(0, |load| load.sequence);
@@ -42,7 +43,7 @@ async fn append_load(lake: Lake, load_id: String) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn sixteen_writers_of_a_stream_lose_no_load_and_double_none() {
+async fn sixteen_writers_of_a_stream_lose_and_repeat_no_load() {
     let server = SeaweedFs::start();
     let lakes: Vec<Lake> = (0..WRITERS).map(|_| server.lake()).collect();
     race(|writer, round| append_load(lakes[writer].clone(), format!("{round}-{writer}"))).await;
@@ -52,15 +53,14 @@ async fn sixteen_writers_of_a_stream_lose_no_load_and_double_none() {
 }
 
 const TABLE: &str = "silver/loads";
-/// Streams whose loads the writers bring into the table: four writers bring the same load.
+/// Number of streams whose loads the writers commit to the table: four writers commit the same load.
 const STREAMS: usize = 4;
 
 fn schema() -> Schema {
     Schema::from_iter([Field::new("load_key".into(), DataType::String)])
 }
 
-/// Brings a load into the table, unless somebody else has; tries again as often as somebody else
-/// commits in between.
+/// Commits a load to the table unless another writer has; retries after each commit of another writer.
 async fn take_load(context: Context, stream: usize, sequence: i64) {
     let schema = schema();
     let stream = format!("stream-{stream}");
@@ -91,16 +91,16 @@ async fn take_load(context: Context, stream: usize, sequence: i64) {
         };
         match delta::commit(&context.lake, TABLE, table.as_ref(), change).await {
             Ok(_) => return,
-            Err(StageError::CommitConflict(_)) => file = Some(written),
+            Err(error) if error.kind() == ErrorKind::CommitConflict => file = Some(written),
             Err(error) => panic!("{error}"),
         }
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn sixteen_writers_of_a_table_lose_no_load_and_double_none() {
+async fn sixteen_writers_of_a_table_lose_and_repeat_no_load() {
     let server = SeaweedFs::start();
-    defaults::lay_in(&server.lake()).await.unwrap();
+    defaults::install_defaults(&server.lake()).await.unwrap();
     let mut contexts = Vec::new();
     for _ in 0..WRITERS {
         contexts.push(Context::of(server.lake(), Environment::default(), Clock::system()).await.unwrap());

@@ -1,5 +1,4 @@
-//! Crash safety: whichever single write of a run fails, the next run leaves the lake of an
-//! undisturbed one.
+//! Crash safety: if any single write of a run fails, the next run produces the same lake as an undisturbed run.
 
 use std::fmt;
 use std::sync::Arc;
@@ -22,19 +21,19 @@ use crate::scratch::{Scratch, SmallHospital, as_of};
 /// How the chosen write fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fault {
-    /// It is not done.
+    /// The write is not done.
     NotDone,
-    /// It is done, and reported as failed.
+    /// The write is done, and reported as failed.
     DoneButReported,
 }
 
-/// A store in which one write, counted from 0, fails, and every write after it too until the fault is
-/// taken away: the process is dead to the lake.
+/// A store in which one write, counted from 0, fails, and every later write too until the fault is removed, as if the
+/// process had died.
 #[derive(Debug)]
 pub(crate) struct Faulty {
     pub(crate) inner: Arc<DynObjectStore>,
     pub(crate) fault: Fault,
-    /// Writes that go through until one fails.
+    /// Number of writes that succeed before one fails.
     pub(crate) left: Arc<AtomicI64>,
 }
 
@@ -45,7 +44,7 @@ impl fmt::Display for Faulty {
 }
 
 impl Faulty {
-    /// Whether this write goes through, and whether it is reported as failed.
+    /// Returns whether this write is done, and whether it is reported as failed.
     fn verdict(left: &AtomicI64, fault: Fault) -> (bool, bool) {
         match left.fetch_sub(1, Ordering::SeqCst) {
             before if before > 0 => (true, false),
@@ -58,7 +57,7 @@ impl Faulty {
         Self::verdict(&self.left, self.fault)
     }
 
-    /// Whether the fault has happened: what is no write that counts is refused from then on too.
+    /// Returns whether the fault has happened: from then on all other requests are refused too.
     fn is_dead(left: &AtomicI64) -> bool {
         left.load(Ordering::SeqCst) < 0
     }
@@ -128,7 +127,7 @@ impl ObjectStore for Faulty {
     }
 }
 
-/// An upload whose last step is the write that counts.
+/// An upload whose last step counts as the write.
 #[derive(Debug)]
 struct FaultyUpload {
     inner: Box<dyn MultipartUpload>,
@@ -162,13 +161,13 @@ impl MultipartUpload for FaultyUpload {
     }
 }
 
-/// Writes that a run may need at most; a run that needs more would leave faults untested.
+/// Maximum number of writes of a run; a run with more would leave faults untested.
 const MOST_WRITES: i64 = 400;
 
-/// A dead process tries nothing again.
+/// No retries, because a dead process does not retry.
 const NEVER_AGAIN: Retry = Retry { max_attempts: 0, ..RETRY };
 
-/// A lake that is to take a delivery: an empty one, or one that has taken the first already.
+/// Makes a lake before a delivery: an empty lake, or a lake with the first delivery.
 async fn lake_before(delivery: usize) -> (Scratch, SmallHospital) {
     let scratch = Scratch::new().await;
     let hospital = SmallHospital::write(&scratch);
@@ -183,8 +182,8 @@ async fn lake_before(delivery: usize) -> (Scratch, SmallHospital) {
     (scratch, hospital)
 }
 
-/// Whichever write of the run that takes a delivery fails, the run after it ends well and leaves
-/// what an undisturbed one leaves.
+/// Lets each write of the run of a delivery fail in turn. The next run must succeed and produce the lake of an
+/// undisturbed run.
 async fn every_write_may_fail(fault: Fault, delivery: usize) {
     let (before, hospital) = lake_before(delivery).await;
     let emr = &hospital.emr[delivery];
@@ -214,21 +213,21 @@ async fn every_write_may_fail(fault: Fault, delivery: usize) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_first_run_whose_write_is_not_done_is_mended_by_the_next() {
+async fn a_first_run_whose_write_is_not_done_is_completed_by_the_next() {
     every_write_may_fail(Fault::NotDone, 0).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_first_run_whose_write_is_done_but_reported_as_failed_is_mended_by_the_next() {
+async fn a_first_run_whose_write_is_done_but_reported_as_failed_is_completed_by_the_next() {
     every_write_may_fail(Fault::DoneButReported, 0).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_later_run_whose_write_is_not_done_is_mended_by_the_next() {
+async fn a_later_run_whose_write_is_not_done_is_completed_by_the_next() {
     every_write_may_fail(Fault::NotDone, 1).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_later_run_whose_write_is_done_but_reported_as_failed_is_mended_by_the_next() {
+async fn a_later_run_whose_write_is_done_but_reported_as_failed_is_completed_by_the_next() {
     every_write_may_fail(Fault::DoneButReported, 1).await;
 }

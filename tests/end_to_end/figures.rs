@@ -1,4 +1,4 @@
-//! The figures that must come out: of the sample data, and of the demo with its defects.
+//! Expected numbers: of the sample data, and of the demo with its defects.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use polars::prelude::*;
-use rcm::command::{Answer, Arguments, carry_out};
+use rcm::command::{Arguments, CommandOutput, carry_out};
 use rcm::{demo, kpis};
 use rcm_tables::quarantine;
 use serde_json::Value;
@@ -14,23 +14,23 @@ use serde_json::Value;
 use crate::readers;
 use crate::scratch::{AS_OF, Scratch};
 
-/// Says where the sample data are: a folder with `emr/` and `landing/`.
+/// Environment variable with the folder of the sample data, which has `emr/` and `landing/`.
 const SAMPLE_DATA: &str = "RCM_SAMPLE_DATA";
 
-/// Left behind by the test of the sample data, so that a pipeline can tell that it ran.
+/// File that the test of the sample data writes, so that a CI pipeline can check that it ran.
 const RAN: &str = concat!(env!("CARGO_TARGET_TMPDIR"), "/sample-data-figures");
 
-/// Carries a command of `rcm` out, as its main does.
-async fn rcm(arguments: &[&str]) -> Answer {
+/// Executes a command of `rcm`, like its `main`.
+async fn rcm(arguments: &[&str]) -> CommandOutput {
     let arguments = ["rcm"].iter().chain(arguments);
     carry_out(Arguments::try_parse_from(arguments).unwrap()).await.unwrap()
 }
 
-fn succeeded(answer: &Answer) -> bool {
+fn succeeded(answer: &CommandOutput) -> bool {
     format!("{:?}", answer.exit) == format!("{:?}", ExitCode::SUCCESS)
 }
 
-#[expect(clippy::disallowed_methods, reason = "the one thing that the tests are told by their environment")]
+#[expect(clippy::disallowed_methods, reason = "the tests read this one environment variable")]
 fn sample_data() -> PathBuf {
     let folder = std::env::var_os(SAMPLE_DATA).map(PathBuf::from);
     let folder = folder.unwrap_or_else(|| panic!("{SAMPLE_DATA} names no folder with the sample data"));
@@ -49,7 +49,7 @@ async fn run_on(scratch: &Scratch, sources: &Path) -> Value {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs the sample data: RCM_SAMPLE_DATA names their folder"]
-async fn the_sample_data_give_every_figure_and_a_second_run_nothing_new() {
+async fn the_sample_data_give_every_expected_number_and_a_second_run_finds_nothing_new() {
     let _ = fs::remove_file(RAN);
     let sources = sample_data();
     let scratch = Scratch::new().await;
@@ -122,7 +122,7 @@ fn the_kpis_are_those_of_the_specification(kpis: &Value) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_demo_shows_what_the_lake_does_about_every_defect() {
+async fn the_lake_handles_every_defect_of_the_demo_as_described() {
     let scratch = Scratch::new().await;
     // The demo makes its own.
     fs::remove_dir_all(scratch.path("")).unwrap();
@@ -144,7 +144,7 @@ async fn the_demo_shows_what_the_lake_does_about_every_defect() {
         assert!(answer.text.contains(message.as_str()), "the summary names {file}");
     }
     bad_rows_are_in_quarantine(&scratch).await;
-    good_rows_take_their_place_in_history(&scratch).await;
+    good_rows_are_in_history(&scratch).await;
     repeated_rows_and_files_change_nothing(&scratch).await;
     the_same_seed_gives_the_same_kpis(&scratch).await;
 }
@@ -181,7 +181,7 @@ async fn bad_rows_are_in_quarantine(scratch: &Scratch) {
     assert_eq!(distinct(&kept.collect().unwrap(), "datasource"), ["hos-a"], "the version before it stays current");
 }
 
-async fn good_rows_take_their_place_in_history(scratch: &Scratch) {
+async fn good_rows_are_in_history(scratch: &Scratch) {
     let departments = scratch.rows("silver/departments").await.unwrap();
     let deleted = departments.lazy().filter(col("is_deleted")).collect().unwrap();
     assert_eq!(texts(&deleted, "dept_key"), ["DEPT010-hos-a"]);
@@ -233,13 +233,13 @@ async fn the_same_seed_gives_the_same_kpis(scratch: &Scratch) {
     assert_eq!((days.balance, days.amount_90_days, days.balance_over_90), (63_378_130, 140_049_554, 2_126_255));
 }
 
-/// A column as text.
+/// Returns a column as text.
 fn texts(rows: &DataFrame, column: &str) -> Vec<String> {
     let column = rows.column(column).unwrap().cast(&DataType::String).unwrap();
     column.str().unwrap().iter().map(|text| text.unwrap_or("∅").to_owned()).collect()
 }
 
-/// The values of a column, each once, as text.
+/// Returns the distinct values of a column as text.
 fn distinct(rows: &DataFrame, column: &str) -> Vec<String> {
     let mut values = texts(rows, column);
     values.sort_unstable();

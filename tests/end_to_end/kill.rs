@@ -1,4 +1,4 @@
-//! A run that is killed at any moment leaves a lake that the next run mends.
+//! A run may be killed at any moment: the next run completes the lake.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -19,7 +19,7 @@ use crate::seaweed::SeaweedFs;
 const KILLS_PER_DELIVERY: usize = 10;
 const KILLS_ON_A_BUCKET: usize = 5;
 
-/// A lake that processes of their own run on.
+/// A lake on which runs are separate processes.
 struct Place<'a> {
     rcm: &'a Path,
     lake: Lake,
@@ -39,7 +39,7 @@ impl Place<'_> {
         assert!(self.start().wait().unwrap().success(), "{}", self.url);
     }
 
-    /// Starts a run, and kills it after a while; whether it was still running.
+    /// Starts a run and kills it after a delay; returns whether it was still running.
     fn kill_after(&self, moment: Duration) -> bool {
         let mut run = self.start();
         sleep(moment);
@@ -53,15 +53,14 @@ impl Place<'_> {
     }
 }
 
-/// A moment before everything that is yet to be written, in a store whose times are whole seconds too.
+/// Returns a time before everything that is written later, also in a store with times in whole seconds.
 #[expect(clippy::disallowed_methods, reason = "the runs are processes of their own, whose clock is the system's")]
 fn now() -> DateTime<Utc> {
     Utc::now() - TimeDelta::seconds(1)
 }
 
-/// Runs on a lake undisturbed, then on others of the same content, written since a moment, where it is killed
-/// first.
-#[expect(clippy::print_stdout, reason = "whoever looks at a failure needs the seed")]
+/// Runs undisturbed on one lake, then on copies of it where a first run is killed, and compares them.
+#[expect(clippy::print_stdout, reason = "a failure needs the seed to be reproduced")]
 async fn runs_may_be_killed<'a>(
     kills: usize,
     since: DateTime<Utc>,
@@ -92,7 +91,7 @@ async fn runs_may_be_killed<'a>(
     assert!(hits > 0, "no run was killed before it ended");
 }
 
-/// Kills runs on a delivery, in folders.
+/// Kills runs of a delivery on lakes in folders.
 async fn a_run_may_be_killed(delivery: usize) {
     let rcm = built(&["rcm"]).join("rcm");
     let before = Scratch::new().await;
@@ -117,17 +116,17 @@ async fn a_run_may_be_killed(delivery: usize) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_first_run_that_is_killed_is_mended_by_the_next() {
+async fn a_first_run_that_is_killed_is_completed_by_the_next() {
     a_run_may_be_killed(0).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_later_run_that_is_killed_is_mended_by_the_next() {
+async fn a_later_run_that_is_killed_is_completed_by_the_next() {
     a_run_may_be_killed(1).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_run_on_a_bucket_that_is_killed_is_mended_by_the_next() {
+async fn a_run_on_a_bucket_that_is_killed_is_completed_by_the_next() {
     let rcm = built(&["rcm"]).join("rcm");
     let before = Scratch::new().await;
     let hospital = SmallHospital::write(&before);

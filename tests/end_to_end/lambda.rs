@@ -1,5 +1,5 @@
-//! The functions answer their sample events as Lambda calls them: `cargo lambda watch` serves them on a
-//! lake in a folder, `cargo lambda invoke` sends the events.
+//! The functions handle their sample events as on Lambda: `cargo lambda watch` serves them on a lake in a folder,
+//! `cargo lambda invoke` sends the events.
 
 use std::fs::{self, File};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
@@ -32,16 +32,16 @@ const FUNCTIONS: [&str; 11] = [
     "audit",
 ];
 
-/// How long the service may take until it listens.
+/// Time limit for the service to start listening.
 const LONGEST_START: Duration = Duration::from_mins(1);
-/// How long a function may take for its answer.
+/// Time limit for the response of a function.
 const LONGEST_ANSWER: Duration = Duration::from_mins(15);
-/// How long the service may take to end when it is asked to.
+/// Time limit for the service to end on request.
 const LONGEST_END: Duration = Duration::from_secs(10);
-/// Pause between two looks at the service.
+/// Pause between two checks of the service.
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// `cargo lambda watch`, and with it every function that was called, until this value goes away.
+/// `cargo lambda watch` and the functions that it has started. They end when this value is dropped.
 struct Service {
     watch: Child,
     port: u16,
@@ -49,7 +49,7 @@ struct Service {
 }
 
 impl Service {
-    /// Builds the functions, and starts the service. It would build each when it is first called.
+    /// Builds the functions and starts the service, which would otherwise build each function at its first call.
     fn start(scratch: &Scratch, emr: &Path, secrets: &Path) -> Self {
         built(&FUNCTIONS);
         let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port();
@@ -74,7 +74,7 @@ impl Service {
         service
     }
 
-    /// What a function answers to its sample event; what `cargo lambda invoke` says of it if it fails.
+    /// Returns the response of a function to its sample event; on failure the output of `cargo lambda invoke`.
     fn answer(&self, function: &str) -> Result<String, String> {
         self.answer_to(function, &fs::read_to_string(format!("{ROOT}/events/{function}.json")).unwrap())
     }
@@ -101,7 +101,7 @@ impl Service {
 }
 
 impl Drop for Service {
-    /// Asks it to end, so that it takes its functions along; does not ask for ever.
+    /// Requests the end of the service, which ends its functions too; kills it after a time limit.
     fn drop(&mut self) {
         let _ = Command::new("kill").arg(self.watch.id().to_string()).status();
         let asked = Instant::now();
@@ -121,7 +121,7 @@ fn cargo_lambda(command: &str, port: u16) -> Command {
     cargo
 }
 
-/// Makes the lake ask the stand-ins of the registries.
+/// Configures the lake to use the stand-ins for the registries.
 fn ask(scratch: &Scratch, registries: &StandIns) {
     let (npi, icd) = (registries.npi_url(), registries.icd_url());
     let registries = format!(
@@ -145,7 +145,7 @@ release = "2019"
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_functions_answer_their_sample_events() {
+async fn the_functions_handle_their_sample_events() {
     let scratch = Scratch::new().await;
     let hospital = SmallHospital::write(&scratch);
     let landing = scratch.path("landing/claims");
@@ -167,7 +167,7 @@ async fn the_functions_answer_their_sample_events() {
     }
     let [extract, landed, npi, icd, patients, claims, ..] = &reports[..] else { panic!("a report per function") };
     assert_eq!((extract.subject.as_str(), extract.loads[0].read), ("hosa/patients", 3));
-    assert_eq!((landed.loads[0].stream.as_str(), landed.loads[0].read), ("claims", 1));
+    assert_eq!((landed.loads[0].stream.as_str(), landed.loads[0].read), ("claims/hos-a", 1));
     assert_eq!((npi.loads[0].stream.as_str(), icd.loads[0].stream.as_str()), ("npi", "icd_codes"));
     assert!(npi.loads[0].read > 0 && icd.loads[0].read > 0);
     assert_eq!((patients.loads[0].new, patients.loads[0].quarantined), (2, 1));

@@ -1,5 +1,4 @@
-//! The whole pipeline, from files to KPIs, as its users run it: one binary, since every test of it
-//! links everything.
+//! Tests of the whole pipeline, from files to KPIs. They are one binary, because every test links everything.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -10,18 +9,36 @@
 mod binaries;
 mod commit_race;
 mod crash;
+mod examples;
+mod extracts;
 mod figures;
+mod files;
+mod held_up;
 mod kill;
 mod lambda;
+mod ledger;
+mod lists;
 mod maintenance;
+mod mappings;
+mod migration;
 mod no_folder;
+mod one_id;
 mod parity;
+mod past;
+mod present;
 mod privacy;
 mod readers;
+mod rebuild;
+mod renamed;
 mod replay;
+mod resources;
 mod rollback;
 mod scratch;
 mod seaweed;
 mod streams_apart;
+mod sums;
 mod third_hospital;
 mod two_runs;
+mod unusable;
+mod waiting;
+mod words;

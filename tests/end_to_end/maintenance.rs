@@ -1,4 +1,5 @@
-//! Maintenance that ends anywhere leaves a table that says the same, and the next one finishes it.
+//! Maintenance may be interrupted anywhere: the rows of the table stay the same, and the next maintenance completes
+//! the work.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -15,9 +16,9 @@ use crate::crash::{Fault, Faulty};
 use crate::scratch::Scratch;
 
 const TABLE: &str = "gold/things";
-/// Rows of the table, each in a file and a commit of its own: enough to compact and to sum up.
+/// Number of rows of the table, each in its own file and commit: enough for compaction and a checkpoint.
 const ROWS: i64 = 12;
-/// Writes that maintenance may need at most.
+/// Maximum number of writes of maintenance.
 const MOST_WRITES: i64 = 20;
 
 async fn context(scratch: &Scratch) -> Context {
@@ -44,7 +45,7 @@ async fn maintain(scratch: &Scratch) -> Result<StageReport, StageError> {
     functions::call("maintenance", context(scratch).await, json!({})).await
 }
 
-/// The table's numbers in order, and the last one that it has taken in.
+/// Returns the numbers in the table, sorted, and the last one that it has recorded.
 async fn content(scratch: &Scratch) -> (Vec<i64>, Option<i64>) {
     let rows = scratch.rows(TABLE).await.unwrap();
     let mut numbers: Vec<i64> = rows.column("number").unwrap().i64().unwrap().iter().flatten().collect();
@@ -53,7 +54,7 @@ async fn content(scratch: &Scratch) -> (Vec<i64>, Option<i64>) {
     (numbers, table.transaction("numbers").await.unwrap())
 }
 
-/// Lets one write of maintenance fail, and looks at the lake; whether that write was come to.
+/// Lets one write of maintenance fail and checks the lake; returns whether maintenance reached that write.
 async fn survives(fault: Fault, write: i64) -> bool {
     let mut scratch = Scratch::new().await;
     let healthy = context(&scratch).await;
@@ -81,7 +82,7 @@ async fn survives(fault: Fault, write: i64) -> bool {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn maintenance_whose_write_fails_is_finished_by_the_next() {
+async fn maintenance_whose_write_fails_is_completed_by_the_next() {
     for fault in [Fault::NotDone, Fault::DoneButReported] {
         let mut write = 0;
         while survives(fault, write).await {

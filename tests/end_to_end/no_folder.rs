@@ -1,4 +1,4 @@
-//! A lake that is no folder, as one in S3 is none, says what a folder says.
+//! A lake in an object store has the same content as a lake in a folder.
 
 use std::path::Path;
 
@@ -22,7 +22,7 @@ async fn deliver(lake: &Lake, emr: &Path) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_lake_that_is_no_folder_says_the_same_and_finds_nothing_new_the_second_time() {
+async fn a_lake_in_a_bucket_has_the_same_rows_and_a_second_run_finds_nothing_new() {
     let folder = Scratch::new().await;
     let hospital = SmallHospital::write(&folder);
     let lake = Lake::in_memory();
@@ -38,9 +38,9 @@ async fn a_lake_that_is_no_folder_says_the_same_and_finds_nothing_new_the_second
         assert!(in_folder.is_complete(), "{:?}", in_folder.failures);
 
         deliver(&lake, &hospital.emr[delivery]).await;
-        landing::copy(&lake, &hospital.landing[delivery]).await.unwrap();
         let clock = Clock::from_fn(move || extracted_at);
         let context = Context::of(lake.clone(), Environment::default(), clock).await.unwrap();
+        landing::copy(&lake, &context.settings.landing_folders(), &hospital.landing[delivery]).await.unwrap();
         let options = Options { as_of: Some(as_of()), ..Options::default() };
         let first = run(&context, options, &Progress::new(true)).await.unwrap();
         assert!(first.is_complete(), "{:?}", first.failures);

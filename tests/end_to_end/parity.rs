@@ -1,109 +1,19 @@
-//! What must not drift apart: the functions, their events, their resources and their calls; and the
-//! state machine and a run on one machine.
+//! Checks that the state machine and a run on one machine have the same steps, order, retries and inputs.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fs;
 
 use chrono::NaiveDate;
-use rcm::functions;
 use rcm::pipeline::{PIPELINE, RETRY, Step};
 use rcm_model::event::WorkPlan;
-use rcm_platform::StageError;
+use rcm_platform::error::ErrorKind;
+use rcm_platform::load::UNFINISHED;
 use serde_json::{Value, json};
 
 use crate::binaries::ROOT;
-use crate::scratch::Scratch;
 
-/// The only function that answers no stage report; a run calls it by itself.
-const PLAN: &str = "plan";
-
-// ---- Functions ----
-
-/// Names of what is in a folder, without an ending.
-fn names(folder: &str, ending: &str) -> BTreeSet<String> {
-    let entries = fs::read_dir(format!("{ROOT}/{folder}")).unwrap();
-    let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
-    names.filter_map(|name| Some(name.strip_suffix(ending)?.to_owned())).collect()
-}
-
-/// Resources of the template: logical name, and what each says of itself, a line each.
-fn resources() -> BTreeMap<String, Vec<String>> {
-    let template = fs::read_to_string(format!("{ROOT}/infra/aws/template.yaml")).unwrap();
-    let lines = template.lines().skip_while(|line| *line != "Resources:").skip(1);
-    let lines = lines.take_while(|line| *line != "Outputs:");
-    let mut resources: BTreeMap<String, Vec<String>> = BTreeMap::new();
-    let mut logical_name = "";
-    for line in lines {
-        if let Some(name) = line.strip_prefix("  ").and_then(|name| name.strip_suffix(':'))
-            && name.chars().all(char::is_alphanumeric)
-        {
-            logical_name = name;
-        } else {
-            resources.entry(logical_name.to_owned()).or_default().push(line.trim().to_owned());
-        }
-    }
-    resources
-}
-
-/// The value of the first line of a resource that begins so.
-fn value<'a>(resource: &'a [String], beginning: &str) -> Option<&'a str> {
-    resource.iter().find_map(|line| line.strip_prefix(beginning))
-}
-
-/// Functions of the template: logical name, folder of the code, and name in the account.
-fn function_resources() -> Vec<[String; 3]> {
-    let is_function = |resource: &[String]| value(resource, "Type: ") == Some("AWS::Serverless::Function");
-    let functions = resources().into_iter().filter(|(_, resource)| is_function(resource));
-    let described = functions.map(|(logical_name, resource)| {
-        let folder = value(&resource, "CodeUri: ../../functions/").unwrap();
-        let name = value(&resource, "FunctionName: !Sub rcm-${EnvironmentName}-").unwrap();
-        [logical_name, folder.to_owned(), name.to_owned()]
-    });
-    described.collect()
-}
-
-#[test]
-fn a_function_is_one_folder_one_event_and_one_resource() {
-    let folders = names("functions", "");
-    assert_eq!(names("events", ".json"), folders, "events");
-    let resources = function_resources();
-    assert_eq!(resources.len(), folders.len(), "{resources:?}");
-    for [logical_name, folder, name] in &resources {
-        assert_eq!((&kebab(logical_name), name), (folder, folder));
-    }
-    assert_eq!(resources.into_iter().map(|[_, folder, _]| folder).collect::<BTreeSet<_>>(), folders, "resources");
-}
-
-#[test]
-fn a_bucket_that_is_kept_keeps_its_policy() {
-    let resources = resources();
-    let of_type = |name: &str| {
-        let found = resources.iter().filter(move |(_, resource)| value(resource, "Type: ") == Some(name));
-        found.collect::<Vec<_>>()
-    };
-    let policies = of_type("AWS::S3::BucketPolicy");
-    assert_eq!(policies.len(), of_type("AWS::S3::Bucket").len());
-    for (name, policy) in policies {
-        let bucket = &resources[value(policy, "Bucket: !Ref ").unwrap()];
-        for kept in ["DeletionPolicy: ", "UpdateReplacePolicy: "] {
-            assert_eq!(value(policy, kept), value(bucket, kept), "{kept}of {name} and of its bucket");
-        }
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn every_function_can_be_called_on_one_machine() {
-    let scratch = Scratch::new().await;
-    let context = scratch.context(&scratch.beside("emr")).await;
-    for name in names("functions", "").into_iter().filter(|name| name != PLAN) {
-        let refused = functions::call(&name, context.clone(), json!("no input")).await.unwrap_err();
-        assert!(refused.to_string().contains(&format!("input of `{name}`")), "{refused}");
-    }
-    let unknown = functions::call("no-such-function", context, Value::Null).await.unwrap_err();
-    assert_eq!(unknown.name(), "BadConfig");
-}
-
-// ---- State machines ----
+/// The only function that returns no stage report; a run calls it directly.
+pub(crate) const PLAN: &str = "plan";
 
 /// What happens at one point of a run.
 #[derive(Debug, PartialEq, Eq)]
@@ -112,7 +22,7 @@ struct Node {
     /// each item of.
     calls: BTreeSet<(String, Option<String>)>,
     at_once: AtOnce,
-    /// Where the run goes on when a call fails for good.
+    /// Where the run continues when a call has failed in all its tries.
     after_failure: AfterFailure,
 }
 
@@ -166,16 +76,19 @@ fn run_of_pipeline() -> Vec<Node> {
     nodes
 }
 
+/// The state after the last call of a run: from there on it says how it ended.
+const LAST: &str = "CanGoldBeTrusted";
+
 fn machine(name: &str) -> Value {
     serde_json::from_str(&fs::read_to_string(format!("{ROOT}/infra/aws/{name}.asl.json")).unwrap()).unwrap()
 }
 
-/// The run of a state machine from one of its states up to the summary, as long as nothing fails.
+/// The run of a state machine from one of its states up to its last call, as long as nothing fails.
 fn run_of_machine(machine: &Value, start: &str) -> Vec<Node> {
     let states = &machine["States"];
     let (mut nodes, mut name) = (Vec::new(), start);
     let mut list_of_calls = &Value::Null;
-    while name != "Summary" {
+    while name != LAST {
         let state = &states[name];
         match state["Type"].as_str().unwrap() {
             "Pass" => list_of_calls = &state["Result"],
@@ -232,7 +145,7 @@ fn is_caught_inside(branch: &Value) {
 
 fn after_failure(states: &Value, task: &Value) -> AfterFailure {
     match states[catcher(task)]["Next"].as_str().unwrap() {
-        "Summary" => AfterFailure::End,
+        LAST => AfterFailure::End,
         next => AfterFailure::At(function(&states[next]["Parameters"]["FunctionName"])),
     }
 }
@@ -249,7 +162,7 @@ fn function(substitution: &Value) -> String {
     kebab(substitution.strip_prefix("${").and_then(|name| name.strip_suffix("Function}")).unwrap())
 }
 
-fn kebab(name: &str) -> String {
+pub(crate) fn kebab(name: &str) -> String {
     let mut words = String::new();
     for letter in name.chars() {
         if letter.is_uppercase() && !words.is_empty() {
@@ -266,9 +179,30 @@ fn the_state_machine_and_a_run_on_one_machine_have_the_same_steps_order_and_conc
 }
 
 #[test]
-fn a_landed_file_goes_the_way_of_the_pipeline_from_gold_on() {
+fn a_landed_file_has_the_steps_of_the_pipeline_from_gold_on() {
     let landed = run_of_machine(&machine("claims-landed"), "GoldDimensions");
     assert_eq!(landed, run_of_machine(&machine("pipeline"), "GoldDimensions"));
+}
+
+#[test]
+fn a_landed_file_that_fails_in_bronze_or_silver_keeps_no_later_step_from_what_others_have_loaded() {
+    let machine = machine("claims-landed");
+    let states = &machine["States"];
+    let after_failure = |step: &str| states[catcher(&states[step])]["Next"].as_str().unwrap();
+    assert_eq!(after_failure("LandingToBronze"), states["LandingToBronze"]["Next"]);
+    for silver in ["SilverClaims", "SilverCptCodes"] {
+        assert_eq!((after_failure(silver), &states[silver]["Next"]), ("GoldDimensions", &json!("GoldDimensions")));
+    }
+}
+
+#[test]
+fn a_landed_file_is_skipped_if_plan_would_skip_it() {
+    let machine = machine("claims-landed");
+    let asked = machine["States"]["IsFinishedFileOfFeed"]["Choices"][0]["Or"].as_array().unwrap();
+    let patterns: BTreeSet<&str> = asked.iter().map(|asked| asked["StringMatches"].as_str().unwrap()).collect();
+    let endings = UNFINISHED.iter().flat_map(|ending| [format!("*{ending}"), format!("*{}", ending.to_uppercase())]);
+    let expected: BTreeSet<String> = endings.chain(["landing/*/*/*".to_owned(), "landing/*/.*".to_owned()]).collect();
+    assert_eq!(patterns, expected.iter().map(String::as_str).collect());
 }
 
 #[test]
@@ -303,24 +237,6 @@ fn the_work_plan_has_what_the_state_machine_takes_from_it() {
 
 // ---- Retries ----
 
-/// One error of every name.
-fn errors() -> [StageError; 10] {
-    use StageError as E;
-    [
-        E::SourceUnavailable,
-        E::Throttled,
-        E::CommitConflict,
-        E::Timeout,
-        E::Storage,
-        E::BadConfig,
-        E::BrokenContract,
-        E::ThresholdExceeded,
-        E::ControlCheckFailed,
-        E::CorruptLake,
-    ]
-    .map(|error: fn(String) -> E| error(String::new()))
-}
-
 /// Every state that calls a function, however deep.
 fn calls(value: &Value) -> Vec<&Value> {
     let inner = match value {
@@ -328,13 +244,14 @@ fn calls(value: &Value) -> Vec<&Value> {
         Value::Array(items) => items.iter().flat_map(calls).collect(),
         _ => Vec::new(),
     };
-    let is_call = value["Resource"] == "arn:aws:states:::lambda:invoke";
+    let is_call = value["Resource"] == "arn:${Partition}:states:::lambda:invoke";
     is_call.then_some(value).into_iter().chain(inner).collect()
 }
 
 #[test]
-fn both_try_again_after_the_same_errors_as_often_and_with_the_same_pauses() {
-    let retryable: Vec<&str> = errors().iter().filter(|error| error.is_retryable()).map(StageError::name).collect();
+fn both_retry_the_same_errors_as_often_and_with_the_same_pauses() {
+    let retryable: Vec<&str> =
+        ErrorKind::ALL.into_iter().filter(|kind| kind.is_retryable()).map(ErrorKind::name).collect();
     let expected = json!({
         "ErrorEquals": retryable,
         "IntervalSeconds": RETRY.interval.as_secs(),
@@ -354,8 +271,8 @@ fn both_try_again_after_the_same_errors_as_often_and_with_the_same_pauses() {
 }
 
 #[test]
-fn errors_of_lambda_itself_have_no_name_of_ours() {
-    let ours: Vec<&str> = errors().iter().map(StageError::name).collect();
+fn no_error_of_lambda_has_the_name_of_an_error_kind() {
+    let ours: Vec<&str> = ErrorKind::ALL.into_iter().map(ErrorKind::name).collect();
     for machine in [machine("pipeline"), machine("claims-landed")] {
         for call in calls(&machine) {
             for retrier in &call["Retry"].as_array().unwrap()[1..] {
@@ -367,7 +284,7 @@ fn errors_of_lambda_itself_have_no_name_of_ours() {
 }
 
 #[test]
-fn a_call_for_which_the_account_has_no_function_free_waits_longer_than_one_that_fails() {
+fn a_throttled_call_waits_longer_than_a_failed_call() {
     let expected = json!({
         "ErrorEquals": ["Lambda.TooManyRequestsException"],
         "IntervalSeconds": RETRY.interval.as_secs(),

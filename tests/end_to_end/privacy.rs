@@ -1,4 +1,4 @@
-//! Nothing that a run logs, prints, reports or names its files by has a patient's data in it.
+//! No log, output, report or object key of a run contains a patient's data.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -9,7 +9,7 @@ use rcm_platform::testing::Captured;
 
 use crate::scratch::Scratch;
 
-/// Columns of the hospitals' patients that nobody but the lake's readers may see.
+/// Columns of the hospitals' patients that only readers of the lake may see.
 const PRIVATE: [&str; 12] = [
     "FirstName",
     "LastName",
@@ -25,7 +25,7 @@ const PRIVATE: [&str; 12] = [
     "MedicareID",
 ];
 
-/// Values of the private columns of every file below a folder.
+/// Collects the values of the private columns of every file below a folder.
 fn private_values(folder: &Path, values: &mut BTreeSet<String>) {
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
@@ -62,7 +62,7 @@ fn keys_below(folder: &Path, keys: &mut String) {
     }
 }
 
-/// Every value of the audit tables, a line each.
+/// Returns every value of the audit tables, one per line.
 async fn audited(scratch: &Scratch) -> String {
     let mut text = String::new();
     for table in ["load_logs", "quality_metrics", "control_checks"] {
@@ -78,7 +78,7 @@ async fn audited(scratch: &Scratch) -> String {
     text
 }
 
-/// Words of a text that could be a value: maximal runs without what separates words in logs.
+/// Returns the words of a text that could be a value, divided at the separators of words in logs.
 fn leaks<'a>(text: &str, values: &'a BTreeSet<String>) -> Vec<&'a str> {
     let is_word = |c: char| c.is_alphanumeric() || "-_".contains(c);
     let words: BTreeSet<&str> = text.split(|c: char| !is_word(c)).collect();

@@ -13,14 +13,14 @@ use rcm::pipeline::Retry;
 use rcm::print::Progress;
 use rcm::run::{Options, Run, run};
 use rcm::{defaults, demo, landing};
-use rcm_platform::config::Environment;
+use rcm_platform::config::{Environment, Settings};
 use rcm_platform::context::Clock;
 use rcm_platform::{Context, Lake, StageError};
 use rcm_tables::delta::Table;
 use tempfile::TempDir;
 use url::Url;
 
-/// Retries without a pause: what they are good for shows all the same.
+/// Retries without a pause.
 const AT_ONCE: Retry = Retry { max_attempts: 3, interval: Duration::ZERO, backoff_rate: 1, max_delay: Duration::ZERO };
 
 /// A lake with the default configuration, its sources and its clock.
@@ -31,12 +31,17 @@ pub(crate) struct Scratch {
 }
 
 impl Scratch {
-    /// An empty lake whose clock stands still at the first date of the demo.
-    pub(crate) async fn new() -> Self {
+    /// Makes an empty lake without configuration. The clock is fixed at the first date of the demo.
+    pub(crate) fn empty() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let start = demo::EXTRACTED_AT[0].timestamp_micros();
-        let scratch = Self { folder, clock: Arc::new(AtomicI64::new(start)), store: None };
-        defaults::lay_in(&scratch.lake()).await.unwrap();
+        Self { folder, clock: Arc::new(AtomicI64::new(start)), store: None }
+    }
+
+    /// Like [`Scratch::empty`], with the default configuration.
+    pub(crate) async fn new() -> Self {
+        let scratch = Self::empty();
+        defaults::install_defaults(&scratch.lake()).await.unwrap();
         scratch
     }
 
@@ -58,7 +63,7 @@ impl Scratch {
         self.folder.path().join(name)
     }
 
-    /// Puts other words in the place of some in a file of the lake.
+    /// Replaces a text in a file of the lake.
     pub(crate) fn edit(&self, key: &str, from: &str, to: &str) {
         let path = self.path(key);
         let text = std::fs::read_to_string(&path).unwrap();
@@ -66,12 +71,12 @@ impl Scratch {
         std::fs::write(&path, text.replace(from, to)).unwrap();
     }
 
-    /// Lets every run from now on see the lake through another store.
+    /// Makes later runs use the lake through another store.
     pub(crate) fn through(&mut self, store: Option<Arc<DynObjectStore>>) {
         self.store = store;
     }
 
-    /// Turns the clock to a moment.
+    /// Sets the clock.
     pub(crate) fn set_clock(&self, moment: DateTime<Utc>) {
         self.clock.store(moment.timestamp_micros(), Ordering::Relaxed);
     }
@@ -82,7 +87,7 @@ impl Scratch {
         Lake::open(Url::from_directory_path(self.path("")).unwrap().as_str()).unwrap()
     }
 
-    /// What stages are handed, with the extracts in a folder.
+    /// Returns the context of stages, with the extracts in a folder.
     pub(crate) async fn context(&self, emr: &Path) -> Context {
         let lake = match &self.store {
             Some(store) => self.lake().with_store(Arc::clone(store)),
@@ -96,7 +101,9 @@ impl Scratch {
 
     /// Copies files into the landing zone.
     pub(crate) async fn land(&self, folder: &Path) {
-        landing::copy(&self.lake(), folder).await.unwrap();
+        let lake = self.lake();
+        let settings = Settings::read(&lake).await.unwrap();
+        landing::copy(&lake, &settings.landing_folders(), folder).await.unwrap();
     }
 
     /// Runs the pipeline once on the extracts in a folder.
@@ -104,13 +111,13 @@ impl Scratch {
         self.run_with(emr, as_of, AT_ONCE).await.unwrap()
     }
 
-    /// Runs the pipeline once; it may be that not even a work list can be made.
+    /// Runs the pipeline once; returns an error if `plan` fails.
     pub(crate) async fn run_with(&self, emr: &Path, as_of: NaiveDate, retry: Retry) -> Result<Run, StageError> {
         let options = Options { as_of: Some(as_of), force: false, retry };
         run(&self.context(emr).await, options, &Progress::new(true)).await
     }
 
-    /// All rows of a table; none where there is no such table.
+    /// Returns all rows of a table; no rows if there is no such table.
     pub(crate) async fn rows(&self, table: &str) -> Option<DataFrame> {
         rows_of(&self.lake(), table).await
     }
@@ -120,14 +127,14 @@ impl Scratch {
         versions_of(&self.lake()).await
     }
 
-    /// What the lake says: see [`content_of`].
+    /// Returns the content of the lake: see [`content_of`].
     pub(crate) async fn content(&self) -> BTreeMap<String, String> {
         content_of(&self.lake()).await
     }
 }
 
-/// What a lake says, as [`content_of`], for lakes whose runs were not made at the same time: without moments
-/// since then, and without the surrogate keys, which come of such moments.
+/// Returns the content of a lake, like [`content_of`], for lakes whose runs had different times: without times since
+/// then, and without the surrogate keys, which depend on them.
 pub(crate) async fn content_of_before(lake: &Lake, since: DateTime<Utc>) -> BTreeMap<String, String> {
     let mut content = BTreeMap::new();
     for table in tables_that_say_something(lake).await {
@@ -171,8 +178,8 @@ async fn versions_of(lake: &Lake) -> BTreeMap<String, i64> {
     versions
 }
 
-/// What a lake says, without what belongs to a run: every silver, quarantine and gold table as sorted
-/// text, its columns with moments and identifiers of runs and loads left out.
+/// Returns the content of a lake without what depends on a run: every silver, quarantine and gold table as sorted text,
+/// without columns that have times and ids of runs and loads.
 pub(crate) async fn content_of(lake: &Lake) -> BTreeMap<String, String> {
     let mut content = BTreeMap::new();
     for table in tables_that_say_something(lake).await {
@@ -182,12 +189,12 @@ pub(crate) async fn content_of(lake: &Lake) -> BTreeMap<String, String> {
     content
 }
 
-/// All tables but those of the audit, which say what runs did.
+/// Returns all tables except those of the audit, which describe runs.
 async fn tables_that_say_something(lake: &Lake) -> Vec<String> {
     versions_of(lake).await.into_keys().filter(|table| !table.starts_with("audit/")).collect()
 }
 
-/// Columns that differ between two lakes that say the same.
+/// Columns that differ between two lakes with the same content.
 const OF_THE_RUN: [&str; 8] =
     ["load_id", "inserted_at", "updated_at", "observations", "presence", "quarantined_at", "sequence", "stream"];
 
@@ -211,7 +218,7 @@ pub(crate) struct SmallHospital {
     pub(crate) landing: [PathBuf; 2],
 }
 
-/// A day that the KPIs of the small hospital are computed for.
+/// A date of the small hospital's KPIs.
 pub(crate) const AS_OF: &str = "2024-11-07";
 
 impl SmallHospital {
@@ -283,8 +290,8 @@ fn transactions(changed: bool) -> String {
     format!("{header}{}{second}{broken}", if changed { paid } else { first })
 }
 
-/// Copies a folder, the times of its files too: they tell landed files apart.
-fn copy_folder(from: &Path, to: &Path) {
+/// Copies a folder with the times of its files, which distinguish landed files.
+pub(crate) fn copy_folder(from: &Path, to: &Path) {
     std::fs::create_dir_all(to).unwrap();
     for entry in std::fs::read_dir(from).unwrap() {
         let entry = entry.unwrap();

@@ -1,4 +1,4 @@
-//! SeaweedFS, a server whose conditional puts are atomic, as those of S3 are.
+//! SeaweedFS, a server with atomic conditional puts like S3.
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
@@ -9,17 +9,17 @@ use rcm_platform::Lake;
 use rcm_platform::config::StoreEnvironment;
 use tempfile::TempDir;
 
-/// Where `tests/aws/install-tools.sh stand-ins` puts the server.
+/// Path of the server that `tests/aws/install-tools.sh stand-ins` installs.
 const WEED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../target/tools/stand-ins/bin/weed");
-/// How long the server may take until it takes requests.
+/// Time limit for the server to accept requests.
 const LONGEST_START: Duration = Duration::from_mins(3);
-/// How long it may take for an answer.
+/// Time limit for a response.
 const LONGEST_ANSWER: Duration = Duration::from_secs(5);
-/// Times that it is started, each time on other ports.
+/// Maximum number of starts, each on other ports.
 const STARTS: usize = 3;
 const BUCKET: &str = "lake";
 
-/// A server with one bucket, until this value goes away.
+/// A server with one bucket. It ends when this value is dropped.
 pub(crate) struct SeaweedFs {
     server: Child,
     port: u16,
@@ -32,8 +32,8 @@ impl SeaweedFs {
         started.unwrap_or_else(|| panic!("the server has ended {STARTS} times before it took requests"))
     }
 
-    /// A server that takes requests; none if it ends before it does, as where somebody else has taken one
-    /// of its ports since they were found free.
+    /// Starts a server. Returns `None` if it ends before it accepts requests, for example because another process has
+    /// taken one of its ports.
     fn start_once() -> Option<Self> {
         let folder = tempfile::tempdir().unwrap();
         let ports = free_ports();
@@ -62,7 +62,7 @@ impl SeaweedFs {
         Some(started)
     }
 
-    /// Makes the bucket; whether the server has it, be it by a request whose answer came too late.
+    /// Creates the bucket; returns whether the server has it, also if the response of an earlier request was too late.
     fn has_bucket(&self) -> bool {
         let Ok(mut connection) = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)) else { return false };
         connection.set_read_timeout(Some(LONGEST_ANSWER)).unwrap();
@@ -73,7 +73,7 @@ impl SeaweedFs {
         answered.is_ok() && ["HTTP/1.1 200", "HTTP/1.1 409"].iter().any(|status| answer.starts_with(status))
     }
 
-    /// The lake, through connections of its own, as a function has them.
+    /// Opens the lake with its own connections, like a function.
     pub(crate) fn lake(&self) -> Lake {
         self.lake_at(&self.url(""))
     }
@@ -90,7 +90,7 @@ impl SeaweedFs {
         format!("s3://{BUCKET}/{folder}")
     }
 
-    /// What a process has to be told to find the server.
+    /// Returns the environment variables that a process needs to use the server.
     pub(crate) fn variables(&self) -> [(&'static str, String); 4] {
         [
             ("AWS_ENDPOINT_URL", format!("http://127.0.0.1:{}", self.port)),

@@ -1,9 +1,9 @@
-//! Two runs at once on one lake: both end well, and there is one history.
+//! Two concurrent runs on one lake: both succeed, and there is one history.
 
 use crate::scratch::{Scratch, SmallHospital, as_of};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn two_runs_at_once_end_well_and_leave_the_lake_of_one() {
+async fn two_concurrent_runs_succeed_and_give_the_lake_of_one_run() {
     let alone = Scratch::new().await;
     let hospital = SmallHospital::write(&alone);
     let together = Scratch::new().await;

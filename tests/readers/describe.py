@@ -1,4 +1,4 @@
-"""Reads every Delta table of a lake with a reader that is not ours, and prints what it saw as JSON.
+"""Reads every Delta table of a lake with another reader, and prints a description of each as JSON.
 
     describe.py deltalake|polars|duckdb LAKE
 
@@ -50,7 +50,7 @@ READERS = {"deltalake": with_deltalake, "polars": with_polars, "duckdb": with_du
 
 
 def kind(data_type: pa.DataType) -> str:
-    """The type without what Arrow has several kinds of for one meaning."""
+    """The type, with one name for Arrow types of the same meaning."""
     if pa.types.is_list(data_type) or pa.types.is_large_list(data_type):
         return f"list<{kind(data_type.value_type)}>"
     if pa.types.is_struct(data_type):
@@ -64,7 +64,7 @@ def kind(data_type: pa.DataType) -> str:
 
 
 def described(column: pa.ChunkedArray) -> dict:
-    """What there is to say about a column without showing a text."""
+    """A description of a column that shows no text of it."""
     said = {"type": kind(column.type), "values": len(column) - column.null_count}
     if pa.types.is_decimal(column.type):
         said["sum"] = str(pc.sum(column).as_py())

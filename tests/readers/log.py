@@ -1,4 +1,4 @@
-"""Reads the log of a Delta table with Python's deltalake and prints what it says as JSON.
+"""Reads the log of a Delta table with Python's deltalake and prints it as JSON.
 
     log.py TABLE APPLICATION...
 """

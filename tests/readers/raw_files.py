@@ -1,4 +1,4 @@
-"""Computes with DuckDB, from the raw CSV files alone, what the lake must say, and prints it as JSON.
+"""Computes with DuckDB, from the raw CSV files only, the expected content of the lake, and prints it as JSON.
 
     raw_files.py AS_OF DELIVERY...
 
@@ -43,7 +43,7 @@ ENTITIES = {
     ),
     "cpt_codes": ('"CPT Codes"', None, '"Procedure Code Descriptions" IS NOT NULL'),
 }
-# Tables that every delivery has in full: the last one tells who is still there.
+# Tables that every delivery has in full: the keys of the last delivery are not deleted.
 FULL = {"providers", "departments"}
 
 

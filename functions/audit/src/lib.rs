@@ -2,6 +2,8 @@
 //!
 //! One commit per table, so that dozens of functions never race on one log. A run that found
 //! nothing new anywhere commits nothing here either; that it ran is kept in `audit/last_run.json`.
+//!
+//! [`handle`] folds the reports; `rows.rs` says what a row of each table is.
 
 mod rows;
 #[cfg(test)]
@@ -12,24 +14,32 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, TimeDelta, Utc};
 use object_store::ObjectMeta;
 use polars::prelude::*;
-use rcm_model::event::{Outcome, StageInput, StageReport, TableCommit};
+use rcm_model::event::{Metric, Outcome, StageInput, StageReport, StageTimes, TableCommit};
+use rcm_model::standstill::Standstill;
 use rcm_platform::stage::REPORTS;
 use rcm_platform::telemetry::metrics;
 use rcm_platform::{Context, StageError, lake};
-use rcm_tables::delta::{self, COMMIT_TRIES, Change, Table};
+use rcm_tables::delta::{self, Change, DataFile, Table, retry_on_conflict};
 use rcm_tables::frames::blocking;
+use rcm_tables::standstill;
 use serde_json::json;
 use tracing::{Instrument, info, info_span, warn};
+
+use self::rows::AuditRows;
 
 /// The stage, and what it is about.
 const AUDIT: &str = "audit";
 /// Hours after the last report of a run that never came to its last step, from which on another run
 /// folds them.
 const ABANDONED_AFTER_HOURS: i64 = 24;
+/// Most standstills in the report, and most bytes of them: a state machine hands on 256 KiB.
+const MOST_TOLD: usize = 100;
+const MOST_TOLD_BYTES: usize = 100_000;
 
 /// Folds the reports of the input's run, and of runs that were abandoned, into `audit/load_logs`,
 /// `audit/quality_metrics` and `audit/control_checks`. A report that cannot be read is noted and left where
-/// it is, and so are those of an abandoned run that cannot be folded: they keep no others back.
+/// it is, and so are those of an abandoned run that cannot be folded: they keep no others back. The report also
+/// has what waits for a person, the first hundred of it.
 ///
 /// # Errors
 /// The store fails, or the reports of the input's run cannot be folded.
@@ -47,11 +57,13 @@ pub async fn handle(context: Context, input: StageInput) -> Result<StageReport, 
     .await
 }
 
-/// What folding came to.
+/// The result of folding.
 #[derive(Default)]
 struct Folded {
     commits: Vec<TableCommit>,
     notes: Vec<String>,
+    /// Stages of the run that was folded last which failed in all their tries.
+    failed: usize,
 }
 
 async fn fold_reports(context: &Context, input: StageInput) -> Result<StageReport, StageError> {
@@ -65,19 +77,43 @@ async fn fold_reports(context: &Context, input: StageInput) -> Result<StageRepor
             folded.notes.push(format!("the reports of the abandoned run `{run_id}` cannot be folded: {error}"));
         }
     }
+    folded.failed = 0;
     // Its own come last, so that `audit/last_run.json` is of this run.
     if let Some(listed) = own {
         fold(context, &input.run_id, listed, &mut folded).await?;
     }
-    let Folded { commits, notes } = folded;
+    let Folded { commits, notes, failed } = folded;
     let outcome = if commits.is_empty() { Outcome::NothingNew } else { Outcome::Done };
-    let times = (started_at, context.now());
-    let report = StageReport { outcome, commits, notes, ..StageReport::new(&input.run_id, AUDIT, AUDIT, times) };
-    metrics::tell(&context.environment, &report);
+    let times = StageTimes { started_at, finished_at: context.now() };
+    let figure = Metric { name: metrics::STAGES_FAILED.to_owned(), entity: AUDIT.to_owned(), value: failed as f64 };
+    let mut report = StageReport {
+        outcome,
+        commits,
+        notes,
+        standstills: standstill::find(context).await?,
+        metrics: vec![figure],
+        ..StageReport::new(&input.run_id, AUDIT, AUDIT, times)
+    };
+    // The metrics count all of them, the report has room for some.
+    metrics::emit(&context.environment, &report);
+    let left = report.standstills.split_off(fitting(&report.standstills)).len();
+    if left > 0 {
+        report.notes.push(format!("{left} more wait for a person: `rcm status` tells all of them"));
+    }
     Ok(report)
 }
 
-/// The reports by the run whose folder they are in.
+/// Returns how many of the first ones have room in the report.
+fn fitting(standstills: &[Standstill]) -> usize {
+    let mut taken = 0;
+    let fitting = standstills.iter().take(MOST_TOLD).take_while(|standstill| {
+        taken += serde_json::to_vec(standstill).map_or(0, |json| json.len());
+        taken <= MOST_TOLD_BYTES
+    });
+    fitting.count()
+}
+
+/// Groups the reports by the run whose folder they are in.
 fn by_run(listed: Vec<ObjectMeta>) -> BTreeMap<String, Vec<ObjectMeta>> {
     let mut runs: BTreeMap<String, Vec<ObjectMeta>> = BTreeMap::new();
     for meta in listed {
@@ -95,7 +131,7 @@ fn is_abandoned(listed: &[ObjectMeta], now: DateTime<Utc>) -> bool {
 }
 
 async fn fold(context: &Context, run_id: &str, listed: Vec<ObjectMeta>, folded: &mut Folded) -> Result<(), StageError> {
-    let Found { mut reports, keys, unreadable } = read(context, listed).await?;
+    let PendingReports { mut reports, keys, unreadable } = read(context, listed).await?;
     let unread = unreadable.len();
     folded.notes.extend(unreadable);
     if reports.is_empty() {
@@ -103,13 +139,14 @@ async fn fold(context: &Context, run_id: &str, listed: Vec<ObjectMeta>, folded: 
     }
     reports.sort_by(|a, b| (a.started_at, &a.stage, &a.subject).cmp(&(b.started_at, &b.stage, &b.subject)));
     if reports.iter().any(says_something) {
-        for (table, rows) in rows::of(&reports)? {
-            folded.commits.extend(append(context, &lake::audit(table), run_id, &rows).await?);
+        for rows in rows::of(&reports)? {
+            folded.commits.extend(append(context, run_id, &rows).await?);
         }
     }
     // Of the tries of a stage the last one says how it ended. One that cannot be read did not end well.
     let stages: BTreeMap<_, _> = reports.iter().map(|report| ((&report.stage, &report.subject), report)).collect();
     let failed = stages.values().filter(|report| report.error.is_some()).count() + unread;
+    folded.failed = failed;
     let stages = stages.len() + unread;
     let summary = json!({"run_id": run_id, "finished_at": context.now(), "stages": stages, "failed": failed});
     context.lake.put("audit/last_run.json", summary.to_string()).await?;
@@ -119,19 +156,18 @@ async fn fold(context: &Context, run_id: &str, listed: Vec<ObjectMeta>, folded: 
     Ok(())
 }
 
-/// What was found of a run.
+/// The reports of a run.
 #[derive(Default)]
-struct Found {
+struct PendingReports {
     reports: Vec<StageReport>,
     /// Keys of those.
     keys: Vec<String>,
-    /// What is to be said of those that cannot be read. They are left where they are, until maintenance
-    /// finds them old.
+    /// Notes of those that cannot be read. They stay until maintenance finds them old.
     unreadable: Vec<String>,
 }
 
-async fn read(context: &Context, listed: Vec<ObjectMeta>) -> Result<Found, StageError> {
-    let mut read = Found::default();
+async fn read(context: &Context, listed: Vec<ObjectMeta>) -> Result<PendingReports, StageError> {
+    let mut read = PendingReports::default();
     for meta in listed {
         let key = String::from(meta.location);
         // One that is gone was folded by another run: it goes when all tables have it.
@@ -154,56 +190,47 @@ fn says_something(report: &StageReport) -> bool {
     report.error.is_some() || !report.loads.is_empty() || !report.commits.is_empty() || !report.checks.is_empty()
 }
 
-/// Adds the rows of a run that a table does not have yet.
-///
-/// The version of the run's transaction counts its folds. Where there was one, the reports may be left
-/// over from it, or be of a stage that ended later: the rows themselves tell.
-async fn append(
-    context: &Context,
-    path: &str,
-    run_id: &str,
-    rows: &DataFrame,
-) -> Result<Option<TableCommit>, StageError> {
-    if rows.height() == 0 {
+/// Adds the rows of a run that a table does not have yet: reports may be left over from an earlier fold, or be of a
+/// stage that ended later.
+async fn append(context: &Context, run_id: &str, rows: &AuditRows) -> Result<Option<TableCommit>, StageError> {
+    if rows.rows.height() == 0 {
         return Ok(None);
     }
-    for _ in 0..COMMIT_TRIES {
-        let table = Table::open(&context.lake, path).await?;
-        let folds = match &table {
-            Some(table) => table.transaction(run_id).await?.unwrap_or(0),
-            None => 0,
-        };
+    let path = lake::audit(rows.table);
+    retry_on_conflict(|| async {
+        let table = Table::open_with(&context.lake, &path, rows.rows.schema()).await?;
         let new = match &table {
-            Some(table) if folds > 0 => missing(table, run_id, rows).await?,
-            _ => rows.clone(),
+            Some(table) => missing(table, run_id, rows).await?,
+            None => rows.rows.clone(),
         };
         if new.height() == 0 {
             return Ok(None);
         }
+        let file = delta::write(context, &path, &new, &[]).await?;
+        let rows = file.rows;
         let change = Change {
             schema: new.schema(),
             partition_by: &[],
             properties: &[],
-            add: vec![delta::write(context, path, &new, &[]).await?],
+            add: vec![file],
             remove: Vec::new(),
-            transactions: vec![(run_id.to_owned(), folds + 1)],
+            transactions: Vec::new(),
             run_id,
         };
-        match delta::commit(&context.lake, path, table.as_ref(), change).await {
-            Err(StageError::CommitConflict(_)) => {}
-            Err(error) => return Err(error),
-            Ok(committed) => {
-                let rows = new.height() as u64;
-                return Ok(Some(TableCommit { table: path.to_owned(), version: committed.version, rows }));
-            }
-        }
-    }
-    Err(StageError::CommitConflict(format!("table `{path}` was committed to {COMMIT_TRIES} times by other runs")))
+        let committed = delta::commit(&context.lake, &path, table.as_ref(), change).await?;
+        Ok(Some(TableCommit { table: path.clone(), version: committed.version, rows }))
+    })
+    .await
 }
 
-/// The rows that a table does not have, in every column the same.
-async fn missing(table: &Table, run_id: &str, rows: &DataFrame) -> Result<DataFrame, StageError> {
-    let of_run = table.scan(table.files()).await?.filter(col("run_id").eq(lit(run_id)));
+/// Returns the rows that a table does not have, in every column the same. Only files that may have rows as late as
+/// these are read.
+async fn missing(table: &Table, run_id: &str, new: &AuditRows) -> Result<DataFrame, StageError> {
+    let AuditRows { rows, moment, .. } = new;
+    let earliest = rows.column(moment)?.datetime()?.physical().min();
+    let is_late = |file: &&DataFile| file.latest(moment).is_none_or(|latest| Some(latest) >= earliest);
+    let files: Vec<DataFile> = table.files().iter().filter(is_late).cloned().collect();
+    let of_run = table.scan(&files).await?.filter(col("run_id").eq(lit(run_id)));
     let columns: Vec<Expr> = rows.get_column_names().into_iter().map(|name| col(name.clone())).collect();
     let without = JoinArgs { nulls_equal: true, ..JoinArgs::new(JoinType::Anti) };
     let missing = rows.clone().lazy().join(of_run, columns.clone(), columns, without);

@@ -19,12 +19,21 @@ const COUNTERS: [Counter; 8] = [
     ("keys_deleted", |load| load.deleted),
 ];
 
-/// The rows that reports become, by audit table.
-pub(super) fn of(reports: &[StageReport]) -> PolarsResult<[(&'static str, DataFrame); 3]> {
+/// Rows for an audit table.
+pub(super) struct AuditRows {
+    /// Name of the table.
+    pub table: &'static str,
+    /// Column with the time that a row is of.
+    pub moment: &'static str,
+    pub rows: DataFrame,
+}
+
+/// Returns the rows that reports become, table by table.
+pub(super) fn of(reports: &[StageReport]) -> PolarsResult<[AuditRows; 3]> {
     Ok([
-        ("load_logs", load_logs(reports)?),
-        ("quality_metrics", quality_metrics(reports)?),
-        ("control_checks", control_checks(reports)?),
+        AuditRows { table: "load_logs", moment: "finished_at", rows: load_logs(reports)? },
+        AuditRows { table: "quality_metrics", moment: "measured_at", rows: quality_metrics(reports)? },
+        AuditRows { table: "control_checks", moment: "checked_at", rows: control_checks(reports)? },
     ])
 }
 
@@ -79,7 +88,7 @@ fn quality_metrics(reports: &[StageReport]) -> PolarsResult<DataFrame> {
         texts("run_id", &reports, |report| Some(report.run_id.clone())),
         text("entity", |rule| &rule.entity),
         text("rule", |rule| &rule.rule),
-        text("severity", |rule| &rule.severity),
+        text("severity", |rule| rule.severity.as_str()),
         text("load_id", |rule| &rule.load_id),
         count("rows_checked", |rule| rule.checked),
         count("rows_failed", |rule| rule.failed),

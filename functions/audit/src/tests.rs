@@ -1,12 +1,15 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 
 use chrono::{DateTime, TimeDelta, Utc};
+use polars::prelude::SortMultipleOptions;
 use rcm_model::event::{ControlCheck, LoadCounts, StageInput};
+use rcm_platform::bronze::{LoadLog, Refusal, SourceObject};
 use rcm_platform::stage::{self, Failure, REPORTS, Work};
 use rcm_platform::testing::{START, TestLake};
 use rcm_platform::{Context, StageError};
-use rcm_tables::delta::Table;
+use rcm_tables::delta::{self, Change, Table};
+use serde_json::Value;
 
 use crate::handle;
 
@@ -30,7 +33,10 @@ async fn rows_of(context: &Context, table: &str) -> Option<u64> {
 }
 
 async fn audit(context: &Context, run_id: &str) -> Vec<String> {
-    handle(context.clone(), StageInput { run_id: run_id.to_owned(), as_of: None }).await.unwrap().notes
+    handle(context.clone(), StageInput { run_id: run_id.to_owned(), as_of: None, rebuild: false, force: false })
+        .await
+        .unwrap()
+        .notes
 }
 
 fn reports(lake: &TestLake) -> BTreeMap<String, String> {
@@ -50,17 +56,34 @@ async fn a_report_becomes_a_row_and_goes() {
     let lake = TestLake::new();
     let context = lake.context().await;
     report(&context, EXECUTION, "hosa/patients", Ok(some_work())).await;
-    report(&context, EXECUTION, "hosa/providers", Err(StageError::Timeout("slow".to_owned()).into())).await;
+    report(&context, EXECUTION, "hosa/providers", Err(StageError::timeout("slow".to_owned()).into())).await;
     audit(&context, EXECUTION).await;
     assert_eq!(rows_of(&context, "audit/load_logs").await, Some(2));
     assert!(reports(&lake).is_empty());
 }
 
 #[tokio::test]
+async fn stages_that_failed_in_all_their_tries_are_counted_for_the_alarm_and_none_is_too() {
+    let lake = TestLake::new();
+    let context = lake.context().await;
+    let failure = || Failure::from(StageError::timeout("slow".to_owned()));
+    report(&context, "run-1", "hosa/patients", Err(failure())).await;
+    lake.wait(TimeDelta::seconds(1));
+    report(&context, "run-1", "hosa/patients", Ok(some_work())).await;
+    report(&context, "run-1", "hosa/providers", Err(failure())).await;
+    for (run_id, failed) in [("run-1", 1.0), ("run-2", 0.0)] {
+        let input = StageInput { run_id: run_id.to_owned(), as_of: None, rebuild: false, force: false };
+        let figures = handle(context.clone(), input).await.unwrap().metrics;
+        let figures: Vec<_> = figures.iter().map(|figure| (figure.name.as_str(), figure.value)).collect();
+        assert_eq!(figures, [("StagesFailed", failed)], "{run_id}");
+    }
+}
+
+#[tokio::test]
 async fn every_try_of_a_stage_becomes_a_row_and_the_last_one_says_how_it_ended() {
     let lake = TestLake::new();
     let context = lake.context().await;
-    let broken = Failure { error: StageError::Timeout("slow".to_owned()), work: some_work() };
+    let broken = Failure { error: StageError::timeout("slow".to_owned()), work: some_work() };
     report(&context, "run", "hosa/patients", Err(broken)).await;
     report(&context, "run", "hosa/patients", Ok(some_work())).await;
     audit(&context, "run").await;
@@ -172,4 +195,91 @@ async fn an_abandoned_run_that_cannot_be_folded_keeps_nobody_elses_reports_back(
     assert!(notes[0].contains("the abandoned run `abandoned` cannot be folded"), "{notes:?}");
     assert_eq!(rows_of(&context, "audit/load_logs").await, Some(2));
     assert!(reports(&lake).keys().all(|key| key.contains("/abandoned/")), "{:?}", reports(&lake));
+}
+
+#[tokio::test]
+async fn of_much_that_waits_the_answer_tells_some_and_counts_the_others() {
+    let lake = TestLake::new();
+    for number in 0..120 {
+        lake.write(&format!("landing/claims/{number}.csv"), "x");
+    }
+    let context = lake.context().await;
+    let log = LoadLog::new(&context.lake, "claims");
+    for meta in context.lake.list("landing").await.unwrap() {
+        let refusal = Refusal {
+            run_id: "run".to_owned(),
+            source: SourceObject::from(&meta),
+            content_hash: "c".to_owned(),
+            mappings_hash: context.settings.mappings_hash.clone(),
+            reason: "x".repeat(if meta.location.as_ref().contains("/1") { 10 } else { 5000 }),
+            refused_at: context.now(),
+        };
+        log.refuse(&refusal).await.unwrap();
+    }
+    let report =
+        handle(context.clone(), StageInput { run_id: "run".to_owned(), as_of: None, rebuild: false, force: false })
+            .await
+            .unwrap();
+    assert!(serde_json::to_vec(&report).unwrap().len() < 200_000);
+    let told = report.standstills.len();
+    assert!((1..=100).contains(&told), "{told}");
+    assert_eq!(report.notes, [format!("{} more wait for a person: `rcm status` tells all of them", 120 - told)]);
+}
+
+/// Application identifiers in the logs of the audit tables.
+fn applications(lake: &TestLake) -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    for key in lake.files("audit").iter().filter(|key| key.contains("/_delta_log/0")) {
+        for line in lake.read(key).lines() {
+            let action: Value = serde_json::from_str(line).unwrap();
+            found.extend(action.get("txn").map(|transaction| transaction["appId"].to_string()));
+        }
+    }
+    found
+}
+
+#[tokio::test]
+async fn the_logs_record_no_more_applications_with_every_run() {
+    let lake = TestLake::new();
+    let context = lake.context().await;
+    let mut recorded = Vec::new();
+    for run in 0..20 {
+        let run_id = format!("run-{run}");
+        report(&context, &run_id, "hosa/patients", Ok(checked_work())).await;
+        audit(&context, &run_id).await;
+        recorded.push(applications(&lake));
+    }
+    assert_eq!(rows_of(&context, "audit/load_logs").await, Some(20));
+    assert_eq!(recorded[0], recorded[19]);
+}
+
+#[tokio::test]
+async fn a_table_that_lacks_a_column_gets_it_and_keeps_its_rows() {
+    let lake = TestLake::new();
+    let context = lake.context().await;
+    report(&context, "run-1", "hosa/patients", Ok(checked_work())).await;
+    audit(&context, "run-1").await;
+    let path = "audit/control_checks";
+    let whole = Table::open(&context.lake, path).await.unwrap().unwrap();
+    let scan = whole.scan(whole.files()).await.unwrap();
+    let old = tokio::task::spawn_blocking(move || scan.collect()).await.unwrap().unwrap().drop("actual").unwrap();
+    fs::remove_dir_all(lake.path(path)).unwrap();
+    let change = Change {
+        schema: old.schema(),
+        partition_by: &[],
+        properties: &[],
+        add: vec![delta::write(&context, path, &old, &[]).await.unwrap()],
+        remove: Vec::new(),
+        transactions: Vec::new(),
+        run_id: "run-1",
+    };
+    delta::commit(&context.lake, path, None, change).await.unwrap();
+    report(&context, "run-2", "hosa/patients", Ok(checked_work())).await;
+    audit(&context, "run-2").await;
+    let widened = Table::open(&context.lake, path).await.unwrap().unwrap();
+    assert_eq!((widened.rows(), widened.version()), (2, 1));
+    let scan = widened.scan(widened.files()).await.unwrap().sort(["run_id"], SortMultipleOptions::default());
+    let rows = tokio::task::spawn_blocking(move || scan.collect()).await.unwrap().unwrap();
+    let actual: Vec<Option<&str>> = rows.column("actual").unwrap().str().unwrap().iter().collect();
+    assert_eq!(actual, [None, Some("1")]);
 }

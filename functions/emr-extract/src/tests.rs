@@ -8,26 +8,26 @@ use rstest::rstest;
 
 use super::*;
 
-const PATIENTS: &str = "emr/hos-a/patients.csv";
-const DEPARTMENTS: &str = "emr/hos-a/departments.csv";
+pub(crate) const PATIENTS: &str = "emr/hos-a/patients.csv";
+pub(crate) const DEPARTMENTS: &str = "emr/hos-a/departments.csv";
 const PATIENT_COLUMNS: &str = "PatientID,FirstName,LastName,MiddleName,SSN,PhoneNumber,Gender,DOB,Address,ModifiedDate";
 
 /// A file of made-up patients: their ids and modified dates.
-fn patients(rows: &[(&str, &str)]) -> String {
+pub(crate) fn patients(rows: &[(&str, &str)]) -> String {
     rows.iter().fold(format!("{PATIENT_COLUMNS}\r\n"), |mut text, (id, modified)| {
         write!(text, "{id},Test,Person,,000-00-0000,555-0100,F,1990-01-01,\"1 Road, Town\",{modified}\r\n").unwrap();
         text
     })
 }
 
-fn departments(count: usize) -> String {
+pub(crate) fn departments(count: usize) -> String {
     (1..=count).fold("DeptID,Name\n".to_owned(), |mut text, id| {
         writeln!(text, "DEPT{id:03},Name {id}").unwrap();
         text
     })
 }
 
-fn row(table: &str, loadtype: LoadType) -> LoadRow {
+pub(crate) fn row(table: &str, loadtype: LoadType) -> LoadRow {
     LoadRow {
         database: "db-a".to_owned(),
         datasource: "hos-a".to_owned(),
@@ -39,15 +39,15 @@ fn row(table: &str, loadtype: LoadType) -> LoadRow {
     }
 }
 
-async fn run(lake: &TestLake, row: LoadRow, force: bool) -> Result<StageReport, StageError> {
+pub(crate) async fn run(lake: &TestLake, row: LoadRow, force: bool) -> Result<StageReport, StageError> {
     handle(lake.context().await, ExtractInput { run_id: "run-1".to_owned(), row, force }).await
 }
 
-async fn incremental(lake: &TestLake) -> Result<StageReport, StageError> {
+pub(crate) async fn incremental(lake: &TestLake) -> Result<StageReport, StageError> {
     run(lake, row("patients", LoadType::Incremental), false).await
 }
 
-async fn full(lake: &TestLake) -> Result<StageReport, StageError> {
+pub(crate) async fn full(lake: &TestLake) -> Result<StageReport, StageError> {
     run(lake, row("departments", LoadType::Full), false).await
 }
 
@@ -320,10 +320,27 @@ async fn how_far_the_newest_row_lies_behind_is_told_whether_or_not_there_is_a_ne
     lake.wait(TimeDelta::days(1));
     let second = incremental(&lake).await.unwrap();
     let lag = |report: &StageReport| {
-        let figure = report.figures.first().unwrap();
+        let figure = report.metrics.first().unwrap();
         (figure.name.clone(), figure.entity.clone(), figure.value.round())
     };
     // From midnight of the 1st to six o'clock of the 7th, and a day more.
     assert_eq!(lag(&first), ("WatermarkLagHours".to_owned(), "hosa/patients".to_owned(), 150.0));
     assert_eq!((second.outcome, lag(&second).2), (Outcome::NothingNew, 174.0));
+}
+
+#[tokio::test]
+async fn a_file_that_was_written_before_the_one_taken_last_is_left_out_and_said() {
+    let lake = TestLake::new();
+    lake.write(DEPARTMENTS, departments(10));
+    full(&lake).await.unwrap();
+    let taken = std::fs::metadata(lake.path(DEPARTMENTS)).unwrap().modified().unwrap();
+    lake.write(DEPARTMENTS, departments(9));
+    let file = std::fs::File::options().write(true).open(lake.path(DEPARTMENTS)).unwrap();
+    file.set_modified(taken - std::time::Duration::from_mins(1)).unwrap();
+    let report = full(&lake).await.unwrap();
+    assert_eq!(report.outcome, Outcome::NothingNew);
+    assert!(report.notes[0].contains("is older than the file of load 1"), "{:?}", report.notes);
+    assert_eq!(lake.loads("hosa/departments").await.len(), 1);
+    file.set_modified(taken + std::time::Duration::from_mins(1)).unwrap();
+    assert_eq!(full(&lake).await.unwrap().outcome, Outcome::Done);
 }

@@ -1,4 +1,6 @@
 //! Silver → the dimensions: every version of every key, and the calendar.
+//!
+//! [`handle`] says which are due; [`rcm_domain::gold::dimension`] says what is in one.
 
 use polars::prelude::*;
 use rcm_domain::cdm::silver_schema;
@@ -7,7 +9,7 @@ use rcm_model::event::{StageInput, StageReport};
 use rcm_platform::stage::{self, Failure, Work};
 use rcm_platform::{Context, StageError, lake};
 use rcm_tables::frames::blocking;
-use rcm_tables::gold::{SUBJECT, Tables, Target, parents_of, reference_counts, settle, until_settled};
+use rcm_tables::gold::{SUBJECT, Tables, Target, collect_results, parents_of, reference_counts, retry_on_conflict};
 use rcm_tables::rulebooks::Rulebooks;
 
 /// Rebuilds the dimensions whose silver tables have changed. A dimension without a silver table
@@ -16,7 +18,7 @@ use rcm_tables::rulebooks::Rulebooks;
 /// # Errors
 /// `ControlCheckFailed` if a dimension would have a key twice; the others are committed.
 pub async fn handle(context: Context, input: StageInput) -> Result<StageReport, StageError> {
-    let work = until_settled(|| rebuild(&context, &input.run_id));
+    let work = retry_on_conflict(|| rebuild(&context, &input.run_id));
     stage::report(&context, "gold-dimensions", &input.run_id, SUBJECT, work).await
 }
 
@@ -31,7 +33,7 @@ async fn rebuild(context: &Context, run_id: &str) -> Result<Work, Failure> {
         done.push(rebuild_dimension(context, run_id, dimension, &rulebooks, (&gold, &silver)).await);
     }
     done.push(rebuild_dates(context, run_id, &gold, &silver).await);
-    settle(done)
+    collect_results(done)
 }
 
 async fn rebuild_dimension(

@@ -1,17 +1,20 @@
 //! Silver → the facts: what holds now, with the keys of the versions that were valid on its day.
+//!
+//! [`handle`] says which are due; [`rcm_domain::gold::fact`] says what is in one.
 
 use polars::prelude::*;
 use rcm_domain::gold::control::{self, Totals};
 use rcm_domain::gold::fact::{LOOKUPS, timeline};
 use rcm_domain::gold::{Dimension, FACTS, Fact};
-use rcm_model::cdm::{Entity, Mapping};
+use rcm_model::cdm::Entity;
 use rcm_model::event::{ControlCheck, StageInput, StageReport};
 use rcm_platform::stage::{self, Failure, Work};
 use rcm_platform::{Context, StageError, lake};
 use rcm_tables::frames::blocking;
-use rcm_tables::gold::{SUBJECT, Tables, Target, parents_of, reference_counts, settle, until_settled};
+use rcm_tables::gold::{
+    SUBJECT, Tables, Target, collect_results, parents_of, record_of_zones, reference_counts, retry_on_conflict, zones,
+};
 use rcm_tables::rulebooks::Rulebooks;
-use xxhash_rust::xxh3::xxh3_64;
 
 /// Rebuilds the facts whose silver table or dimensions have changed. A fact without a silver table
 /// is not made.
@@ -20,7 +23,7 @@ use xxhash_rust::xxh3::xxh3_64;
 /// `ControlCheckFailed` if a fact would not have the rows and sums of current silver; the others
 /// are committed.
 pub async fn handle(context: Context, input: StageInput) -> Result<StageReport, StageError> {
-    let work = until_settled(|| rebuild(&context, &input.run_id));
+    let work = retry_on_conflict(|| rebuild(&context, &input.run_id));
     stage::report(&context, "gold-facts", &input.run_id, SUBJECT, work).await
 }
 
@@ -39,7 +42,7 @@ async fn rebuild(context: &Context, run_id: &str) -> Result<Work, Failure> {
             continue;
         }
         let tables = sources_of(&rulebooks, fact);
-        let made_from = tables.iter().map(|path| sources.made_from(path)).chain([hash_of(&zones)]).collect();
+        let made_from = tables.iter().map(|path| sources.made_from(path)).chain([record_of_zones(&zones)]).collect();
         let target = Target::new(context, run_id, &facts, lake::gold(fact.table), made_from);
         if target.is_due().await? {
             due.push((fact, target));
@@ -53,7 +56,7 @@ async fn rebuild(context: &Context, run_id: &str) -> Result<Work, Failure> {
     for (fact, target) in due {
         done.push(rebuild_fact(&rulebooks, fact, target, &sources, &days).await);
     }
-    settle(done)
+    collect_results(done)
 }
 
 /// Tables that a fact is made from, and those that its reference rules look at.
@@ -71,20 +74,6 @@ struct Days {
     timelines: [DataFrame; 3],
     /// Of the datasources whose days are not those of UTC.
     zones: Vec<(String, TimeZone)>,
-}
-
-fn zones(context: &Context) -> Vec<(String, TimeZone)> {
-    let zone = |mapping: &Mapping| {
-        // `Mapping::parse` has checked the name.
-        let name = mapping.time_zone.as_deref().map(PlSmallStr::from_str);
-        Some((mapping.datasource.clone(), TimeZone::opt_try_new(name).ok()??))
-    };
-    context.settings.mappings().filter_map(zone).collect()
-}
-
-/// What a fact's commit records of the zones, so that another one makes it anew.
-fn hash_of(zones: &[(String, TimeZone)]) -> (String, i64) {
-    ("rcm.zones".to_owned(), xxh3_64(format!("{zones:?}").as_bytes()).cast_signed())
 }
 
 /// The timelines of the dimensions. They are read from gold, so that a fact never points to a

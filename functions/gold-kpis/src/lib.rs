@@ -1,43 +1,53 @@
-//! Facts → the KPIs as of a date.
+//! The rows of transactions and claims that were valid at a date → the KPIs as of that date.
+//!
+//! [`handle`] says which are due; [`rcm_domain::kpi`] has the formulas.
 
-mod figures;
+mod metrics;
+mod rows_at;
 #[cfg(test)]
 mod tests;
 
 use chrono::{Days, NaiveDate};
 use polars::prelude::*;
 use rcm_domain::gold::control;
-use rcm_domain::kpi::{GoldTables, KPIS, Kpi};
+use rcm_domain::gold::held::EndOfDay;
+use rcm_domain::kpi::{CLAIM_COLUMNS, GoldTables, KPIS, Kpi, LeftOut, TRANSACTION_COLUMNS};
+use rcm_domain::money;
+use rcm_model::cdm::{CLAIMS, TRANSACTIONS};
 use rcm_model::event::{StageInput, StageReport, TableCommit};
 use rcm_platform::stage::{self, Failure, Work};
 use rcm_platform::{Context, StageError, lake};
 use rcm_tables::frames::blocking;
-use rcm_tables::gold::{SUBJECT, Tables, Target, settle, until_settled};
+use rcm_tables::gold::{SUBJECT, Tables, Target, collect_results, record_of_zones, retry_on_conflict, zones};
 
 const AS_OF: &str = "as_of";
 
-/// Computes the KPIs as of the input's date, or of today, where the facts have changed or the date
-/// is another one. A KPI whose fact is not there is not made.
+/// Computes the KPIs as of the input's date, or of today, where silver has changed or the date is another
+/// one. A KPI whose fact is not there is not made.
 ///
 /// # Errors
-/// `ControlCheckFailed` if the sums of a KPI are not those of its fact; the others are committed.
+/// `ControlCheckFailed` if the sums of a KPI are not those of the rows it is over; the others are committed.
 pub async fn handle(context: Context, input: StageInput) -> Result<StageReport, StageError> {
-    let as_of = input.as_of.unwrap_or_else(|| context.now().date_naive());
-    let work = until_settled(|| rebuild(&context, &input.run_id, as_of));
+    let as_of = input.as_of.map_or_else(|| context.today(), Ok)?;
+    let work = retry_on_conflict(|| rebuild(&context, &input.run_id, as_of));
     stage::report(&context, "gold-kpis", &input.run_id, SUBJECT, work).await
 }
 
 async fn rebuild(context: &Context, run_id: &str, as_of: NaiveDate) -> Result<Work, Failure> {
     let kpis = Tables::open(&context.lake, KPIS.iter().map(|kpi| lake::gold(kpi.table))).await?;
     let inputs = ["fact_transactions", "fact_claims", "dim_provider", "dim_department"];
-    let sources = Tables::open(&context.lake, inputs.map(lake::gold)).await?;
+    let paths = inputs.iter().map(|input| lake::gold(input)).chain(inputs.iter().map(|input| source_of(input)));
+    let sources = Tables::open(&context.lake, paths).await?;
+    let zones = zones(context);
     let (mut due, mut notes) = (Vec::new(), Vec::new());
     for kpi in KPIS {
-        if let Some(missing) = kpi.inputs.iter().find(|input| sources.get(&lake::gold(input)).is_none()) {
-            notes.push(format!("{} is not made: there is no {}", kpi.table, lake::gold(missing)));
+        let needed = kpi.inputs.iter().flat_map(|input| [lake::gold(input), source_of(input)]);
+        if let Some(missing) = needed.into_iter().find(|path| sources.get(path).is_none()) {
+            notes.push(format!("{} is not made: there is no {missing}", kpi.table));
             continue;
         }
-        let target = Target::new(context, run_id, &kpis, lake::gold(kpi.table), made_from(kpi, as_of, &sources));
+        let made_from = made_from(kpi, as_of, &sources, record_of_zones(&zones));
+        let target = Target::new(context, run_id, &kpis, lake::gold(kpi.table), made_from);
         if target.is_due().await? {
             due.push((kpi, target));
         }
@@ -45,35 +55,39 @@ async fn rebuild(context: &Context, run_id: &str, as_of: NaiveDate) -> Result<Wo
     if due.is_empty() {
         return Ok(Work { notes, ..Work::default() });
     }
-    let gold = GoldTables {
-        transactions: scan(&sources, "fact_transactions").await?,
-        claims: scan(&sources, "fact_claims").await?,
-        providers: scan(&sources, "dim_provider").await?,
-        departments: scan(&sources, "dim_department").await?,
-    };
+    let end = EndOfDay::new(as_of, &zones).map_err(StageError::from)?;
+    let is_needed = |fact: &str| due.iter().any(|(kpi, _)| kpi.inputs.contains(&fact));
+    let transactions =
+        rows_at::read(&sources, &TRANSACTIONS, &TRANSACTION_COLUMNS, &end, is_needed("fact_transactions")).await?;
+    let claims = rows_at::read(&sources, &CLAIMS, &CLAIM_COLUMNS, &end, is_needed("fact_claims")).await?;
+    let (providers, departments) = (scan(&sources, "dim_provider").await?, scan(&sources, "dim_department").await?);
+    let gold =
+        blocking(move || Ok(GoldTables::new(transactions.lazy(), claims.lazy(), providers, departments)?)).await?;
     let mut done = vec![Ok(Work { notes, ..Work::default() })];
-    // Metrics are told as of now: what a date of the past shows is in the tables alone.
-    let is_of_now = as_of >= context.now().date_naive() - Days::new(1);
+    // Metrics are of now; the figures of a past date are only in the tables.
+    let is_of_now = as_of >= context.today()? - Days::new(1);
     for (kpi, target) in due {
-        let mut made = rebuild_kpi(kpi, target, gold.clone(), as_of).await;
-        if let Ok(work) = &mut made
-            && !is_of_now
-        {
-            work.figures.clear();
-        }
-        done.push(made);
+        let path = target.path().to_owned();
+        let made = rebuild_kpi(kpi, target, gold.clone(), as_of, is_of_now).await;
+        done.push(made.map_err(|error| error.in_table(&path)));
     }
-    settle(done)
+    collect_results(done)
 }
 
-/// What a KPI's commit records. A table that keeps other dates has a record per date; in one that
-/// holds a single date, the date is part of the record.
-fn made_from(kpi: &Kpi, as_of: NaiveDate, sources: &Tables) -> Vec<(String, i64)> {
-    let versions = kpi.inputs.iter().map(|input| sources.made_from(&lake::gold(input)));
-    if kpi.keeps_history {
-        return versions.map(|(path, version)| (format!("{AS_OF}={as_of}/{path}"), version)).collect();
+/// Returns the table that an input is read from: a fact has only current rows, silver also those of the past.
+fn source_of(input: &str) -> String {
+    match input {
+        "fact_transactions" => lake::silver(TRANSACTIONS.name),
+        "fact_claims" => lake::silver(CLAIMS.name),
+        dimension => lake::gold(dimension),
     }
-    versions.chain([(AS_OF.to_owned(), as_of.to_epoch_days().into())]).collect()
+}
+
+/// Returns what a KPI's commit records: its inputs and its date. A table that keeps other dates records the last one
+/// alone, so that the record does not grow with the dates: another date is computed whenever it is asked for.
+fn made_from(kpi: &Kpi, as_of: NaiveDate, sources: &Tables, zones: (String, i64)) -> Vec<(String, i64)> {
+    let versions = kpi.inputs.iter().map(|input| sources.made_from(&source_of(input)));
+    versions.chain([zones, (AS_OF.to_owned(), as_of.to_epoch_days().into())]).collect()
 }
 
 async fn scan(sources: &Tables, table: &str) -> Result<LazyFrame, StageError> {
@@ -86,24 +100,42 @@ async fn rebuild_kpi(
     target: Target<'_>,
     gold: GoldTables,
     as_of: NaiveDate,
+    is_of_now: bool,
 ) -> Result<Work, StageError> {
     let path = target.path().to_owned();
-    let (rows, checks, undated) = blocking(move || {
+    let (rows, checks, left_out) = blocking(move || {
         let rows = (kpi.compute)(&gold, as_of)?;
         let checks = kpi.check(&path, &rows, &gold, as_of)?;
-        Ok((rows, checks, kpi.undated(&gold)?))
+        let left_out = kpi.left_out(&gold, as_of)?;
+        Ok((rows, checks, left_out))
     })
     .await?;
     let mut work = Work { checks, ..Work::default() };
-    if undated > 0 {
-        let (fact, date) = kpi.dated_by;
-        work.notes.push(format!("{} leaves out {undated} rows of {fact} without a {date}", kpi.table));
-    }
+    work.notes.extend(notes_of(kpi, as_of, left_out));
     if control::failures(&work.checks).is_none() {
-        work.figures = figures::of(kpi, &rows)?;
+        if is_of_now {
+            work.metrics = metrics::of(kpi, &rows)?;
+        }
         work.commits.push(replace(kpi, target, rows, as_of).await?);
     }
     Ok(work)
+}
+
+/// Returns the notes of the rows that a KPI leaves out.
+fn notes_of(kpi: &Kpi, as_of: NaiveDate, left_out: LeftOut) -> Vec<String> {
+    let LeftOut { undated, after, amount_after } = left_out;
+    let (fact, date) = kpi.dated_by;
+    let mut notes = Vec::new();
+    if undated > 0 {
+        notes.push(format!("{} leaves out {undated} rows of {fact} without a {date}", kpi.table));
+    }
+    if after > 0 {
+        let rows = if after == 1 { "row" } else { "rows" };
+        let entity = fact.trim_start_matches("fact_");
+        let amount = money::format_cents(amount_after);
+        notes.push(format!("{} leaves out {after} {rows} of {entity} after {as_of}: {amount}", kpi.table));
+    }
+    notes
 }
 
 async fn replace(kpi: &Kpi, target: Target<'_>, rows: DataFrame, as_of: NaiveDate) -> Result<TableCommit, StageError> {

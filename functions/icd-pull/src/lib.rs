@@ -3,6 +3,8 @@
 //! A walk of the whole release is a snapshot: codes that it does not find are gone. A walk of some
 //! chapters is an upsert, since it says nothing of the others; so is one on which the API had no node for
 //! a code that it names itself, since it says nothing of what is below that.
+//!
+//! [`handle`] finds out what is due; `walk.rs` walks, and goes on where a walk broke off.
 
 #[cfg(test)]
 mod tests;
@@ -12,18 +14,18 @@ use chrono::TimeDelta;
 use futures::future::BoxFuture;
 use rcm_model::cdm::ICD_CODES;
 use rcm_model::event::{Outcome, PullInput, StageReport};
-use rcm_platform::bronze::{LoadLog, Manifest};
+use rcm_platform::bronze::Manifest;
 use rcm_platform::bronze_rows::{self, Row};
 use rcm_platform::config::{Icd, LoadKind};
-use rcm_platform::http::icd::{Kind, Node, Release};
+use rcm_platform::http::icd::{Node, NodeKind, Release};
 use rcm_platform::load::{self, Subject};
 use rcm_platform::stage::{self, Failure, Work};
-use rcm_platform::{Context, StageError};
+use rcm_platform::{Context, StageError, voids};
 
 use self::walk::Walked;
 
 /// Datasource of the API's loads: the mapping in `configs/cdm`.
-const DATASOURCE: &str = "icd";
+const DATASOURCE: &str = rcm_platform::config::ICD_DATASOURCE;
 /// Codes without a node that a note names.
 const MISSING_TOLD: usize = 20;
 const COLUMNS: [&str; 5] = ["code", "title", "is_leaf", "parent", "release"];
@@ -45,7 +47,7 @@ async fn pull(context: &Context, input: &PullInput) -> Result<Work, Failure> {
         let notes = vec!["configs/sources.toml has no [icd]: the ICD API was not asked".to_owned()];
         return Ok(Work { outcome: Some(Outcome::Skipped), notes, ..Work::default() });
     };
-    let loads = LoadLog::new(&context.lake, ICD_CODES.name).after(0).await?;
+    let loads = voids::valid_loads(&context.lake, ICD_CODES.name).await?;
     let last = loads.iter().rev().find(|load| load.datasource == DATASOURCE);
     let source_name = source_name(options);
     if let Some(last) = last.filter(|last| is_recent(context, options, last, &source_name)) {
@@ -56,7 +58,7 @@ async fn pull(context: &Context, input: &PullInput) -> Result<Work, Failure> {
     let walked = walk::walk(context, options, &release, &progress).await?;
     let rows = rows(options, &walked.nodes);
     if rows.is_empty() {
-        return Err(StageError::BrokenContract(format!("{source_name}: the walk found no code")).into());
+        return Err(StageError::broken_contract(format!("{source_name}: the walk found no code")).into());
     }
     let subject = Subject {
         run_id: &input.run_id,
@@ -105,7 +107,7 @@ fn notes(walked: &Walked) -> Vec<String> {
 
 /// Rows of [`COLUMNS`]: the codes among the nodes. The parent of a three-character code is its block.
 fn rows(options: &Icd, nodes: &[Node]) -> Vec<Row> {
-    let codes = nodes.iter().filter(|node| node.kind == Kind::Code);
+    let codes = nodes.iter().filter(|node| node.kind == NodeKind::Code);
     let row = |node: &Node| {
         Row::Fields(vec![
             Some(node.code.clone()),

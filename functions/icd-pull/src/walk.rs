@@ -90,7 +90,7 @@ fn roots(options: &Icd) -> &[String] {
 /// Checks that the API has what the configuration names: nothing else says that it was ever there.
 fn check_roots(missing: &[String], options: &Icd) -> Result<(), StageError> {
     match roots(options).iter().find(|root| missing.contains(root)) {
-        Some(root) => Err(StageError::BrokenContract(format!("ICD API: answers 404 for `{root}`"))),
+        Some(root) => Err(StageError::broken_contract(format!("ICD API: answers 404 for `{root}`"))),
         None => Ok(()),
     }
 }
@@ -133,7 +133,7 @@ async fn resume(context: &Context, progress: &str) -> Result<Nodes, StageError> 
         // One that is gone belongs to a walk that another run has finished meanwhile.
         let Some(part) = context.lake.get_if_exists(key).await? else { continue };
         let part: Vec<(String, Node)> =
-            serde_json::from_slice(&part).map_err(|error| StageError::CorruptLake(format!("`{key}`: {error}")))?;
+            serde_json::from_slice(&part).map_err(|error| StageError::corrupt_lake(format!("`{key}`: {error}")))?;
         nodes.extend(part);
     }
     Ok(nodes)
@@ -144,7 +144,7 @@ async fn keep(context: &Context, progress: &str, answered: &[(String, Node)]) ->
         return Ok(());
     }
     let json =
-        serde_json::to_vec(answered).map_err(|error| StageError::CorruptLake(format!("writing JSON: {error}")))?;
+        serde_json::to_vec(answered).map_err(|error| StageError::corrupt_lake(format!("writing JSON: {error}")))?;
     context.lake.put(&format!("{progress}/{}.json", stage::new_id(context.now())), json).await
 }
 

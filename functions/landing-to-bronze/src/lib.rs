@@ -1,26 +1,34 @@
 //! One landed file → one bronze load.
+//!
+//! [`handle`] takes a file or refuses it. `landed.rs` finds out whose it is, `order.rs` which of several
+//! comes first, `passed_over.rs` which is left out.
 
 mod landed;
+mod order;
 mod order_file;
+mod passed_over;
+mod renamed;
 #[cfg(test)]
 mod tests;
 
 use object_store::ObjectMeta;
-use rcm_model::cdm::Mapping;
 use rcm_model::event::{LandedFileInput, Outcome, StageReport};
-use rcm_platform::bronze::{self, LoadLog, Manifest, Refusal, Source};
+use rcm_platform::bronze::{LoadLog, Manifest, Refusal, SeenWhy, SourceObject};
 use rcm_platform::bronze_rows;
-use rcm_platform::config::{Feed, Format, LoadKind};
+use rcm_platform::config::{Format, LoadKind};
 use rcm_platform::csv_stream::{self, Csv, Wanted};
+use rcm_platform::error::ErrorKind;
 use rcm_platform::load::{self, Rows, Subject};
 use rcm_platform::stage::{self, Failure, Work};
-use rcm_platform::{Context, StageError};
+use rcm_platform::{Context, StageError, streams};
 
 use crate::landed::Landed;
+use crate::order::{Known, Newest};
 
-/// Makes a landed file the next load of its feed's stream. Content that the stream has already
-/// makes none, and neither does a file that is still being written or is gone, or a whole table that
-/// is older than the last one.
+/// Makes a landed file the next load of its feed's stream, after those that wait and come before it: the
+/// whole lists of a feed are taken in their own order, whichever of them is asked for first. Content that
+/// the stream has already makes none, and neither does a file that is still being written or is gone, or a
+/// whole list that is older than the last one taken.
 ///
 /// # Errors
 /// `BrokenContract` if no mapping claims the file or it is not what its mapping says: the file is
@@ -34,38 +42,137 @@ pub async fn handle(context: Context, input: LandedFileInput) -> Result<StageRep
 
 async fn take(context: &Context, input: &LandedFileInput) -> Result<Work, Failure> {
     let landed = Landed::find(&context.settings, &input.key)?;
-    if !load::is_finished(landed.file_name) {
+    streams::split_shared(&context.lake, [landed.feed.entity.as_str()]).await?;
+    if !load::is_finished(landed.key.file()) {
         return Ok(still_written(&landed));
     }
-    let Some(before) = context.lake.head(&input.key).await? else { return Ok(gone(&landed)) };
+    let Some(meta) = context.lake.head(&input.key).await? else { return Ok(gone(&landed)) };
+    let own = SourceObject::from(&meta);
+    let mapping = landed.mapping(&context.settings);
+    let Some(mapping) = mapping.ok().filter(|mapping| order::counts(landed.feed, mapping)) else {
+        return take_one(context, input, &landed, Turn::Own).await;
+    };
+    let known = Known::read(context, &landed).await?;
+    if let Some(seen) = known.seen.iter().find(|seen| seen.source == own && !known.holds(&own)) {
+        return Ok(load::nothing_new(seen.note.clone()));
+    }
+    let mut work = Work::default();
+    for key in order::waiting_before(context, &landed, &own, &known).await? {
+        match take_older(context, input, &key, &landed, &mut work).await {
+            Ok(true) => {}
+            Ok(false) => return Ok(with(work, waits(&landed, &key))),
+            Err(error) => return Err(Failure { error, work }),
+        }
+    }
+    work = match take_one(context, input, &landed, Turn::Own).await {
+        Ok(own) => with(work, own),
+        Err(Failure { error, work: own }) => return Err(Failure { error, work: with(work, own) }),
+    };
+    if landed.feed.load == LoadKind::Upsert && work.outcome == Some(Outcome::Done) {
+        let known = Known::read(context, &landed).await?;
+        if let Some(again) = order::to_take_again(landed.feed, &mapping.datasource, &known, &own)
+            && context.lake.head(&again.name).await?.is_some_and(|meta| SourceObject::from(&meta) == *again)
+            && let Err(error) = take_older(context, input, &again.name, &landed, &mut work).await
+        {
+            return Err(Failure { error, work });
+        }
+    }
+    Ok(work)
+}
+
+/// Takes a file whose turn comes with that of another one. False if it is still being written. One that is
+/// broken stops no other: its own call refuses it, and says so.
+async fn take_older(
+    context: &Context,
+    input: &LandedFileInput,
+    key: &str,
+    asked_for: &Landed<'_>,
+    work: &mut Work,
+) -> Result<bool, StageError> {
+    let landed = Landed::find(&context.settings, key)?;
+    match take_one(context, input, &landed, Turn::OfAnother).await {
+        Ok(mut done) => {
+            let outcome = done.outcome;
+            if outcome == Some(Outcome::Done) {
+                done.notes = done.notes.into_iter().map(|note| format!("`{}`: {note}", landed.printable)).collect();
+                work.add(done);
+                work.outcome = outcome;
+            }
+            Ok(outcome != Some(Outcome::LeftForNextRun))
+        }
+        Err(Failure { error, .. }) if error.kind() == ErrorKind::BrokenContract => Ok(true),
+        Err(Failure { error, .. }) if error.kind() == ErrorKind::ThresholdExceeded => {
+            work.notes.push(passed_over::lost_keys(&landed, asked_for, error.message()));
+            Ok(true)
+        }
+        Err(Failure { error, .. }) => Err(error),
+    }
+}
+
+/// What was done before and what was done last; it is done if any of it is.
+fn with(mut before: Work, last: Work) -> Work {
+    let outcome = match (before.outcome, last.outcome) {
+        (Some(Outcome::Done), Some(Outcome::NothingNew)) => Some(Outcome::Done),
+        (_, outcome) => outcome,
+    };
+    before.add(last);
+    Work { outcome, ..before }
+}
+
+/// Whose turn a file is taken in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Turn {
+    Own,
+    OfAnother,
+}
+
+async fn take_one(
+    context: &Context,
+    input: &LandedFileInput,
+    landed: &Landed<'_>,
+    turn: Turn,
+) -> Result<Work, Failure> {
+    let key = landed.path.as_ref();
+    let Some(before) = context.lake.head(key).await? else { return Ok(gone(landed)) };
     let started_at = context.now();
-    let loads = LoadLog::new(&context.lake, &landed.feed.entity).after(0).await?;
-    let read = read(context, &landed, &before, &loads).await;
-    let after = context.lake.head(&input.key).await?;
+    let known = Known::read(context, landed).await?;
+    renamed::check(context, landed, &known).await?;
+    let read = read(context, landed, &before, &known, &input.run_id).await;
+    let after = context.lake.head(key).await?;
     if after.as_ref() != Some(&before) {
         if let Ok(Reading::Rows(rows)) = read {
             load::discard(context, &rows).await?;
         }
-        return Ok(if after.is_some() { still_written(&landed) } else { gone(&landed) });
+        return Ok(if after.is_some() { still_written(landed) } else { gone(landed) });
     }
     match read {
-        Ok(Reading::Known(load)) => Ok(same_content(&landed, &load)),
-        Ok(Reading::OutOfDate(load)) => Ok(out_of_date(&landed, &load)),
+        Ok(Reading::Known(load)) => {
+            Ok(passed_over::same_content(context, &input.run_id, landed, &source(landed, &before), &load).await?)
+        }
+        Ok(Reading::OutOfDate { content_hash, note }) => {
+            let source = source(landed, &before);
+            let why = SeenWhy::Older;
+            Ok(passed_over::see(context, &input.run_id, landed, &source, &content_hash, why, note).await?)
+        }
         Ok(Reading::Rows(rows)) => {
+            let place = order::Place::of(landed.feed, &rows.source);
+            let stream = landed.stream(&context.settings)?;
             let subject = Subject {
                 run_id: &input.run_id,
-                stream: &landed.feed.entity,
+                stream: &stream,
                 entity: &landed.feed.entity,
                 datasource: &landed.mapping(&context.settings)?.datasource,
                 kind: landed.feed.load,
                 started_at,
-                landed_at: before.last_modified.into(),
+                landed_at: place.map(|place| place.date),
             };
-            Ok(make_load(context, &landed, &subject, &rows, loads, input.force).await?)
+            Ok(make_load(context, landed, &subject, &rows, known, input.force).await?)
         }
-        Err(StageError::BrokenContract(reason)) => {
-            refuse(context, input, &landed, &before, &reason).await?;
-            Err(StageError::BrokenContract(reason).into())
+        Err(error) if error.kind() == ErrorKind::BrokenContract => {
+            if turn == Turn::Own {
+                refuse(context, input, landed, &before, error.message()).await?;
+            }
+            Err(error.into())
         }
         Err(error) => Err(error.into()),
     }
@@ -75,8 +182,11 @@ async fn take(context: &Context, input: &LandedFileInput) -> Result<Work, Failur
 enum Reading {
     /// The stream has this content already, in this load.
     Known(Box<Manifest>),
-    /// The stream has a whole table that was written later, in this load.
-    OutOfDate(Box<Manifest>),
+    /// The stream has a later whole list, of another run.
+    OutOfDate {
+        content_hash: String,
+        note: String,
+    },
     Rows(Box<Rows>),
 }
 
@@ -84,26 +194,32 @@ async fn read(
     context: &Context,
     landed: &Landed<'_>,
     meta: &ObjectMeta,
-    loads: &[Manifest],
+    known: &Known,
+    run_id: &str,
 ) -> Result<Reading, StageError> {
     let mapping = landed.mapping(&context.settings)?;
-    let stream = &landed.feed.entity;
+    let (entity, stream) = (&landed.feed.entity, landed.stream(&context.settings)?);
     let csv = csv(context, landed);
     let source = source(landed, meta);
-    if loads.iter().any(|load| load.source.size == source.size) {
+    if known.loads.iter().any(|load| load.source.size == source.size) {
         let content_hash = csv_stream::content_hash(&csv).await?;
-        if let Some(load) = same_load(loads, mapping, landed.feed, &source, &content_hash) {
+        if let Some(load) = passed_over::same_load(context, landed, &source, &content_hash, &known.loads).await? {
             return Ok(Reading::Known(Box::new(load.clone())));
         }
     }
-    if let Some(load) = newer_snapshot(loads, mapping, landed.feed, &source) {
-        return Ok(Reading::OutOfDate(Box::new(load.clone())));
+    // One that waited in this very run is read all the same: what is wrong with it is said in any order.
+    if let Some(newest) = Newest::before(landed.feed, &mapping.datasource, known, &source)
+        && newest.load.run_id != run_id
+    {
+        let content_hash = csv_stream::content_hash(&csv).await?;
+        return Ok(Reading::OutOfDate { content_hash, note: passed_over::older(landed, &source, &newest) });
     }
+    passed_over::check_release(context, landed)?;
     if landed.feed.format == Format::Icd10cmOrder {
         return read_order_file(context, landed, meta).await;
     }
-    let (load_id, data_key) = load::new_file(context, stream);
-    let wanted = Wanted { columns: mapping.source_columns(stream).map(str::to_owned).collect(), newer: None };
+    let (load_id, data_key) = load::new_file(context, &stream);
+    let wanted = Wanted { mapping: mapping.columns(entity, landed.key.file()).cloned(), ..Wanted::default() };
     let found = csv_stream::to_parquet(&csv, wanted, &context.lake, &data_key).await?;
     Ok(Reading::Rows(Box::new(Rows {
         load_id,
@@ -113,56 +229,62 @@ async fn read(
         rows: found.rows,
         malformed: found.malformed,
         watermark: None,
-        unmapped_columns: load::unmapped(&found.columns, mapping.source_columns(stream)),
+        unmapped_columns: load::unmapped(&found.columns, mapping.source_columns_of(entity, landed.key.file())),
     })))
 }
 
 async fn read_order_file(context: &Context, landed: &Landed<'_>, meta: &ObjectMeta) -> Result<Reading, StageError> {
-    let broken = |reason: &str| StageError::BrokenContract(format!("`{}` {reason}", landed.printable));
-    let (mapping, stream) = (landed.mapping(&context.settings)?, &landed.feed.entity);
-    if let Some(column) = mapping.source_columns(stream).find(|column| !order_file::COLUMNS.contains(column)) {
-        return Err(StageError::BadConfig(format!("an order file has no column `{column}`")));
+    let broken = |reason: &str| StageError::broken_contract(format!("`{}` {reason}", landed.printable));
+    let (mapping, stream) = (landed.mapping(&context.settings)?, landed.stream(&context.settings)?);
+    let columns = mapping.columns(&landed.feed.entity, landed.key.file());
+    if let Some(Err(missing)) = columns.map(|columns| columns.resolve(|name| order_file::COLUMNS.contains(&name))) {
+        return Err(StageError::bad_config(format!("an order file has no column {}", missing.join(", "))));
     }
     if meta.size > order_file::SIZE_LIMIT {
         return Err(broken("is larger than any order file"));
     }
     let bytes = context.lake.get(meta.location.as_ref()).await?;
-    let rows = order_file::read(landed.file_name, &bytes).map_err(|reason| broken(&reason))?;
-    let written = bronze_rows::write(context, stream, source(landed, meta), &order_file::COLUMNS, &rows).await?;
+    let rows = order_file::read(landed.key.file(), &bytes).map_err(|reason| broken(&reason))?;
+    let written = bronze_rows::write(context, &stream, source(landed, meta), &order_file::COLUMNS, &rows).await?;
     let content_hash = csv_stream::content_hash(&csv(context, landed)).await?;
     Ok(Reading::Rows(Box::new(Rows { content_hash, ..written })))
 }
 
-/// Makes the rows a load after the `loads` that are known, and after those that other runs have made
+/// Makes the rows a load after those that are known, and after those that other runs have made
 /// since. What the rows say does not depend on them, so one that came first costs only another try.
 async fn make_load(
     context: &Context,
     landed: &Landed<'_>,
     subject: &Subject<'_>,
     rows: &Rows,
-    mut loads: Vec<Manifest>,
+    mut known: Known,
     force: bool,
 ) -> Result<Work, StageError> {
-    let log = LoadLog::new(&context.lake, subject.stream);
+    let (log, source) = (LoadLog::new(&context.lake, subject.stream), &rows.source);
     for _ in 0..load::TRIES {
-        let known = loads.last().map_or(0, |load| load.sequence);
-        loads.extend(log.after(known).await?);
-        let mapping = landed.mapping(&context.settings)?;
-        if let Some(load) = same_load(&loads, mapping, landed.feed, &rows.source, &rows.content_hash) {
+        let last = known.loads.last().map_or(0, |load| load.sequence);
+        known.loads.extend(log.after(last).await?);
+        if let Some(load) = passed_over::same_load(context, landed, source, &rows.content_hash, &known.loads).await? {
             load::discard(context, rows).await?;
-            return Ok(same_content(landed, load));
+            return passed_over::same_content(context, subject.run_id, landed, source, load).await;
         }
-        let last = loads.last();
-        if let Some(load) = newer_snapshot(&loads, mapping, landed.feed, &rows.source) {
+        if let Some(newest) = Newest::before(landed.feed, subject.datasource, &known, source) {
+            if !force && newest.load.run_id == subject.run_id {
+                let before = passed_over::loads_before(landed.feed, known.valid(), source);
+                load::check_lost_keys(context, subject, &before, rows).await?;
+            }
             load::discard(context, rows).await?;
-            return Ok(out_of_date(landed, load));
+            let (why, note) = (SeenWhy::Older, passed_over::older(landed, source, &newest));
+            return passed_over::see(context, subject.run_id, landed, source, &rows.content_hash, why, note).await;
         }
         if !force {
-            let known = bronze::since_last_snapshot(&loads, subject.datasource);
-            load::check_lost_keys(context, subject, &known, rows).await?;
+            let valid: Vec<Manifest> = known.valid().cloned().collect();
+            load::check_lost_keys(context, subject, &valid, rows).await?;
         }
-        if let Some(made) = load::commit(context, subject, last, rows).await? {
-            return Ok(load::work(&made, last));
+        if let Some(made) = load::commit_landed(context, subject, &known.loads, rows).await? {
+            let mut work = load::work(&made, known.loads.last());
+            work.notes.extend(passed_over::no_release(landed));
+            return Ok(work);
         }
     }
     load::discard(context, rows).await?;
@@ -189,59 +311,11 @@ async fn refuse(
 }
 
 fn csv(context: &Context, landed: &Landed<'_>) -> Csv {
-    Csv::in_lake(&context.lake, landed.path.clone(), landed.printable.clone())
+    Csv::in_lake(&context.lake, landed.path.clone(), landed.printable.clone()).with_dialect(landed.feed.dialect())
 }
 
-fn source(landed: &Landed<'_>, meta: &ObjectMeta) -> Source {
-    Source { name: landed.path.to_string(), size: Some(meta.size), last_modified: Some(meta.last_modified) }
-}
-
-/// The load that has a file's content already. Unless it was made from this very file, it only counts where
-/// rows say when they were modified, or where it is the one before this file: otherwise what comes again
-/// is the last word again.
-fn same_load<'a>(
-    loads: &'a [Manifest],
-    mapping: &Mapping,
-    feed: &Feed,
-    source: &Source,
-    content_hash: &str,
-) -> Option<&'a Manifest> {
-    let datasource = &mapping.datasource;
-    let has_times = mapping.source_column(&feed.entity, "src_modified_at").is_some();
-    let of_datasource = || loads.iter().filter(|load| load.datasource == *datasource);
-    let before = match feed.load {
-        LoadKind::Snapshot => of_datasource().next_back(),
-        LoadKind::Upsert => {
-            let earlier = of_datasource().filter(|load| Some(load.extracted_at) <= source.last_modified);
-            earlier.max_by_key(|load| (load.extracted_at, load.sequence))
-        }
-    };
-    let is_before = |load: &Manifest| before.is_some_and(|before| before.sequence == load.sequence);
-    let is_for_good = feed.load == LoadKind::Upsert && has_times;
-    of_datasource()
-        .find(|load| load.content_hash == content_hash && (is_for_good || is_before(load) || load.source == *source))
-}
-
-/// The load of a whole table that was written after this one: files that wait together are loaded in
-/// any order. Whoever wants the older one drops it again.
-fn newer_snapshot<'a>(loads: &'a [Manifest], mapping: &Mapping, feed: &Feed, source: &Source) -> Option<&'a Manifest> {
-    let last = *bronze::since_last_snapshot(loads, &mapping.datasource).first()?;
-    let are_snapshots = last.kind == LoadKind::Snapshot && feed.load == LoadKind::Snapshot;
-    (are_snapshots && last.source.last_modified > source.last_modified).then_some(last)
-}
-
-fn same_content(landed: &Landed<'_>, load: &Manifest) -> Work {
-    load::nothing_new(format!(
-        "`{}` has the same content as load {} of `{}`",
-        landed.printable, load.sequence, load.stream
-    ))
-}
-
-fn out_of_date(landed: &Landed<'_>, load: &Manifest) -> Work {
-    load::nothing_new(format!(
-        "`{}` is older than the whole table that is load {} of `{}`; dropped again, it is taken",
-        landed.printable, load.sequence, load.stream
-    ))
+fn source(landed: &Landed<'_>, meta: &ObjectMeta) -> SourceObject {
+    SourceObject { name: landed.path.to_string(), size: Some(meta.size), last_modified: Some(meta.last_modified) }
 }
 
 fn gone(landed: &Landed<'_>) -> Work {
@@ -250,5 +324,12 @@ fn gone(landed: &Landed<'_>) -> Work {
 
 fn still_written(landed: &Landed<'_>) -> Work {
     let note = format!("`{}` is still being written: the next run takes it", landed.printable);
+    Work { outcome: Some(Outcome::LeftForNextRun), notes: vec![note], ..Work::default() }
+}
+
+fn waits(landed: &Landed, older: &str) -> Work {
+    let older = load::printable(older);
+    let note =
+        format!("`{}` comes after `{older}`, which is still being written: the next run takes both", landed.printable);
     Work { outcome: Some(Outcome::LeftForNextRun), notes: vec![note], ..Work::default() }
 }

@@ -3,6 +3,7 @@
 //! Source: the readme of the CMS "Code Descriptions in Tabular Order" archive.
 
 use rcm_platform::bronze_rows::Row;
+use rcm_platform::config::order_file_year as year;
 
 /// Largest file that is read, in bytes; they have some 20 MB.
 pub(crate) const SIZE_LIMIT: u64 = 256 * 1024 * 1024;
@@ -100,12 +101,6 @@ fn text(bytes: &[u8]) -> String {
         Ok(text) => text.trim_start_matches('\u{feff}').to_owned(),
         Err(_) => bytes.iter().copied().map(char::from).collect(),
     }
-}
-
-/// The first four digits of a file's name that begin with 20.
-fn year(file_name: &str) -> Option<&str> {
-    let starts = file_name.match_indices("20").map(|(start, _)| start);
-    starts.filter_map(|start| file_name.get(start..start + 4)).find(|year| year.chars().all(|c| c.is_ascii_digit()))
 }
 
 #[cfg(test)]

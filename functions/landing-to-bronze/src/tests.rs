@@ -1,8 +1,11 @@
+mod lists;
+mod together;
+
 use std::io::Write;
 use std::sync::mpsc;
 use std::time::Duration;
 
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 use rcm_platform::bronze::LoadLog;
 use rcm_platform::context::Clock;
 use rcm_platform::testing::TestLake;
@@ -36,6 +39,18 @@ async fn run_with(lake: &TestLake, key: &str, force: bool) -> Result<StageReport
     handle(lake.context().await, LandedFileInput { run_id: "run-1".to_owned(), key: key.to_owned(), force }).await
 }
 
+/// Writes a file that has a time.
+fn land(lake: &TestLake, key: &str, content: impl AsRef<[u8]>, time: &str) {
+    lake.write(key, content);
+    let file = std::fs::File::options().write(true).open(lake.path(key)).unwrap();
+    file.set_modified(moment(time).into()).unwrap();
+}
+
+fn moment(text: &str) -> DateTime<Utc> {
+    let text = if text.len() > 10 { text.to_owned() } else { format!("{text}T00:00:00Z") };
+    text.parse().unwrap()
+}
+
 async fn refusals(lake: &TestLake) -> Vec<Refusal> {
     let mappings_hash = lake.context().await.settings.mappings_hash.clone();
     LoadLog::new(&lake.lake(), "claims").refusals(&mappings_hash).await.unwrap()
@@ -47,11 +62,11 @@ async fn a_landed_file_becomes_a_load_of_its_feeds_stream() {
     lake.write(FILE, claims(&["C1", "C2"]));
     let report = run(&lake, FILE).await.unwrap();
     assert_eq!((report.outcome, report.loads[0].read), (Outcome::Done, 2));
-    let loads = lake.loads("claims").await;
+    let loads = lake.loads("claims/hos-a").await;
     assert_eq!((loads[0].datasource.as_str(), loads[0].kind, loads[0].rows), ("hos-a", LoadKind::Upsert, 2));
     assert_eq!(loads[0].source.name, FILE);
     assert_eq!(loads[0].source.size, Some(lake.read(FILE).len() as u64));
-    assert_eq!(lake.files("bronze/claims/data"), loads[0].data_files);
+    assert_eq!(lake.files("bronze/claims/hos-a/data"), loads[0].data_files);
 }
 
 #[rstest]
@@ -66,7 +81,7 @@ async fn the_same_content_is_loaded_once(#[case] second: &str) {
     let bronze = lake.files("bronze");
     let report = run(&lake, second).await.unwrap();
     assert_eq!(report.outcome, Outcome::NothingNew);
-    assert_eq!(report.notes, [format!("`{second}` has the same content as load 1 of `claims`")]);
+    assert_eq!(report.notes, [format!("`{second}` has the same content as load 1 of `claims/hos-a`")]);
     assert_eq!(lake.files("bronze"), bronze);
 }
 
@@ -77,8 +92,13 @@ async fn the_same_content_from_another_hospital_is_another_load() {
         lake.write(key, claims(&["C1"]));
         assert_eq!(run(&lake, key).await.unwrap().outcome, Outcome::Done);
     }
-    let datasources: Vec<String> = lake.loads("claims").await.into_iter().map(|load| load.datasource).collect();
-    assert_eq!(datasources, ["hos-a", "hos-b"]);
+    for datasource in ["hos-a", "hos-b"] {
+        let loads = lake.loads(&format!("claims/{datasource}")).await;
+        assert_eq!(
+            loads.iter().map(|load| (load.sequence, load.datasource.as_str())).collect::<Vec<_>>(),
+            [(1, datasource)]
+        );
+    }
 }
 
 #[rstest]
@@ -91,7 +111,7 @@ async fn the_same_name_with_new_content_is_a_new_load(#[case] id: &str) {
     run(&lake, FILE).await.unwrap();
     lake.write(FILE, claims(&[id]));
     assert_eq!(run(&lake, FILE).await.unwrap().loads[0].sequence, 2);
-    let loads = lake.loads("claims").await;
+    let loads = lake.loads("claims/hos-a").await;
     assert!(loads[1].extracted_at > loads[0].extracted_at);
 }
 
@@ -115,8 +135,8 @@ async fn a_file_that_is_not_what_it_should_be_is_refused_whole(
     let refusals = refusals(&lake).await;
     assert_eq!((refusals.len(), refusals[0].source.name.as_str()), (1, key.as_str()));
     assert!(refusals[0].reason.contains(expected), "{}", refusals[0].reason);
-    assert_eq!(lake.loads("claims").await, []);
-    assert_eq!(lake.files("bronze/claims/data"), [""; 0]);
+    assert_eq!(lake.loads("claims/hos-a").await, []);
+    assert_eq!(lake.files("bronze/claims/hos-a/data"), [""; 0]);
 }
 
 #[tokio::test]
@@ -145,7 +165,7 @@ async fn a_file_that_was_cut_off_is_loaded_with_a_malformed_record() {
     let whole = claims(&["C1", "C2"]);
     lake.write(FILE, &whole[..whole.len() - 15]);
     let report = run(&lake, FILE).await.unwrap();
-    assert_eq!(lake.loads("claims").await[0].malformed, 1);
+    assert_eq!(lake.loads("claims/hos-a").await[0].malformed, 1);
     assert!(report.notes.contains(&"rows that do not fit the header, and so go to quarantine: 1".to_owned()));
 }
 
@@ -182,6 +202,7 @@ async fn a_file_that_is_gone_is_nothing_new() {
 #[rstest]
 #[case("landing/elsewhere/x.csv")]
 #[case("landing/claims")]
+#[case("landing/claims/")]
 #[case("landing/claims/deep/x.csv")]
 #[case("landing/../configs/sources.toml")]
 #[case("landing/claims/../../configs/sources.toml")]
@@ -206,7 +227,7 @@ async fn an_odd_file_name_is_as_good_as_any(#[case] key: String) {
     let lake = TestLake::new();
     lake.write(&key, claims(&["C1"]));
     assert_eq!(run(&lake, &key).await.unwrap().outcome, Outcome::Done);
-    assert_eq!(lake.loads("claims").await[0].source.name, key);
+    assert_eq!(lake.loads("claims/hos-a").await[0].source.name, key);
     assert_eq!(lake.files("audit/_reports/run-1").len(), 1);
 }
 
@@ -232,9 +253,9 @@ async fn a_snapshot_that_is_older_than_the_last_one_is_left_out_until_it_is_drop
     let lake = TestLake::new();
     as_snapshots(&lake);
     let (older, newer) = ("landing/cptcodes/older.csv", "landing/cptcodes/newer.csv");
-    lake.write(older, codes(10));
-    later_than(&lake, older, || lake.write(newer, codes(11)));
+    lake.write(newer, codes(11));
     run(&lake, newer).await.unwrap();
+    land(&lake, older, codes(10), "2024-01-01");
     let report = run(&lake, older).await.unwrap();
     assert_eq!(report.outcome, Outcome::NothingNew);
     assert!(report.notes[0].contains("is older than the whole table that is load 1"), "{:?}", report.notes);
@@ -265,7 +286,7 @@ async fn of_rows_without_a_time_those_of_the_file_that_landed_last_count() {
     for key in [newer, older] {
         assert_eq!(run(&lake, key).await.unwrap().outcome, Outcome::Done);
     }
-    let loads = lake.loads("cpt_codes").await;
+    let loads = lake.loads("cpt_codes/cpt").await;
     assert!(loads[1].extracted_at < loads[0].extracted_at, "{loads:?}");
     let (same, again) = ("landing/cptcodes/same.csv", "landing/cptcodes/again.csv");
     later_than(&lake, newer, || lake.write(same, codes(11)));
@@ -283,7 +304,7 @@ async fn a_file_that_a_transfer_has_not_finished_is_left_for_the_next_run(#[case
     let lake = TestLake::new();
     lake.write(key, claims(&["C1"]));
     assert_eq!(run(&lake, key).await.unwrap().outcome, Outcome::LeftForNextRun);
-    assert_eq!(lake.loads("claims").await, []);
+    assert_eq!(lake.loads("claims/hos-a").await, []);
 }
 
 #[tokio::test]
@@ -295,9 +316,9 @@ async fn a_landed_snapshot_may_lose_only_so_many_keys() {
         let taken = run(&lake, "landing/cptcodes/codes.csv").await;
         assert_eq!(taken.is_ok(), is_taken, "{taken:?}");
     }
-    let loads = lake.loads("cpt_codes").await;
+    let loads = lake.loads("cpt_codes/cpt").await;
     assert_eq!(loads.iter().map(|load| load.rows).collect::<Vec<_>>(), [100, 90]);
-    assert_eq!(lake.files("bronze/cpt_codes/data").len(), 2);
+    assert_eq!(lake.files("bronze/cpt_codes/cpt/data").len(), 2);
 }
 
 #[tokio::test]
@@ -323,8 +344,8 @@ async fn files_that_are_loaded_at_once_each_get_a_number() {
     for report in [loads.0, loads.1, loads.2, loads.3] {
         assert_eq!(report.unwrap().outcome, Outcome::Done);
     }
-    assert_eq!(lake.loads("claims").await.len(), 4);
-    assert_eq!(lake.files("bronze/claims/data").len(), 4);
+    assert_eq!(lake.loads("claims/hos-a").await.len(), 4);
+    assert_eq!(lake.files("bronze/claims/hos-a/data").len(), 4);
 }
 
 /// An order file of made-up codes.
@@ -343,7 +364,7 @@ async fn an_order_file_is_a_snapshot_of_the_icd_codes() {
     lake.write(key, order_file(&["Z90", "Z900", "Z901"]));
     let report = run(&lake, key).await.unwrap();
     assert_eq!((report.outcome, report.loads[0].read), (Outcome::Done, 3));
-    let load = &lake.loads("icd_codes").await[0];
+    let load = &lake.loads("icd_codes/icd10cm").await[0];
     assert_eq!((load.datasource.as_str(), load.kind, load.malformed), ("icd10cm", LoadKind::Snapshot, 0));
     assert_eq!(run(&lake, key).await.unwrap().outcome, Outcome::NothingNew);
 }
@@ -359,7 +380,7 @@ async fn what_is_no_order_file_is_refused(#[case] name: &str, #[case] content: &
     lake.write(&key, content);
     assert_eq!(run(&lake, &key).await.unwrap_err().name(), "BrokenContract");
     assert_eq!(lake.files("bronze/icd_codes/_refused").len(), 1);
-    assert_eq!(lake.loads("icd_codes").await, []);
+    assert_eq!(lake.loads("icd_codes/icd10cm").await, []);
 }
 
 #[tokio::test]
@@ -370,5 +391,5 @@ async fn an_order_file_that_lost_too_many_codes_is_not_taken() {
     run(&lake, "landing/icd/icd10cm_order_2025.txt").await.unwrap();
     let error = run(&lake, "landing/icd/icd10cm_order_2026.txt").await.unwrap_err();
     assert_eq!(error.name(), "ThresholdExceeded");
-    assert_eq!(lake.files("bronze/icd_codes/data").len(), 1);
+    assert_eq!(lake.files("bronze/icd_codes/icd10cm/data").len(), 1);
 }

@@ -1,26 +1,22 @@
 //! What runs that ended early have left behind.
 
-use std::collections::BTreeSet;
-
 use chrono::{DateTime, TimeDelta, Utc};
-use rcm_model::cdm::ENTITIES;
 use rcm_platform::bronze::LoadLog;
 use rcm_platform::stage::Work;
 use rcm_platform::{Context, StageError};
 
-/// Removes old data files of bronze that no load names. A load that is named is never touched.
+/// Removes old data files of bronze that no load names, and checkpoints of load logs that later ones replace. A data
+/// file that a load names is never touched.
 pub(crate) async fn of_bronze(context: &Context) -> Result<Work, StageError> {
-    let streams: BTreeSet<String> =
-        ENTITIES.into_iter().flat_map(|entity| context.settings.streams_of(entity)).collect();
     let mut work = Work::default();
-    for stream in streams {
-        let leftovers = LoadLog::new(&context.lake, &stream).leftovers(before(context)).await?;
-        for key in &leftovers {
-            context.lake.delete(key).await?;
-        }
+    for stream in context.settings.streams.iter().map(|stream| &stream.name) {
+        let log = LoadLog::new(&context.lake, stream);
+        context.lake.delete_all(log.replaced_checkpoints().await?).await?;
+        let leftovers = log.leftovers(before(context)).await?;
         if !leftovers.is_empty() {
             work.notes.push(format!("bronze/{stream}: data files of no load removed: {}", leftovers.len()));
         }
+        context.lake.delete_all(leftovers).await?;
     }
     Ok(work)
 }
@@ -29,13 +25,10 @@ pub(crate) async fn of_bronze(context: &Context) -> Result<Work, StageError> {
 /// has folded into the audit tables, walks of the ICD API that nobody went on with.
 pub(crate) async fn of_folder(context: &Context, folder: &str) -> Result<Work, StageError> {
     let before = before(context);
-    let mut removed = 0;
-    for meta in context.lake.list(folder).await? {
-        if meta.last_modified < before {
-            context.lake.delete(meta.location.as_ref()).await?;
-            removed += 1;
-        }
-    }
+    let listed = context.lake.list(folder).await?.into_iter();
+    let old: Vec<String> = listed.filter(|meta| meta.last_modified < before).map(|meta| meta.location.into()).collect();
+    let removed = old.len();
+    context.lake.delete_all(old).await?;
     let notes = if removed > 0 { vec![format!("{folder}: old files removed: {removed}")] } else { Vec::new() };
     Ok(Work { notes, ..Work::default() })
 }

@@ -1,5 +1,7 @@
 //! What keeps the lake quick and small, and changes nothing that it says: compaction, checkpoints,
 //! and the removal of what no retained version of a table, no load and no run needs.
+//!
+//! [`handle`] goes through all tables; [`rcm_tables::delta`] does the work on one.
 
 mod leftovers;
 mod table;
@@ -10,7 +12,7 @@ use rcm_model::event::{MaintenanceInput, Outcome, StageReport};
 use rcm_platform::lake::ICD_WALKS;
 use rcm_platform::stage::{self, Failure, REPORTS, Work};
 use rcm_platform::{Context, StageError};
-use rcm_tables::gold::settle;
+use rcm_tables::gold::collect_results;
 
 /// What the reports of this stage are about.
 const SUBJECT: &str = "lake";
@@ -38,7 +40,7 @@ async fn maintain(context: &Context, run_id: &str) -> Result<Work, Failure> {
     for folder in [REPORTS, ICD_WALKS] {
         done.push(leftovers::of_folder(context, folder).await);
     }
-    let work = settle(done)?;
+    let work = collect_results(done)?;
     let is_idle = work.commits.is_empty() && work.notes.is_empty();
     Ok(Work { outcome: Some(if is_idle { Outcome::NothingNew } else { Outcome::Done }), ..work })
 }

@@ -3,13 +3,15 @@ use std::fs;
 use chrono::{DateTime, TimeDelta, Utc};
 use polars::prelude::*;
 use rcm_model::event::{MaintenanceInput, Outcome, StageReport};
+use rcm_platform::Context;
 use rcm_platform::bronze::{LoadLog, Manifest};
+use rcm_platform::error::ErrorKind;
 use rcm_platform::lake::ICD_WALKS;
 use rcm_platform::stage;
 use rcm_platform::testing::{TestLake, manifest};
-use rcm_platform::{Context, StageError};
 use rcm_tables::delta::{self, Change, Table};
 use rcm_tables::gold::Tables;
+use rstest::rstest;
 
 use crate::handle;
 
@@ -130,12 +132,71 @@ async fn what_was_taken_in_is_known_after_compaction_checkpoint_and_cleaning_of_
 #[tokio::test]
 async fn a_compacted_table_is_no_new_one_to_what_is_made_from_it() {
     let (_lake, context) = lake_with_small_files().await;
-    let version = async || Tables::open(&context.lake, [PATH.to_owned()]).await.unwrap().made_from(PATH).1;
-    let before = version().await;
+    let version = async || table(&context).await.data_version().await.unwrap();
+    let (before, made_from) = (version().await, made_from(&context).await);
     maintain(&context).await;
     assert_eq!((version().await, table(&context).await.version()), (before, before + 1));
+    assert_eq!(self::made_from(&context).await, made_from);
     add(&context, 12).await;
     assert_eq!(version().await, before + 2);
+    assert_ne!(self::made_from(&context).await, made_from);
+}
+
+/// What a commit records that is made from the table.
+async fn made_from(context: &Context) -> (String, i64) {
+    Tables::open(&context.lake, [PATH.to_owned()]).await.unwrap().made_from(PATH)
+}
+
+/// Commits that a load was taken in which brought nothing new.
+async fn take_note(context: &Context, number: i64) {
+    let table = table(context).await;
+    let change = Change {
+        schema: &schema(),
+        partition_by: &["half"],
+        properties: &[],
+        add: Vec::new(),
+        remove: Vec::new(),
+        transactions: vec![("stream".to_owned(), number)],
+        run_id: "run",
+    };
+    delta::commit(&context.lake, PATH, Some(&table), change).await.unwrap();
+}
+
+/// Takes what every commit records of the rows out of a table's log, as an older version of the product wrote it.
+fn as_an_older_version_wrote_it(lake: &TestLake) {
+    for key in lake.files(&format!("{PATH}/_delta_log")) {
+        let commit = lake.read(&key);
+        let known: Vec<&str> = commit.lines().filter(|line| !line.contains("rcm.data_version")).collect();
+        lake.write(&key, known.join("\n"));
+    }
+}
+
+#[rstest]
+#[case::of_this_version(false)]
+#[case::of_an_older_version(true)]
+#[tokio::test]
+async fn a_table_whose_log_of_empty_commits_was_cleaned_is_no_new_one_to_what_is_made_from_it(#[case] is_old: bool) {
+    let lake = TestLake::new();
+    let context = lake.context().await;
+    add(&context, 0).await;
+    add(&context, 1).await;
+    for number in 2..14 {
+        take_note(&context, number).await;
+    }
+    if is_old {
+        as_an_older_version_wrote_it(&lake);
+    }
+    let (before, version) = (made_from(&context).await, table(&context).await.data_version().await.unwrap());
+    assert_eq!(version, 1);
+    maintain(&context).await;
+    wait_from_now(&lake, 91);
+    for number in 14..30 {
+        take_note(&context, number).await;
+    }
+    let report = maintain(&context).await;
+    assert!(report.notes.iter().any(|note| note.contains("log files removed")), "{:?}", report.notes);
+    assert!(!lake.files(PATH).iter().any(|key| key.ends_with("00000000000000000001.json")));
+    assert_eq!((made_from(&context).await, table(&context).await.data_version().await.unwrap()), (before, version));
 }
 
 #[tokio::test]
@@ -144,7 +205,7 @@ async fn somebody_elses_commit_is_not_undone_by_a_compaction() {
     let stale = table(&context).await;
     add(&context, 12).await;
     let refused = delta::compact(&context, &stale, "run").await.unwrap_err();
-    assert!(matches!(refused, StageError::CommitConflict(_)), "{refused}");
+    assert_eq!(refused.kind(), ErrorKind::CommitConflict, "{refused}");
     assert_eq!(rows(&context).await.len(), 13);
 }
 
@@ -189,9 +250,9 @@ async fn a_table_that_cannot_be_read_does_not_stop_the_others() {
 }
 
 async fn load(context: &Context, sequence: u64, data_key: &str) {
-    let made = manifest("claims", sequence, context.now());
+    let made = manifest("claims/hos-a", sequence, context.now());
     let manifest = Manifest { data_files: vec![data_key.to_owned()], ..made };
-    LoadLog::new(&context.lake, "claims").commit(&manifest).await.unwrap();
+    LoadLog::new(&context.lake, "claims/hos-a").commit(&manifest).await.unwrap();
 }
 
 #[tokio::test]
@@ -199,15 +260,29 @@ async fn data_of_bronze_that_no_load_names_goes_when_it_is_old_and_a_loads_own_n
     let lake = TestLake::new();
     let context = lake.context().await;
     for name in ["named", "lost"] {
-        lake.write(&format!("bronze/claims/data/{name}.parquet"), "x");
+        lake.write(&format!("bronze/claims/hos-a/data/{name}.parquet"), "x");
     }
-    load(&context, 1, "bronze/claims/data/named.parquet").await;
+    load(&context, 1, "bronze/claims/hos-a/data/named.parquet").await;
+    lake.write("bronze/claims/_seen/0123456789abcdef.json", "{}");
     wait_from_now(&lake, 29);
     assert_eq!(maintain(&context).await.outcome, Outcome::NothingNew);
     lake.wait(TimeDelta::days(2));
     let notes = maintain(&context).await.notes;
-    assert!(notes.contains(&"bronze/claims: data files of no load removed: 1".to_owned()), "{notes:?}");
-    assert_eq!(lake.files("bronze/claims/data"), ["bronze/claims/data/named.parquet"]);
+    assert!(notes.contains(&"bronze/claims/hos-a: data files of no load removed: 1".to_owned()), "{notes:?}");
+    assert_eq!(lake.files("bronze/claims/hos-a/data"), ["bronze/claims/hos-a/data/named.parquet"]);
+    assert_eq!(lake.files("bronze/claims/_seen").len(), 1, "what was seen to make no load stays");
+}
+
+#[tokio::test]
+async fn of_the_checkpoints_of_a_load_log_the_last_two_stay() {
+    let lake = TestLake::new();
+    let context = lake.context().await;
+    for sequence in 1..=300 {
+        load(&context, sequence, "bronze/claims/hos-a/data/named.parquet").await;
+    }
+    maintain(&context).await;
+    let left = [200, 300].map(|sequence| format!("bronze/claims/hos-a/_checkpoints/{sequence:020}.json"));
+    assert_eq!(lake.files("bronze/claims/hos-a/_checkpoints"), left);
 }
 
 #[tokio::test]

@@ -1,18 +1,18 @@
 use std::collections::BTreeSet;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use rcm_model::cdm::{NPI, PROVIDERS};
+use rcm_model::cdm::{NPI, PROVIDERS, SourceColumn};
 use rcm_model::codes::is_npi;
-use rcm_platform::bronze::{self, LoadLog, Manifest};
+use rcm_platform::bronze::{self, Manifest};
 use rcm_platform::bronze_file::for_each_text;
 use rcm_platform::config::{self, NpiSearch};
 use rcm_platform::http::npi::NUMBER;
-use rcm_platform::{Context, StageError};
+use rcm_platform::{Context, StageError, voids};
 
 /// The registry's loads that are young enough for their answers not to be asked for again.
 pub(crate) async fn known(context: &Context, options: &config::Npi) -> Result<Vec<Manifest>, StageError> {
     let oldest: DateTime<Utc> = context.now() - TimeDelta::days(options.max_age_days.into());
-    let mut loads = LoadLog::new(&context.lake, NPI.name).after(0).await?;
+    let mut loads = voids::valid_loads(&context.lake, NPI.name).await?;
     loads.retain(|load| load.extracted_at > oldest);
     Ok(loads)
 }
@@ -36,7 +36,7 @@ pub(crate) async fn numbers(
 ) -> Result<Option<Vec<String>>, StageError> {
     let mut providers = Vec::new();
     for stream in context.settings.streams_of(&PROVIDERS) {
-        let mut loads = LoadLog::new(&context.lake, &stream).after(0).await?;
+        let mut loads = voids::valid_loads(&context.lake, &stream.name).await?;
         loads.retain(|load| load.run_id != run_id);
         let datasources: BTreeSet<&str> = loads.iter().map(|load| load.datasource.as_str()).collect();
         let last = datasources.iter().flat_map(|datasource| bronze::since_last_snapshot(&loads, datasource));
@@ -54,7 +54,7 @@ pub(crate) async fn numbers(
             .await?;
     }
     for load in known {
-        for_each_number(context, load, NUMBER, |number| _ = numbers.remove(number)).await?;
+        for_each_number(context, load, &NUMBER.into(), |number| _ = numbers.remove(number)).await?;
     }
     Ok(Some(numbers.into_iter().collect()))
 }
@@ -62,7 +62,7 @@ pub(crate) async fn numbers(
 async fn for_each_number(
     context: &Context,
     load: &Manifest,
-    column: &str,
+    column: &SourceColumn,
     mut found: impl FnMut(&str),
 ) -> Result<(), StageError> {
     for file in &load.data_files {

@@ -1,4 +1,6 @@
 //! The NPI registry → bronze: the identifiers of the lake's providers, and the configured searches.
+//!
+//! [`handle`] asks; `due.rs` says for what, and [`rcm_platform::http`] how politely.
 
 mod due;
 mod search;
@@ -17,11 +19,11 @@ use rcm_platform::load::Subject;
 use rcm_platform::stage::{self, Failure, Work};
 use rcm_platform::{Context, StageError};
 
-use self::search::Found;
+use self::search::SearchResult;
 use self::unanswered::Unanswered;
 
 /// Datasource of the registry's loads: the mapping in `configs/cdm`.
-const DATASOURCE: &str = "npi";
+const DATASOURCE: &str = config::NPI_DATASOURCE;
 /// Identifiers per load: what was answered so far stays if the function runs out of its time.
 const NUMBERS_PER_LOAD: usize = 500;
 const NUMBERS_SOURCE: &str = "NPI registry: identifiers of the providers";
@@ -115,7 +117,7 @@ impl Pull<'_> {
         Ok(())
     }
 
-    async fn load_search(&self, search: &NpiSearch, found: Found, work: &mut Work) -> Result<(), StageError> {
+    async fn load_search(&self, search: &NpiSearch, found: SearchResult, work: &mut Work) -> Result<(), StageError> {
         if found.cut_off > 0 {
             work.notes.push(format!(
                 "{}: {} parts are deeper than the registry shows and cannot be cut further; narrow the search",

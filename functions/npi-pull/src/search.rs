@@ -6,7 +6,7 @@ use rcm_platform::config::{self, NpiSearch};
 use rcm_platform::http::npi::{DEEPEST_SKIP, PAGE, Provider, Registry};
 
 /// What a search found.
-pub(crate) struct Found {
+pub(crate) struct SearchResult {
     /// Each once, in the order in which the registry showed them.
     pub(crate) providers: Vec<Provider>,
     /// Parts of the search that have more results than the registry shows and that nothing cuts.
@@ -14,8 +14,12 @@ pub(crate) struct Found {
 }
 
 /// Finds all results of a search: page by page, and where the registry shows no more, in parts.
-pub(crate) async fn all(registry: &Registry, options: &config::Npi, search: &NpiSearch) -> Result<Found, StageError> {
-    let mut found = Found { providers: Vec::new(), cut_off: 0 };
+pub(crate) async fn all(
+    registry: &Registry,
+    options: &config::Npi,
+    search: &NpiSearch,
+) -> Result<SearchResult, StageError> {
+    let mut found = SearchResult { providers: Vec::new(), cut_off: 0 };
     let mut seen = HashSet::new();
     let mut parts = vec![search.clone()];
     while !parts.is_empty() {

@@ -1,4 +1,5 @@
 use rcm_platform::StageError;
+use rcm_platform::error::ErrorKind;
 
 /// Questions in a row without an answer, each asked as often as the configuration allows, from which on
 /// it is the registry that is out of order, and not what it was asked for.
@@ -25,7 +26,7 @@ impl Unanswered {
             Err(error) => {
                 self.questions += 1;
                 self.in_a_row += 1;
-                self.has_asked_for_patience |= matches!(error, StageError::Throttled(_));
+                self.has_asked_for_patience |= error.kind() == ErrorKind::Throttled;
                 self.first.get_or_insert(error);
                 None
             }
@@ -51,7 +52,7 @@ mod tests {
     use super::*;
 
     fn unavailable() -> Result<(), StageError> {
-        Err(StageError::SourceUnavailable("made up".to_owned()))
+        Err(StageError::source_unavailable("made up".to_owned()))
     }
 
     #[test]
@@ -79,7 +80,7 @@ mod tests {
         let mut unanswered = Unanswered::default();
         assert_eq!((unanswered.note(), &unanswered.first), (None, &None));
         unanswered.answer(unavailable());
-        unanswered.answer::<()>(Err(StageError::Throttled("made up".to_owned())));
+        unanswered.answer::<()>(Err(StageError::throttled("made up".to_owned())));
         assert_eq!(unanswered.first.as_ref().map(StageError::name), Some("SourceUnavailable"));
         assert!(unanswered.is_out_of_order(), "it asked for patience");
     }

@@ -1,4 +1,6 @@
 //! Brings `silver/patients` up to its bronze streams. Grain: one row per version of a key.
+//!
+//! Which entity is said here; [`rcm_tables::silver`] does the rest, the same for every entity.
 
 use rcm_model::cdm::PATIENTS;
 use rcm_model::event::{StageInput, StageReport};

@@ -1,4 +1,4 @@
-//! The default configuration, laid into a lake that has none of its own.
+//! Installs the default configuration in a lake that has none.
 
 use include_dir::{Dir, include_dir};
 use rcm_platform::config::keys;
@@ -7,13 +7,13 @@ use rcm_platform::{Lake, StageError};
 
 static DEFAULTS: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/../config");
 
-/// Writes what a lake lacks of the default configuration, unless it has a `configs/sources.toml`. That file is
-/// written last: what a run left out that broke on the way is written by the next, and what somebody took away
-/// from a whole configuration is not.
+/// Writes the files of the default configuration that a lake lacks, unless it has a `configs/sources.toml`. That
+/// file is written last: the next run completes an interrupted installation, and does not restore files that
+/// somebody deleted from a complete configuration.
 ///
 /// # Errors
 /// The store fails.
-pub async fn lay_in(lake: &Lake) -> Result<(), StageError> {
+pub async fn install_defaults(lake: &Lake) -> Result<(), StageError> {
     if lake.head(keys::SOURCES).await?.is_some() {
         return Ok(());
     }
@@ -25,7 +25,7 @@ pub async fn lay_in(lake: &Lake) -> Result<(), StageError> {
     Ok(())
 }
 
-/// Keys and contents of all files below a folder.
+/// Returns keys and contents of all files below a folder.
 fn files(folder: &'static Dir<'static>) -> Vec<(String, &'static [u8])> {
     let own = folder.files().map(|file| (format!("{CONFIGS}/{}", file.path().to_string_lossy()), file.contents()));
     own.chain(folder.dirs().flat_map(files)).collect()
@@ -42,10 +42,10 @@ mod tests {
     #[tokio::test]
     async fn a_lake_with_some_of_the_configuration_gets_the_rest_and_keeps_what_it_has() {
         let whole = Lake::in_memory();
-        lay_in(&whole).await.unwrap();
+        install_defaults(&whole).await.unwrap();
         let lake = Lake::in_memory();
         lake.put("configs/cdm/hos-a.toml", "changed").await.unwrap();
-        lay_in(&lake).await.unwrap();
+        install_defaults(&lake).await.unwrap();
         assert_eq!(keys_of(&lake).await, keys_of(&whole).await);
         assert_eq!(lake.get("configs/cdm/hos-a.toml").await.unwrap(), "changed");
     }
@@ -54,7 +54,7 @@ mod tests {
     async fn a_lake_that_has_its_sources_is_left_alone() {
         let lake = Lake::in_memory();
         lake.put(keys::SOURCES, "").await.unwrap();
-        lay_in(&lake).await.unwrap();
+        install_defaults(&lake).await.unwrap();
         assert_eq!(keys_of(&lake).await, [keys::SOURCES]);
     }
 }

@@ -1,4 +1,4 @@
-//! One key's timeline, read from silver.
+//! Reads the versions of one key from silver.
 
 use chrono::{DateTime, Utc};
 use polars::prelude::*;
@@ -9,14 +9,15 @@ use rcm_tables::frames::blocking;
 
 use crate::print::{History, QuarantinedRow, Version};
 
-/// Every version of a key, and its rows in quarantine; none where the lake does not know it.
+/// Returns every version of a key and its rows in quarantine, or `None` if the lake has neither.
 ///
 /// # Errors
-/// There is no such entity, or a table cannot be read.
+/// The entity is unknown, or a table cannot be read.
 pub async fn read(lake: &Lake, entity: &str, key: &str) -> Result<Option<History>, StageError> {
     let names = || cdm::ENTITIES.map(|entity| entity.name).join(", ");
-    let entity: &'static Entity = cdm::entity(entity)
-        .ok_or_else(|| StageError::BadConfig(format!("there is no entity `{entity}`; there are {}", names())))?;
+    let entity: &'static Entity = cdm::entity(entity).ok_or_else(|| {
+        StageError::bad_config(format!("there is no entity `{entity}`; hint: entities are {}", names()))
+    })?;
     let order = ["effective_from", "effective_to"];
     let versions = match rows_of(lake, &lake::silver(entity.name), (entity.key, key), order).await? {
         Some(rows) => versions(entity, &rows)?,
@@ -34,8 +35,8 @@ pub async fn read(lake: &Lake, entity: &str, key: &str) -> Result<Option<History
     Ok(Some(History { entity: entity.name.to_owned(), key: key.to_owned(), columns, versions, quarantined }))
 }
 
-/// A key to look at, at the price of one small file: one that has a closed version, if there is any. None
-/// where the lake has no rows of the entity.
+/// Returns an example key, preferably one with a closed version, by reading one small file. Returns `None` if the lake
+/// has no rows of the entity.
 ///
 /// # Errors
 /// The table cannot be read.
@@ -49,7 +50,7 @@ pub async fn example(lake: &Lake, entity: &'static Entity) -> Result<Option<Stri
     Ok(first.column(entity.key)?.str()?.get(0).map(str::to_owned))
 }
 
-/// Rows of a table with one key, in an order; none where there is no such table.
+/// Returns the rows of a table with one key, sorted, or `None` if there is no such table.
 async fn rows_of(
     lake: &Lake,
     path: &str,

@@ -4,46 +4,84 @@ use std::collections::BTreeMap;
 
 use chrono::NaiveDate;
 use polars::prelude::*;
-use rcm_domain::kpi::{ar_aging, collection_rate, days_in_ar};
+use rcm_domain::kpi::print::{Format, Layout, Print, PrintedTable};
+use rcm_domain::kpi::{KPIS, Kpi, ar_aging, collection_rate, days_in_ar};
+use rcm_domain::money;
 use rcm_platform::{Lake, StageError, lake};
 use rcm_tables::delta::Table;
 use rcm_tables::frames::blocking;
 
-use crate::print::{ALL, AgingRow, ClaimsRow, CollectionRow, DaysInArRow, Kpis, aging_rows};
+use crate::print::{ALL, AgingRow, Cell, ClaimsRow, CollectionRow, DaysInArRow, KpiTable, Kpis, aging_rows};
 
-/// Reads what gold says as of a date. A table that is not there leaves its part empty.
+/// Reads the KPIs that are printed. A table that is not there leaves its part empty.
 ///
 /// # Errors
 /// A table cannot be read.
 pub async fn read(lake: &Lake, as_of: NaiveDate) -> Result<Kpis, StageError> {
-    let mut kpis = Kpis {
-        as_of,
-        ar_aging: Vec::new(),
-        days_in_ar: Vec::new(),
-        collection_rate: Vec::new(),
-        claims: Vec::new(),
-        notes: Vec::new(),
-    };
-    if let Some(rows) = rows_of(lake, "kpi_ar_aging", as_of).await? {
-        kpis.ar_aging = aging(&rows)?;
-    }
-    if let Some(rows) = rows_of(lake, "kpi_days_in_ar", as_of).await? {
-        kpis.days_in_ar = days(&with_total(&rows, days_in_ar::total)?)?;
-    }
-    if let Some(rows) = rows_of(lake, "kpi_collection_rate", as_of).await? {
-        kpis.collection_rate = collection(&with_total(&rows, collection_rate::total)?)?;
-        kpis.notes.extend(excluded(&rows)?);
-    }
-    if let Some(rows) = rows_of(lake, "kpi_claims", as_of).await? {
-        kpis.claims = claims(&rows)?;
-    }
-    Ok(kpis)
+    read_of(lake, &KPIS, as_of).await
 }
 
-async fn rows_of(lake: &Lake, table: &str, as_of: NaiveDate) -> Result<Option<DataFrame>, StageError> {
-    let Some(table) = Table::open(lake, &lake::gold(table)).await? else { return Ok(None) };
+async fn read_of(lake: &Lake, kpis: &[&'static Kpi], as_of: NaiveDate) -> Result<Kpis, StageError> {
+    let mut found = Kpis { as_of, ..Kpis::default() };
+    for &kpi in kpis {
+        let Some(print) = &kpi.print else { continue };
+        let Some(rows) = rows_of(lake, kpi, as_of).await? else { continue };
+        match print {
+            Print::Table(printed) => found.tables.push(blocking(move || table_of(kpi, printed, &rows)).await?),
+            Print::Layout(layout) => lay_out(&mut found, *layout, &rows)?,
+        }
+    }
+    Ok(found)
+}
+
+async fn rows_of(lake: &Lake, kpi: &Kpi, as_of: NaiveDate) -> Result<Option<DataFrame>, StageError> {
+    let Some(table) = Table::open(lake, &lake::gold(kpi.table)).await? else { return Ok(None) };
     let rows = table.scan(table.files()).await?.filter(col("as_of").eq(lit(as_of)));
     Ok(Some(blocking(move || Ok(rows.collect()?)).await?))
+}
+
+/// Adds a KPI that has a layout of its own.
+fn lay_out(kpis: &mut Kpis, layout: Layout, rows: &DataFrame) -> Result<(), StageError> {
+    match layout {
+        Layout::Ageing => kpis.ar_aging = aging(rows)?,
+        Layout::DaysInAr => kpis.days_in_ar = days(&with_total(rows, days_in_ar::total)?)?,
+        Layout::Collection => {
+            kpis.collection_rate = collection(&with_total(rows, collection_rate::total)?)?;
+            kpis.notes.extend(excluded(rows)?);
+        }
+        Layout::Claims => kpis.claims = claims(rows)?,
+    }
+    Ok(())
+}
+
+/// Returns a KPI as a table of its columns.
+fn table_of(kpi: &Kpi, printed: &PrintedTable, rows: &DataFrame) -> Result<KpiTable, StageError> {
+    let rows = (printed.rows)(rows.sort(kpi.grain.to_vec(), SortMultipleOptions::default())?)?;
+    let columns = printed.columns.iter().map(|column| cells(rows.column(column.name)?, column.format));
+    let columns = columns.collect::<Result<Vec<_>, StageError>>()?;
+    let row = |i: usize| columns.iter().map(|cells| cells[i].clone()).collect();
+    let name = kpi.table.trim_start_matches("kpi_");
+    let rows = (0..rows.height()).map(row).collect();
+    Ok(KpiTable { name, title: printed.title, columns: printed.columns, rows })
+}
+
+/// Returns the values of a column for a format.
+fn cells(values: &Column, format: Format) -> Result<Vec<Cell>, StageError> {
+    let dtype = match format {
+        Format::Text => DataType::String,
+        Format::Count => DataType::UInt64,
+        Format::Money => money::sum_dtype(),
+        Format::Percent(_) | Format::Days => DataType::Float64,
+    };
+    let values = values.cast(&dtype)?;
+    let cells = match format {
+        Format::Text => values.str()?.iter().map(|text| text.map(|text| Cell::Text(text.to_owned()))).collect(),
+        Format::Count => values.u64()?.iter().map(|count| count.map(Cell::Count)).collect(),
+        Format::Money => values.decimal()?.physical().iter().map(|cents| cents.map(Cell::Money)).collect(),
+        Format::Percent(_) | Format::Days => values.f64()?.iter().map(|number| number.map(Cell::Number)).collect(),
+    };
+    let cells: Vec<Option<Cell>> = cells;
+    Ok(cells.into_iter().map(|cell| cell.unwrap_or(Cell::Null)).collect())
 }
 
 /// The rows of the datasources, and behind them their total where there are several.
@@ -132,8 +170,10 @@ fn claims(rows: &DataFrame) -> Result<Vec<ClaimsRow>, StageError> {
     let group = texts(rows, "payor_type")?;
     let [claims, denied, rejected, paid] = ["claims", "denied", "rejected", "paid"].map(|column| counts(rows, column));
     let (claims, denied, rejected, paid) = (claims?, denied?, rejected?, paid?);
+    let unknown =
+        if rows.schema().contains("unknown_status") { counts(rows, "unknown_status")? } else { vec![0; rows.height()] };
     let amount = cents(rows, "claim_amount")?;
-    let mut groups: BTreeMap<&str, (u64, i128, u64, u64, u64)> = BTreeMap::new();
+    let mut groups: BTreeMap<&str, (u64, i128, u64, u64, u64, u64)> = BTreeMap::new();
     for i in 0..rows.height() {
         for name in [group[i].as_str(), ALL] {
             let sums = groups.entry(name).or_default();
@@ -142,12 +182,13 @@ fn claims(rows: &DataFrame) -> Result<Vec<ClaimsRow>, StageError> {
             sums.2 += denied[i];
             sums.3 += rejected[i];
             sums.4 += paid[i];
+            sums.5 += unknown[i];
         }
     }
     let mut rows: Vec<ClaimsRow> = groups
         .into_iter()
-        .map(|(name, (claims, amount, denied, rejected, paid))| {
-            ClaimsRow::new(name, claims, amount, denied, rejected, paid)
+        .map(|(name, (claims, amount, denied, rejected, paid, unknown))| {
+            ClaimsRow::new(name, claims, amount, denied, rejected, paid, unknown)
         })
         .collect();
     rows.sort_by_key(|row| row.group == ALL);
@@ -172,35 +213,4 @@ fn counts(rows: &DataFrame, column: &str) -> Result<Vec<u64>, StageError> {
 }
 
 #[cfg(test)]
-mod tests {
-    use rcm_domain::money;
-
-    use super::*;
-
-    #[test]
-    fn days_in_ar_are_shown_as_gold_has_them() {
-        let rows = df!(
-            "datasource" => ["hos-a"], "balance" => [100i64], "amount_in_period" => [100i64],
-            "balance_over_90_days" => [100i64], "credit_balance" => [0i64],
-            "days_in_ar" => [12.5], "share_over_90_days" => [None::<f64>],
-        );
-        let amounts = ["balance", "amount_in_period", "balance_over_90_days", "credit_balance"];
-        let rows = rows.unwrap().lazy().with_columns(amounts.map(|name| col(name).cast(money::dtype())));
-        let shown = days(&rows.collect().unwrap()).unwrap();
-        assert_eq!((shown[0].balance, shown[0].days_in_ar, shown[0].share_over_90), (10_000, Some(12.5), None));
-    }
-
-    #[test]
-    fn collection_rates_are_shown_as_gold_has_them() {
-        let rows = df!(
-            "datasource" => ["hos-a"], "horizon_days" => [30i32], "amount" => [100i64], "paid_within_k" => [100i64],
-            "balance_at_k" => [100i64], "paid_after_k" => [100i64],
-            "collected_within_k" => [0.25], "yield_of_balance_aged_k" => [None::<f64>], "benchmark" => [0.93],
-        );
-        let amounts = ["amount", "paid_within_k", "balance_at_k", "paid_after_k"];
-        let rows = rows.unwrap().lazy().with_columns(amounts.map(|name| col(name).cast(money::dtype())));
-        let shown = collection(&rows.collect().unwrap()).unwrap();
-        let rates = (shown[0].collected_within_rate, shown[0].yield_rate, shown[0].benchmark);
-        assert_eq!(rates, (Some(0.25), None, Some(0.93)));
-    }
-}
+mod tests;

@@ -1,5 +1,8 @@
-//! The command line as a library: the state machine in one process, demo data in, tables on the
-//! terminal out.
+//! The command line as a library: runs the pipeline in one process, generates demo data, and prints tables on
+//! the terminal.
+//!
+//! It is used by `rcm`, and by tests that run the whole pipeline. Look first at [`run::run`], which calls the
+//! functions in the order of [`pipeline::PIPELINE`]; [`command`] has the commands, and [`demo`] generates the data.
 
 pub mod command;
 pub mod defaults;

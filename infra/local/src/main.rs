@@ -11,7 +11,7 @@ async fn main() -> ExitCode {
     rcm_platform::telemetry::start_for_terminal();
     match command::carry_out(arguments).await {
         Ok(answer) => {
-            // Whoever closed the pipe has seen enough.
+            // A closed pipe is no error: the reader needs no more output.
             let _ = std::io::stdout().write_all(answer.text.as_bytes());
             answer.exit
         }

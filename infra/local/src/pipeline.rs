@@ -3,6 +3,8 @@
 
 use std::time::Duration;
 
+use crate::functions::SILVER;
+
 /// A step: the functions that it calls and how.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Step {
@@ -10,7 +12,7 @@ pub enum Step {
     Plan,
     /// One call per item of the work list, and the pulls from registries, side by side. A source
     /// that fails stops no other.
-    Sources(&'static [Source]),
+    Sources(&'static [SourceCall]),
     /// One call of each function, side by side. One that fails stops no other.
     Parallel(&'static [&'static str]),
     /// One call of each function, one after another. The first that fails ends the step.
@@ -19,14 +21,14 @@ pub enum Step {
 
 /// Where the input of a source's calls comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Source {
+pub enum SourceCall {
     /// A call per item of this list of the work plan.
     PerItem { function: &'static str, list: &'static str },
     /// One call, with the run's own input.
     Once { function: &'static str },
 }
 
-impl Source {
+impl SourceCall {
     /// The function that is called.
     #[must_use]
     pub fn function(&self) -> &'static str {
@@ -49,27 +51,14 @@ impl Source {
 pub const PIPELINE: [Step; 5] = [
     Step::Plan,
     Step::Sources(&[
-        Source::PerItem { function: "emr-extract", list: "extracts" },
-        Source::PerItem { function: "landing-to-bronze", list: "files" },
-        Source::Once { function: "npi-pull" },
-        Source::Once { function: "icd-pull" },
+        SourceCall::PerItem { function: "emr-extract", list: "extracts" },
+        SourceCall::PerItem { function: "landing-to-bronze", list: "files" },
+        SourceCall::Once { function: "npi-pull" },
+        SourceCall::Once { function: "icd-pull" },
     ]),
     Step::Parallel(&SILVER),
     Step::Sequence(&["gold-dimensions", "gold-facts", "gold-kpis"]),
     Step::Sequence(&["audit"]),
-];
-
-/// The silver functions, in the order of the model's entities.
-pub const SILVER: [&str; 9] = [
-    "silver-departments",
-    "silver-providers",
-    "silver-patients",
-    "silver-encounters",
-    "silver-transactions",
-    "silver-claims",
-    "silver-cpt-codes",
-    "silver-icd-codes",
-    "silver-npi",
 ];
 
 /// How a call is tried again after an error that may pass.
@@ -88,7 +77,7 @@ pub const RETRY: Retry =
 
 impl Retry {
     /// The longest pause before a try, counted from 1 for the first one again. The actual pause is
-    /// drawn between nought and this, so that calls that failed together do not come back together.
+    /// drawn between zero and this, so that calls that failed together do not come back together.
     #[must_use]
     pub fn longest_pause(&self, attempt: u32) -> Duration {
         let factor = self.backoff_rate.saturating_pow(attempt.saturating_sub(1));

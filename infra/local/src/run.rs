@@ -1,4 +1,4 @@
-//! One full run: the state machine in one process.
+//! Runs the pipeline once, in one process.
 
 mod tries;
 
@@ -8,23 +8,24 @@ use chrono::{DateTime, NaiveDate, Utc};
 use futures::StreamExt;
 use rand::Rng;
 use rcm_model::cdm::ICD_CODES;
-use rcm_model::event::{Outcome, PlanInput, PullInput, StageFailure, StageInput, StageReport, WorkPlan};
+use rcm_model::event::{Outcome, PlanInput, PullInput, StageFailure, StageInput, StageReport, StageTimes, WorkPlan};
+use rcm_model::standstill::Standstill;
 use rcm_platform::{Context, StageError, load};
-use rcm_tables::gold;
+use rcm_tables::{gold, standstill};
 use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::functions;
-use crate::pipeline::{PIPELINE, RETRY, Retry, Source, Step};
+use crate::pipeline::{PIPELINE, RETRY, Retry, SourceCall, Step};
 use crate::print::Progress;
 
-/// What a run is asked for.
+/// Options of a run.
 #[derive(Debug, Clone, Copy)]
 pub struct Options {
-    /// Date that the KPIs are computed for; today where none is given.
+    /// Date of the KPIs; today by default.
     pub as_of: Option<NaiveDate>,
-    /// Take full extracts, landed snapshots and walks even where they lost more rows than the
-    /// configured share.
+    /// Ingest full extracts, landed snapshots and walks even if they lost a larger share of their keys than
+    /// configured.
     pub force: bool,
     pub retry: Retry,
 }
@@ -35,18 +36,23 @@ impl Default for Options {
     }
 }
 
-/// What a run did.
+/// Result of a run.
 #[derive(Debug, Clone, Serialize)]
 pub struct Run {
     pub run_id: String,
     pub as_of: NaiveDate,
-    /// The report of every stage that was called, of those that failed too.
+    /// The report of every stage that was called, including failed ones.
     pub stages: Vec<StageReport>,
-    /// What failed of them.
+    /// The stages that failed.
     pub failures: Vec<Failure>,
-    /// Landed files that the next run takes, since the work list had no room for them.
+    /// Number of landed files that the work list had no room for; the next run loads them.
     pub files_left: usize,
+    /// Everything in the lake that waits for a person at the end of the run, also from earlier runs.
+    pub standstills: Vec<Standstill>,
 }
+
+/// The last stage, which finds standstills.
+const AUDIT: &str = "audit";
 
 /// A stage that failed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -59,29 +65,29 @@ pub struct Failure {
     pub finished_at: DateTime<Utc>,
 }
 
-/// A call that is to be made.
+/// A call of a function, before it is made.
 struct Call {
     function: &'static str,
     subject: String,
     input: Value,
 }
 
-/// A call that has been made, the last of its tries.
+/// A call of a function, after its last try.
 struct Called {
     call: Call,
     answer: Result<StageReport, StageError>,
-    /// Whether a try of it failed, were it the last one or not.
+    /// Whether any of its tries failed.
     has_failed: bool,
     /// From the start of the first try to the end of the last.
-    times: (DateTime<Utc>, DateTime<Utc>),
+    times: StageTimes,
 }
 
 /// Runs the pipeline once.
 ///
 /// # Errors
-/// There is no work list: nothing could be run. What fails later is in [`Run::failures`].
+/// `plan` fails, so that there is no work list. Later failures are in [`Run::failures`].
 pub async fn run(context: &Context, options: Options, progress: &Progress) -> Result<Run, StageError> {
-    let input = PlanInput { run_id: None, as_of: options.as_of, force: options.force };
+    let input = PlanInput { run_id: None, as_of: options.as_of, force: options.force, ..PlanInput::default() };
     let work = plan::handle(context.clone(), input).await?;
     let mut run = Run {
         run_id: work.run_id.clone(),
@@ -89,6 +95,7 @@ pub async fn run(context: &Context, options: Options, progress: &Progress) -> Re
         stages: Vec::new(),
         failures: Vec::new(),
         files_left: work.files_left,
+        standstills: Vec::new(),
     };
     for step in PIPELINE {
         match step {
@@ -114,13 +121,14 @@ pub async fn run(context: &Context, options: Options, progress: &Progress) -> Re
             }
         }
     }
+    run.find_standstills(context).await;
     Ok(run)
 }
 
-fn source_calls(source: Source, work: &WorkPlan) -> Vec<Call> {
+fn source_calls(source: SourceCall, work: &WorkPlan) -> Vec<Call> {
     let (function, list) = match source {
-        Source::PerItem { function, list } => (function, list),
-        Source::Once { function } => {
+        SourceCall::PerItem { function, list } => (function, list),
+        SourceCall::Once { function } => {
             let input = PullInput { run_id: work.run_id.clone(), force: work.force };
             return vec![Call { function, subject: subject_of_layer(function), input: json!(input) }];
         }
@@ -130,7 +138,7 @@ fn source_calls(source: Source, work: &WorkPlan) -> Vec<Call> {
     items.into_iter().map(|input| Call { function, subject: subject_of(&input), input }).collect()
 }
 
-/// What an item of the work list is about: a bronze stream, or a landed file.
+/// Returns the subject of an item of the work list: a bronze stream, or the key of a landed file.
 fn subject_of(item: &Value) -> String {
     let text = |name: &str| item.get(name).and_then(Value::as_str).unwrap_or_default();
     match text("key") {
@@ -140,11 +148,11 @@ fn subject_of(item: &Value) -> String {
 }
 
 fn layer_call(function: &'static str, run: &Run) -> Call {
-    let input = StageInput { run_id: run.run_id.clone(), as_of: Some(run.as_of) };
+    let input = StageInput { run_id: run.run_id.clone(), as_of: Some(run.as_of), rebuild: false, force: false };
     Call { function, subject: subject_of_layer(function), input: json!(input) }
 }
 
-/// What a function that is called once is about, in the word of its report: `patients` of `silver-patients`.
+/// Returns the subject of a function that is called once, as in its report: `patients` for `silver-patients`.
 fn subject_of_layer(function: &str) -> String {
     match function.split_once('-') {
         Some(("icd", "pull")) => ICD_CODES.name.to_owned(),
@@ -156,30 +164,62 @@ fn subject_of_layer(function: &str) -> String {
 }
 
 impl Called {
-    /// How the call ended; an error is all that one that failed answers.
+    /// Returns the report of the call; for a failed call, a report with the error.
     fn into_report(self, run_id: &str) -> StageReport {
         self.answer.unwrap_or_else(|error| StageReport {
             outcome: Outcome::Failed,
-            error: Some(failure(&error)),
+            error: Some(StageFailure::from(&error)),
             ..StageReport::new(run_id, self.call.function, &self.call.subject, self.times)
         })
     }
 }
 
 impl Run {
-    /// Whether every stage ended well.
+    /// Returns whether every stage succeeded.
     #[must_use]
     pub fn is_complete(&self) -> bool {
         self.failures.is_empty()
     }
 
-    /// Whether a stage was called and ended well.
+    /// Returns whether no person has to act: every stage succeeded, and nothing in the lake waits.
+    #[must_use]
+    pub fn waits_for_nobody(&self) -> bool {
+        self.is_complete() && self.standstills.is_empty()
+    }
+
+    /// Finds all standstills, unless `audit` found none. (The report of `audit` has only the first ones.)
+    async fn find_standstills(&mut self, context: &Context) {
+        let audited = self.stages.iter().rfind(|report| report.stage == AUDIT && report.error.is_none());
+        if audited.is_some_and(|report| report.standstills.is_empty()) {
+            return;
+        }
+        let started_at = context.now();
+        match standstill::find(context).await {
+            Ok(standstills) => self.standstills = standstills,
+            Err(error) => {
+                self.standstills = audited.map(|report| report.standstills.clone()).unwrap_or_default();
+                let message = format!("the list of what waits for a person cannot be read: {error}");
+                self.add(StageReport {
+                    outcome: Outcome::Failed,
+                    error: Some(StageFailure { message, ..StageFailure::from(&error) }),
+                    ..StageReport::new(
+                        &self.run_id,
+                        AUDIT,
+                        AUDIT,
+                        StageTimes { started_at, finished_at: context.now() },
+                    )
+                });
+            }
+        }
+    }
+
+    /// Returns whether a stage was called and succeeded.
     #[must_use]
     pub fn ended_well(&self, stage: &str) -> bool {
         self.stages.iter().any(|report| report.stage == stage && report.error.is_none())
     }
 
-    /// Takes up the report of a stage, which may have failed.
+    /// Adds the report of a stage, which may have failed.
     pub fn add(&mut self, report: StageReport) {
         if let Some(error) = &report.error {
             self.failures.push(Failure {
@@ -193,7 +233,7 @@ impl Run {
         self.stages.push(report);
     }
 
-    /// Whether no stage found anything that the lake did not hold.
+    /// Returns whether no stage found new data.
     #[must_use]
     pub fn found_nothing_new(&self) -> bool {
         self.stages.iter().all(|report| matches!(report.outcome, Outcome::NothingNew | Outcome::Skipped))
@@ -213,10 +253,10 @@ impl Run {
             let (answer, tried_again) = call_with_retries(context, &call, retry).await;
             match &answer {
                 Ok(report) => running.finish(report),
-                Err(error) => running.fail(&failure(error)),
+                Err(error) => running.fail(&StageFailure::from(error)),
             }
             let has_failed = tried_again || answer.is_err();
-            Called { call, answer, has_failed, times: (started_at, context.now()) }
+            Called { call, answer, has_failed, times: StageTimes { started_at, finished_at: context.now() } }
         });
         let called: Vec<Called> = futures::stream::iter(calls).buffered(at_once.max(1)).collect().await;
         let failed: BTreeSet<&str> =
@@ -230,7 +270,7 @@ impl Run {
     }
 }
 
-/// What the last try of a call answered, and whether it was not the first.
+/// Calls a function, with retries. Returns the result of the last try, and whether there was more than one.
 async fn call_with_retries(context: &Context, call: &Call, retry: Retry) -> (Result<StageReport, StageError>, bool) {
     let mut attempt = 0;
     loop {
@@ -247,10 +287,6 @@ async fn call_with_retries(context: &Context, call: &Call, retry: Retry) -> (Res
     }
 }
 
-fn failure(error: &StageError) -> StageFailure {
-    StageFailure { name: error.name().to_owned(), message: error.to_string() }
-}
-
 #[cfg(test)]
 mod tests {
     use rcm_model::cdm;
@@ -258,7 +294,7 @@ mod tests {
     use rcm_platform::testing::TestLake;
 
     use super::*;
-    use crate::pipeline::SILVER;
+    use crate::functions::SILVER;
 
     #[test]
     fn a_pull_is_forced_if_the_run_is() {
@@ -271,7 +307,7 @@ mod tests {
             files: Vec::new(),
             files_left: 0,
         };
-        let calls = source_calls(Source::Once { function: "icd-pull" }, &work);
+        let calls = source_calls(SourceCall::Once { function: "icd-pull" }, &work);
         assert_eq!(calls[0].input, json!({"run_id": "run", "force": true}));
     }
 
@@ -281,7 +317,7 @@ mod tests {
         assert!(subjects.iter().all(|subject| cdm::entity(subject).is_some()), "{subjects:?}");
     }
 
-    /// Loads the departments of both hospitals, and has a column of one of them mapped that its load lacks.
+    /// Loads the departments of both hospitals, then maps a column of one of them that its load lacks.
     async fn departments_of_which_silver_refuses_some(lake: &TestLake) {
         for hospital in ["hos-a", "hos-b"] {
             lake.write(&format!("emr/{hospital}/departments.csv"), "DeptID,Name\nDEPT001,Cardiology\n");
@@ -300,7 +336,14 @@ mod tests {
         departments_of_which_silver_refuses_some(&lake).await;
         let context = lake.context().await;
         let as_of = context.now().date_naive();
-        let mut run = Run { run_id: "run".to_owned(), as_of, stages: Vec::new(), failures: Vec::new(), files_left: 0 };
+        let mut run = Run {
+            run_id: "run".to_owned(),
+            as_of,
+            stages: Vec::new(),
+            failures: Vec::new(),
+            files_left: 0,
+            standstills: Vec::new(),
+        };
         let calls = vec![layer_call("silver-departments", &run)];
         run.call_all(&context, calls, 1, RETRY, &Progress::new(true)).await;
         let report = &run.stages[0];

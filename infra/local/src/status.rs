@@ -2,12 +2,12 @@
 
 use chrono::{DateTime, Utc};
 use polars::prelude::*;
-use rcm_model::cdm::ENTITIES;
 use rcm_model::event::ControlCheck;
 use rcm_platform::bronze::LoadLog;
 use rcm_platform::{Context, Lake, StageError, lake};
 use rcm_tables::delta::{DataFile, Table};
 use rcm_tables::frames::blocking;
+use rcm_tables::standstill;
 
 use crate::print::{QuarantineStatus, Status, StreamStatus, TableStatus};
 
@@ -24,6 +24,7 @@ pub async fn read(context: &Context) -> Result<Status, StageError> {
         tables: Vec::new(),
         quarantine: Vec::new(),
         failed_checks: failed_checks(lake).await?,
+        standstills: standstill::find(context).await?,
     };
     for layer in ["silver", "quarantine", "gold", "audit"] {
         for name in lake.folders(layer).await? {
@@ -42,7 +43,7 @@ pub async fn read(context: &Context) -> Result<Status, StageError> {
 
 async fn streams(context: &Context) -> Result<Vec<StreamStatus>, StageError> {
     let mut streams = Vec::new();
-    for stream in ENTITIES.iter().flat_map(|entity| context.settings.streams_of(entity)) {
+    for stream in context.settings.streams.iter().map(|stream| stream.name.clone()) {
         let loads = LoadLog::new(&context.lake, &stream).after(0).await?;
         let watermark = loads.last().and_then(|load| load.watermark.as_ref()?.to);
         streams.push(StreamStatus {

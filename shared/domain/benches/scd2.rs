@@ -6,6 +6,10 @@
 //! changed, and a tenth with a correction that comes late. A sort by key is what any way of laying
 //! events along time has to do at least; each is timed right after the other, and the best of some
 //! rounds counts.
+//!
+//! `cargo bench --workspace --bench scd2 -- --snapshots 365 --rows 10000`
+//!
+//! As many daily full extracts of a table without a modified time, in which nothing changes: what must not grow.
 #![expect(clippy::print_stdout, reason = "a benchmark prints its figures")]
 #![expect(clippy::unwrap_used, reason = "a benchmark ends where it cannot go on")]
 
@@ -14,7 +18,7 @@ use std::time::{Duration, Instant};
 use chrono::{DateTime, Utc};
 use polars::prelude::*;
 use rcm_domain::cdm::{UNPARSEABLE, silver_schema, to_model};
-use rcm_domain::scd2::{Extracts, KeysSeen, events, plan, triage};
+use rcm_domain::scd2::{ExtractBatch, ExtractLoad, LOAD_ID, events, plan_events, plan_extracts, triage};
 use rcm_model::cdm::{Mapping, TRANSACTIONS};
 
 const ROUNDS: usize = 3;
@@ -42,8 +46,14 @@ struct Load {
 
 fn main() {
     let arguments: Vec<String> = std::env::args().collect();
-    let rows = arguments.iter().position(|argument| argument == "--rows").and_then(|at| arguments.get(at + 1));
-    let rows = rows.and_then(|rows| rows.parse().ok()).unwrap_or(250_000);
+    let number = |name: &str| -> Option<usize> {
+        let at = arguments.iter().position(|argument| argument == name)?;
+        arguments.get(at + 1)?.parse().ok()
+    };
+    let rows = number("--rows").unwrap_or(250_000);
+    if let Some(days) = number("--snapshots") {
+        return snapshots(rows, days);
+    }
     let first = Load { sequence: 1, every: 1, day: 10, amount: 1 };
     let empty = DataFrame::empty_with_schema(&silver_schema(&TRANSACTIONS));
     let stored = taken_in(&empty, &load(rows, first));
@@ -69,6 +79,49 @@ fn main() {
     }
 }
 
+/// Takes in a full extract of the same rows on every day, and prints what the table holds then.
+fn snapshots(rows: usize, days: usize) {
+    let extract = load(rows, Load { sequence: 1, every: 1, day: 10, amount: 1 });
+    let mut stored = DataFrame::empty_with_schema(&silver_schema(&TRANSACTIONS));
+    println!(
+        "{:<6} {:>10} {:>14} {:>18} {:>12} {:>9}",
+        "day", "versions", "observations", "bytes of them", "rows read", "time"
+    );
+    for day in 1..=days {
+        let extracted_at = DateTime::<Utc>::UNIX_EPOCH + chrono::TimeDelta::days(20_000 + day as i64);
+        let mut extract = extract.clone();
+        let modified =
+            Scalar::new_datetime(extracted_at.timestamp_micros(), TimeUnit::Microseconds, Some(TimeZone::UTC));
+        extract.with_column(Column::new_scalar("src_modified_at".into(), modified, rows)).unwrap();
+        let load = ExtractLoad {
+            load_id: "load".to_owned(),
+            datasource: "hos-a".to_owned(),
+            extracted_at,
+            is_full: true,
+            untracked: Vec::new(),
+        };
+        let named = df!("key" => Vec::<String>::new(), LOAD_ID => Vec::<String>::new()).unwrap();
+        let batch = ExtractBatch { loads: &[load], rows: &extract, named: &named };
+        let started = Instant::now();
+        let closed = batch.needs_closed(&TRANSACTIONS, &stored).unwrap();
+        assert!(day == 1 || closed.height() == 0);
+        let none = stored.clear();
+        let read = stored.height();
+        let plan = plan_extracts(&TRANSACTIONS, &stored, &none, &batch, extracted_at).unwrap();
+        let time = started.elapsed().as_secs_f64();
+        let key = || [col(TRANSACTIONS.surrogate)];
+        let kept = stored.clone().lazy().join(plan.replace.lazy(), key(), key(), JoinArgs::new(JoinType::Anti));
+        stored = concat([kept, plan.write.lazy()], UnionArgs::default()).unwrap().collect().unwrap();
+        if [1, 2, days / 2, days].contains(&day) {
+            let column = stored.column("observations").unwrap();
+            let observations =
+                column.explode(ExplodeOptions { empty_as_null: false, keep_nulls: false }).unwrap().len();
+            let (versions, bytes) = (stored.height(), column.as_materialized_series().estimated_size());
+            println!("{day:<6} {versions:>10} {observations:>14} {bytes:>18} {read:>12} {time:>7.3} s");
+        }
+    }
+}
+
 fn timed<T>(work: impl FnOnce() -> T) -> Duration {
     let started = Instant::now();
     std::hint::black_box(work());
@@ -77,15 +130,13 @@ fn timed<T>(work: impl FnOnce() -> T) -> Duration {
 
 /// The bucket's current rows after a batch, as silver has them.
 fn taken_in(stored: &DataFrame, batch: &DataFrame) -> DataFrame {
-    let seen = KeysSeen::none();
-    let found = triage(&TRANSACTIONS, stored, batch, &seen).unwrap();
+    let found = triage(&TRANSACTIONS, stored, batch).unwrap();
     let touched = found.need_history.clone().lazy();
     let key = [col(TRANSACTIONS.key)];
     let history = stored.clone().lazy().join(touched, key, [col("key")], JoinArgs::new(JoinType::Semi));
     let history = history.collect().unwrap();
-    let extracts = Extracts { all: &[], seen: &seen };
     let now = DateTime::<Utc>::UNIX_EPOCH;
-    plan(&TRANSACTIONS, stored, &history, batch, &found, extracts, now).unwrap().write
+    plan_events(&TRANSACTIONS, &[], stored, &history, batch, &found, now).unwrap().write
 }
 
 /// Events of a load, in an order that looks as if it were drawn.
@@ -105,9 +156,16 @@ fn load(rows: usize, load: Load) -> DataFrame {
         "ModifiedDate" => vec![format!("2024-01-{:02}", load.day); numbers.len()],
     );
     let mapping = Mapping::parse("hos-a.toml", MAPPING).unwrap();
-    let rows = to_model(&raw.unwrap(), &TRANSACTIONS, &mapping, DateTime::UNIX_EPOCH).unwrap();
+    let rows = to_model(
+        &raw.unwrap(),
+        &TRANSACTIONS,
+        &mapping,
+        mapping.columns("transactions", "").unwrap(),
+        DateTime::UNIX_EPOCH,
+    )
+    .unwrap();
     let positions = Int64Chunked::from_iter_values("".into(), 1..=rows.height() as i64);
-    events(&rows, positions, &TRANSACTIONS, (load.sequence, "load"), 1).unwrap().drop(UNPARSEABLE).unwrap()
+    events(&rows, positions, &TRANSACTIONS, &[], (load.sequence, "load"), 1).unwrap().drop(UNPARSEABLE).unwrap()
 }
 
 /// Another number for every one below 2²⁸.

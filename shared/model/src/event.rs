@@ -1,10 +1,11 @@
-//! What the functions are called with and what they answer: the contract between the state
+//! What the functions are called with and what they return: the contract between the state
 //! machine, the command line and the functions.
 
 use chrono::{DateTime, NaiveDate, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::load_config::LoadRow;
+use crate::standstill::Standstill;
 
 /// Input of `plan`: the start of a run.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -15,13 +16,17 @@ pub struct PlanInput {
     /// Date that the KPIs are computed for; the run's own date where none is given.
     #[serde(default)]
     pub as_of: Option<NaiveDate>,
+    /// When a schedule was to start the run: its day is the run's own date, also where the run starts after
+    /// midnight.
+    #[serde(default)]
+    pub scheduled_at: Option<DateTime<Utc>>,
     /// Take full extracts, landed snapshots and walks even where they lost more rows than the
     /// configured share.
     #[serde(default)]
     pub force: bool,
 }
 
-/// Answer of `plan`: everything the run has to do before silver.
+/// Result of `plan`: everything the run has to do before silver.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WorkPlan {
     pub run_id: String,
@@ -86,6 +91,13 @@ pub struct StageInput {
     /// Date that the KPIs are computed for; the run's own date where none is given.
     #[serde(default)]
     pub as_of: Option<NaiveDate>,
+    /// Of a silver function: make the table anew from all loads in bronze, and replace it in one commit.
+    #[serde(default)]
+    pub rebuild: bool,
+    /// Of a rebuild: leave out the rows of sources that the configuration no longer names. Without it a table that has
+    /// such rows is not made anew.
+    #[serde(default)]
+    pub force: bool,
 }
 
 /// Input of `maintenance`, which belongs to no run of the pipeline.
@@ -108,8 +120,15 @@ pub enum Outcome {
     LeftForNextRun,
     /// No source is configured for it.
     Skipped,
-    /// It ended with an error; nothing of it is in the lake.
+    /// It ended with an error. What it had committed before stays in the lake: see its commits and loads.
     Failed,
+}
+
+/// When a stage started and when it finished.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StageTimes {
+    pub started_at: DateTime<Utc>,
+    pub finished_at: DateTime<Utc>,
 }
 
 /// What one run of one function did: the grain of `audit/load_logs`.
@@ -134,24 +153,24 @@ pub struct StageReport {
     pub rules: Vec<RuleCount>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub checks: Vec<ControlCheck>,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub figures: Vec<Figure>,
+    /// What it measured beside its counts. Reports of version 0.1 call them figures.
+    #[serde(default, alias = "figures", skip_serializing_if = "Vec::is_empty")]
+    pub metrics: Vec<Metric>,
     /// What a person should know: drift, refusals, what to do next. Never a value of a row.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
+    /// What waits for a person; `audit` alone looks for it, at the end of a run.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub standstills: Vec<Standstill>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<StageFailure>,
 }
 
 impl StageReport {
-    /// The report of a stage that did what it was asked for, as far as its times tell.
+    /// The report of a stage that did what it was asked for, with its times alone.
     #[must_use]
-    pub fn new(
-        run_id: &str,
-        stage: &str,
-        subject: &str,
-        (started_at, finished_at): (DateTime<Utc>, DateTime<Utc>),
-    ) -> Self {
+    pub fn new(run_id: &str, stage: &str, subject: &str, times: StageTimes) -> Self {
+        let StageTimes { started_at, finished_at } = times;
         Self {
             run_id: run_id.to_owned(),
             stage: stage.to_owned(),
@@ -163,8 +182,9 @@ impl StageReport {
             commits: Vec::new(),
             rules: Vec::new(),
             checks: Vec::new(),
-            figures: Vec::new(),
+            metrics: Vec::new(),
             notes: Vec::new(),
+            standstills: Vec::new(),
             error: None,
         }
     }
@@ -175,6 +195,26 @@ impl StageReport {
 pub struct StageFailure {
     pub name: String,
     pub message: String,
+    /// What the stage was working on. Reports of version 0.1 do not have it.
+    #[serde(flatten)]
+    pub context: ErrorContext,
+}
+
+/// What a stage was working on when it failed, as far as it is known. Never a value of a row.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ErrorContext {
+    /// Path of the table below the lake's root, such as `silver/patients`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub table: Option<String>,
+    /// Stream and number of the load, such as `claims/hos-a 3`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub load: Option<String>,
+    /// Number of the row in its file or load, from 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub row: Option<u64>,
+    /// Key of the object below the lake's root.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub object: Option<String>,
 }
 
 /// What became of the rows of one bronze load.
@@ -190,7 +230,7 @@ pub struct LoadCounts {
     pub new: u64,
     /// Rows that became the newest version of a known key.
     pub changed: u64,
-    /// Rows that said what the lake knew already.
+    /// Rows that equal what the lake holds.
     pub unchanged: u64,
     /// Rows that became an older version, or lost a tie of modified times.
     pub superseded: u64,
@@ -216,14 +256,35 @@ pub struct TableCommit {
     pub rows: u64,
 }
 
-/// A figure that a stage measured beside its counts, for the metrics.
+/// A value that a stage measured beside its counts.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Figure {
-    /// Name of the metric, which also tells the unit: `WatermarkLagHours`.
+pub struct Metric {
+    /// Name of the metric, which ends in its unit: `WatermarkLagHours`.
     pub name: String,
-    /// What it is a figure of: a bronze stream, a datasource. Never a value of a row.
+    /// What it was measured of: a bronze stream, a datasource. Never a value of a row.
     pub entity: String,
     pub value: f64,
+}
+
+/// What becomes of a row that fails a rule.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Severity {
+    /// It goes to quarantine.
+    Error,
+    /// It is counted.
+    Warn,
+}
+
+impl Severity {
+    /// The word in the configuration and in `audit/quality_metrics`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Error => "error",
+            Self::Warn => "warn",
+        }
+    }
 }
 
 /// Rows of one load that failed one rule: the grain of `audit/quality_metrics`.
@@ -231,7 +292,7 @@ pub struct Figure {
 pub struct RuleCount {
     pub entity: String,
     pub rule: String,
-    pub severity: String,
+    pub severity: Severity,
     pub load_id: String,
     pub checked: u64,
     pub failed: u64,

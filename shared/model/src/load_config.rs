@@ -1,5 +1,6 @@
 //! The table of sources, `configs/emr/load_config.csv`.
 
+use csv::{ReaderBuilder, StringRecord, Trim};
 use serde::{Deserialize, Serialize};
 
 /// Header of `load_config.csv`, letter for letter.
@@ -58,7 +59,7 @@ pub enum LoadConfigError {
 }
 
 /// Reads `load_config.csv`. Blank lines are passed over; every other line must be usable, since a
-/// source that silently drops out of the plan is a hole in the receivables.
+/// source that silently drops out of the plan is a hole in the receivables. A field may be in quotes.
 ///
 /// # Errors
 /// The header differs, or a line has another number of fields, an unknown load type, an
@@ -66,18 +67,38 @@ pub enum LoadConfigError {
 /// has already, or a table of a datasource that another active line has: of two full loads of one
 /// table, each would delete what the other brings.
 pub fn parse(text: &str) -> Result<Vec<LoadRow>, LoadConfigError> {
-    let mut lines = text.trim_start_matches('\u{feff}').lines().enumerate();
-    let header = lines.next().map_or("", |(_, line)| line.trim_end());
-    if header != HEADER {
+    let text = text.trim_start_matches('\u{feff}');
+    let (header, lines) = text.split_once('\n').unwrap_or((text, ""));
+    if header.trim_end() != HEADER {
         return Err(LoadConfigError::Header);
     }
+    let mut reader =
+        ReaderBuilder::new().has_headers(false).flexible(true).trim(Trim::All).from_reader(lines.as_bytes());
     let mut rows: Vec<LoadRow> = Vec::new();
-    for (index, line) in lines.filter(|(_, line)| !line.trim().is_empty()) {
-        let row = parse_line(line).map_err(|reason| LoadConfigError::Line { line: index + 1, reason })?;
-        check_repetition(&rows, &row).map_err(|reason| LoadConfigError::Line { line: index + 1, reason })?;
-        rows.push(row);
+    let mut record = StringRecord::new();
+    let mut start = 0;
+    loop {
+        let refused = |reason: String| LoadConfigError::Line { line: line_of(lines, start), reason };
+        match reader.read_record(&mut record) {
+            Ok(false) => return Ok(rows),
+            Ok(true) => {}
+            Err(error) => return Err(refused(error.to_string())),
+        }
+        let is_blank = record.len() == 1 && record.as_slice().is_empty();
+        if !is_blank {
+            let row = parse_record(&record).map_err(refused)?;
+            check_repetition(&rows, &row).map_err(refused)?;
+            rows.push(row);
+        }
+        start = reader.position().byte() as usize;
     }
-    Ok(rows)
+}
+
+/// The number in the file of the first line with anything in it from a place of the lines below the header on.
+fn line_of(lines: &str, start: usize) -> usize {
+    let rest = lines.get(start..).unwrap_or_default();
+    let blank = rest.len() - rest.trim_start_matches(['\r', '\n']).len();
+    2 + lines.get(..start + blank).unwrap_or_default().matches('\n').count()
 }
 
 fn check_repetition(earlier: &[LoadRow], row: &LoadRow) -> Result<(), String> {
@@ -92,8 +113,8 @@ fn check_repetition(earlier: &[LoadRow], row: &LoadRow) -> Result<(), String> {
     Ok(())
 }
 
-fn parse_line(line: &str) -> Result<LoadRow, String> {
-    let fields: Vec<&str> = line.split(',').map(str::trim).collect();
+fn parse_record(record: &StringRecord) -> Result<LoadRow, String> {
+    let fields: Vec<&str> = record.iter().collect();
     let [database, datasource, tablename, loadtype, watermark, is_active, targetpath] = fields[..] else {
         return Err(format!("expected 7 fields, found {}", fields.len()));
     };
@@ -160,6 +181,37 @@ mod tests {
     fn a_line_that_cannot_be_used_is_named_with_its_reason(#[case] line: &str, #[case] expected: &str) {
         let error = parse(&format!("{HEADER}\n{line}\n")).unwrap_err().to_string();
         assert!(error.contains("line 2") && error.contains(expected), "{error}");
+    }
+
+    #[rstest::rstest]
+    #[case("\"db, old\",hos-a,\"[my,schema].[patients]\",Full,,1,hosa", "db, old", "[my,schema].[patients]")]
+    #[case("\"the \"\"old\"\" db\", hos-a , dbo.patients ,Full,\"\",1,hosa", "the \"old\" db", "dbo.patients")]
+    fn a_field_may_be_in_quotes(#[case] line: &str, #[case] database: &str, #[case] tablename: &str) {
+        let rows = parse(&format!("{HEADER}\r\n{line}\r\n")).unwrap();
+        assert_eq!((rows[0].database.as_str(), rows[0].tablename.as_str()), (database, tablename));
+    }
+
+    #[rstest::rstest]
+    #[case("\n\n", 4)]
+    #[case("\r\n  \r\n\r\n", 5)]
+    #[case("db,hos-a,dbo.patients,Full,,1,hosa\n\n", 4)]
+    #[case("\"a\ndb\",hos-a,dbo.patients,Full,,1,hosa\n", 4)]
+    fn blank_lines_are_passed_over_and_counted(#[case] before: &str, #[case] line: usize) {
+        let error = parse(&format!("{HEADER}\n{before}db,hos-a\n")).unwrap_err();
+        assert_eq!(error, LoadConfigError::Line { line, reason: "expected 7 fields, found 2".to_owned() });
+    }
+
+    #[test]
+    fn a_quote_that_is_left_open_makes_no_row() {
+        let error = parse(&format!("{HEADER}\n\"db,hos-a,dbo.patients,Full,,1,hosa\n")).unwrap_err().to_string();
+        assert!(error.contains("line 2") && error.contains("7 fields"), "{error}");
+    }
+
+    #[rstest::rstest]
+    #[case("\"database\",datasource,tablename,loadtype,watermark,is_active,targetpath")]
+    #[case("Database,datasource,tablename,loadtype,watermark,is_active,targetpath")]
+    fn another_header_is_refused(#[case] header: &str) {
+        assert_eq!(parse(&format!("{header}\n")), Err(LoadConfigError::Header));
     }
 
     #[test]

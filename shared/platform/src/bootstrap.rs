@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
 
-use futures::FutureExt;
+use futures::{FutureExt, TryFutureExt};
 use lambda_runtime::{LambdaEvent, service_fn};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -12,7 +12,7 @@ use crate::config::Environment;
 use crate::context::{Clock, Context};
 use crate::error::StageError;
 use crate::lake::Lake;
-use crate::{crypto, telemetry};
+use crate::{crypto, error, telemetry};
 
 /// Runs a handler as a Lambda function until the service ends it.
 ///
@@ -35,8 +35,17 @@ where
     lambda_runtime::run(service_fn(move |event: LambdaEvent<I>| {
         let (lake, environment) = (lake.clone(), environment.clone());
         caught(async move { handler(Context::of(lake, environment, Clock::system()).await?, event.payload).await })
+            .inspect_err(log_whole)
     }))
     .await
+}
+
+/// Logs an error whose message is cut in what the function answers.
+fn log_whole(error: &StageError) {
+    let message = error.to_string();
+    if error::bounded(&message) != message {
+        tracing::error!(error = error.name(), message, "the message is cut in the function's answer");
+    }
 }
 
 /// What a handler answers. Of one that panics the runtime would answer the panic's message, which may
@@ -44,7 +53,7 @@ where
 async fn caught<O>(handled: impl Future<Output = Result<O, StageError>>) -> Result<O, StageError> {
     match AssertUnwindSafe(handled).catch_unwind().await {
         Ok(answer) => answer,
-        Err(_) => Err(StageError::CorruptLake("the function ended early".to_owned())),
+        Err(_) => Err(StageError::internal("the function ended early")),
     }
 }
 
@@ -55,7 +64,7 @@ mod tests {
     #[tokio::test]
     async fn a_handler_that_panics_answers_an_error_that_says_nothing_of_the_panic() {
         let error = caught::<()>(async { panic!("invalid digit in `Quillon Fictor`") }).await.unwrap_err();
-        assert_eq!(error.to_string(), "corrupt lake: the function ended early");
+        assert_eq!(error.to_string(), "internal error: the function ended early");
     }
 
     #[tokio::test]

@@ -3,16 +3,28 @@
 //! A load writes its Parquet under a key of its own and then takes the stream's next sequence
 //! number with a conditional put of one manifest. No manifest, no load; of two writers, one wins.
 
+mod cache;
+mod checkpoint;
+mod refused;
+#[cfg(test)]
+mod tests;
+
 use std::collections::HashSet;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, NaiveDate, Utc};
 use futures::{StreamExt, TryStreamExt};
+use object_store::ObjectMeta;
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64;
 
-use crate::config::LoadKind;
+use crate::config::{Feed, LoadKind};
 use crate::error::{Result, StageError};
 use crate::lake::{Lake, PutOutcome};
+use crate::landing::LandingKey;
+
+pub(crate) use cache::ManifestCache;
+pub use checkpoint::CHECKPOINT_INTERVAL;
+pub use refused::Dismissal;
 
 /// Manifests that are read at the same time.
 const READS_AT_ONCE: usize = 32;
@@ -30,10 +42,17 @@ pub struct Manifest {
     pub stream: String,
     /// Place in the stream, counted from 1 without a gap.
     pub sequence: u64,
+    /// Its number in the stream that all datasources of its entity shared in version 0.1, if it comes from there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub moved_from: Option<u64>,
     pub entity: String,
     pub datasource: String,
     pub kind: LoadKind,
-    pub source: Source,
+    pub source: SourceObject,
+    /// Of an extract: database and table of its line in `load_config.csv`, such as `db-a.dbo.patients`, whatever
+    /// it was read from. Older versions of the product did not write it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub table: Option<String>,
     /// SHA-256 of the source's bytes, or a hash over a table's rows in any order, in hexadecimal.
     pub content_hash: String,
     pub rows: u64,
@@ -41,7 +60,8 @@ pub struct Manifest {
     pub malformed: u64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub watermark: Option<Watermark>,
-    /// When the source was read, or its file landed; of a whole table later than the load before.
+    /// When the source was read, or its file landed. Of a whole list that landed its own date; of any whole
+    /// table later than the load before.
     pub extracted_at: DateTime<Utc>,
     /// Keys of the Parquet files, below the lake's root.
     pub data_files: Vec<String>,
@@ -52,15 +72,44 @@ pub struct Manifest {
     pub finished_at: DateTime<Utc>,
 }
 
+impl Manifest {
+    /// Whether the load was read from a file that landed, and not from a hospital or a registry.
+    #[must_use]
+    pub fn has_landed(&self) -> bool {
+        LandingKey::parse(&self.source.name).is_some()
+    }
+
+    /// Whether it is a load of the stream that all datasources shared in version 0.1 and that is now one of its
+    /// datasource's own.
+    #[must_use]
+    pub fn was_moved(&self) -> bool {
+        self.stream == self.entity && self.has_landed()
+    }
+}
+
 /// What a load was read from.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct Source {
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct SourceObject {
     /// `database.table`, a file below the extract folder, or a key below `landing/`.
     pub name: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub size: Option<u64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_modified: Option<DateTime<Utc>>,
+}
+
+impl SourceObject {
+    /// The last part of the name.
+    #[must_use]
+    pub fn file_name(&self) -> &str {
+        self.name.rsplit_once('/').map_or(self.name.as_str(), |(_, name)| name)
+    }
+}
+
+impl From<&ObjectMeta> for SourceObject {
+    fn from(meta: &ObjectMeta) -> Self {
+        Self { name: meta.location.to_string(), size: Some(meta.size), last_modified: Some(meta.last_modified) }
+    }
 }
 
 /// What an incremental load took: rows with `from - overlap < column <= to`, the overlap being that of the
@@ -95,11 +144,38 @@ pub struct Settled {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Refusal {
     pub run_id: String,
-    pub source: Source,
+    pub source: SourceObject,
     pub content_hash: String,
     pub mappings_hash: String,
     pub reason: String,
     pub refused_at: DateTime<Utc>,
+}
+
+/// A file that was looked at and makes no load: `bronze/<stream>/_seen/<source>.json`. It is looked at again
+/// when it changes, or when its feed's configuration finds another date in its name.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Seen {
+    pub run_id: String,
+    pub datasource: String,
+    pub source: SourceObject,
+    /// The date that a whole list said of itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub release: Option<NaiveDate>,
+    pub content_hash: String,
+    pub why: SeenWhy,
+    /// The same in words, for the report.
+    pub note: String,
+    pub seen_at: DateTime<Utc>,
+}
+
+/// Why a file makes no load.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SeenWhy {
+    /// The load before it has the same content. Of whole lists its place counts from then on.
+    SameContent,
+    /// It is a whole list that is older than the last one taken.
+    Older,
 }
 
 /// Of a stream's loads those that together hold what a datasource has: its last whole table and what came
@@ -119,7 +195,7 @@ pub struct LoadLog<'a> {
 }
 
 impl<'a> LoadLog<'a> {
-    /// The log of a stream, such as `hosa/patients` or `claims`.
+    /// The log of a stream, such as `hosa/patients` or `claims/hos-a`.
     #[must_use]
     pub fn new(lake: &'a Lake, stream: &'a str) -> Self {
         Self { lake, stream }
@@ -133,64 +209,122 @@ impl<'a> LoadLog<'a> {
 
     /// The first load, if there is one.
     pub async fn first(&self) -> Result<Option<Manifest>> {
-        let key = self.key(1);
+        self.read_if_exists(1).await
+    }
+
+    /// The load of a sequence number, if there is one.
+    pub async fn read_if_exists(&self, sequence: u64) -> Result<Option<Manifest>> {
+        let key = self.key(sequence);
         let Some(bytes) = self.lake.get_if_exists(&key).await? else { return Ok(None) };
         Ok(Some(from_json(&key, &bytes)?))
     }
 
-    /// The last load, if there is one.
+    /// The last load, if there is one. It reads one manifest, whatever the length of the log.
+    ///
+    /// # Errors
+    /// The store fails, or the manifest cannot be read.
     pub async fn last(&self) -> Result<Option<Manifest>> {
-        let listed = self.lake.list(&self.folder()).await?;
-        match listed.last() {
+        let cached = self.lake.manifests().last(self.stream);
+        let known = match &cached {
+            Some(load) => load.sequence,
+            None => self.last_checkpoint(0).await?.unwrap_or(0),
+        };
+        let listed = self.lake.list_after(&self.folder(), &self.key(known)).await?;
+        if let Some(meta) = listed.last() {
+            return Ok(Some(self.read(meta.location.as_ref()).await?));
+        }
+        if cached.is_some() || known == 0 {
+            return Ok(cached);
+        }
+        if let Some(load) = self.read_if_exists(known).await? {
+            return Ok(Some(load));
+        }
+        // The checkpoint goes further than the log.
+        match self.lake.list(&self.folder()).await?.last() {
             Some(meta) => Ok(Some(self.read(meta.location.as_ref()).await?)),
             None => Ok(None),
         }
     }
 
-    /// The loads after a sequence number, in order; all of them after 0.
+    /// The loads after a sequence number, in order; all of them after 0. It reads the last checkpoint and the
+    /// manifests after that, and none that this process has read before.
     ///
     /// # Errors
     /// The store fails, or a number is missing between two loads.
     pub async fn after(&self, sequence: u64) -> Result<Vec<Manifest>> {
-        let listed = self.lake.list_after(&self.folder(), &self.key(sequence)).await?;
+        let mut loads = match self.lake.manifests().after(self.stream, sequence) {
+            Some(known) => known,
+            None => self.checkpointed(sequence).await?,
+        };
+        let reached = loads.last().map_or(sequence, |load| load.sequence);
+        let listed = self.lake.list_after(&self.folder(), &self.key(reached)).await?;
         let reads = listed.into_iter().map(async |meta| self.read(meta.location.as_ref()).await);
-        let loads: Vec<Manifest> = futures::stream::iter(reads).buffered(READS_AT_ONCE).try_collect().await?;
-        for (expected, load) in (sequence + 1..).zip(&loads) {
+        let read: Vec<Manifest> = futures::stream::iter(reads).buffered(READS_AT_ONCE).try_collect().await?;
+        for (expected, load) in (reached + 1..).zip(&read) {
             if load.sequence != expected {
                 let message = format!("stream `{}` has no load {expected} but a later one", self.stream);
-                return Err(StageError::CorruptLake(message));
+                return Err(StageError::corrupt_lake(message));
             }
         }
+        loads.extend(read);
+        self.lake.manifests().keep(self.stream, &loads);
         Ok(loads)
     }
 
-    /// Takes the manifest's sequence number; [`PutOutcome::AlreadyThere`] if another load has it.
+    /// Takes the manifest's sequence number; [`PutOutcome::AlreadyThere`] if another load has it. Writes a checkpoint
+    /// of the log if one may be due.
+    ///
+    /// # Errors
+    /// The store fails. That a checkpoint is not written is no error.
     pub async fn commit(&self, manifest: &Manifest) -> Result<PutOutcome> {
         let key = self.key(manifest.sequence);
-        match self.lake.put_if_absent(&key, to_json(manifest)?).await? {
-            PutOutcome::Created => Ok(PutOutcome::Created),
+        let outcome = match self.lake.put_if_absent(&key, to_json(manifest)?).await? {
+            PutOutcome::Created => PutOutcome::Created,
             // A store that repeats a put after a lost answer finds its own first try there.
-            PutOutcome::AlreadyThere if self.read(&key).await?.load_id == manifest.load_id => Ok(PutOutcome::Created),
-            PutOutcome::AlreadyThere => Ok(PutOutcome::AlreadyThere),
+            PutOutcome::AlreadyThere if self.read(&key).await?.load_id == manifest.load_id => PutOutcome::Created,
+            PutOutcome::AlreadyThere => PutOutcome::AlreadyThere,
+        };
+        if outcome == PutOutcome::Created && manifest.sequence.is_multiple_of(CHECKPOINT_INTERVAL) {
+            self.try_checkpoint().await;
         }
+        Ok(outcome)
     }
 
     /// Notes that a file is refused. Once is enough: the same file under the same mappings is
     /// passed over from now on.
     pub async fn refuse(&self, refusal: &Refusal) -> Result<PutOutcome> {
-        let Source { name, last_modified, .. } = &refusal.source;
-        let file = xxh3_64(format!("{name}\n{last_modified:?}").as_bytes());
-        let name = format!("{}-{file:016x}-{}", refusal.content_hash, short(&refusal.mappings_hash));
-        self.lake.put_if_absent(&format!("bronze/{}/_refused/{name}.json", self.stream), to_json(refusal)?).await
+        let file = refused::file_of(&refusal.content_hash, &refusal.source);
+        let key = format!("{}/{file}-{}.json", self.refused_folder(), short(&refusal.mappings_hash));
+        self.lake.put_if_absent(&key, to_json(refusal)?).await
     }
 
-    /// Files that were refused under the mappings of this hash, whenever that was.
+    /// Files that are passed over under the mappings of this hash: those that were refused under them, whenever
+    /// that was, and those that a person has dismissed.
     pub async fn refusals(&self, mappings_hash: &str) -> Result<Vec<Refusal>> {
-        let ending = format!("-{}.json", short(mappings_hash));
-        let listed = self.lake.list(&format!("bronze/{}/_refused", self.stream)).await?;
-        let keys = listed.into_iter().map(|meta| String::from(meta.location)).filter(|key| key.ends_with(&ending));
+        let mappings = short(mappings_hash);
+        let listed = self.lake.list(&self.refused_folder()).await?;
+        let keys = listed.into_iter().map(|meta| String::from(meta.location));
+        let keys = keys.filter(|key| refused::is_passed_over(key, mappings));
         let reads = keys.map(async |key| from_json(&key, &self.lake.get(&key).await?));
         futures::stream::iter(reads).buffered(READS_AT_ONCE).try_collect().await
+    }
+
+    /// Notes that a file makes no load, so that it is not looked at again.
+    pub async fn see(&self, seen: &Seen) -> Result<PutOutcome> {
+        let SourceObject { name, size, last_modified } = &seen.source;
+        let release = seen.release;
+        let source = xxh3_64(format!("{name}\n{size:?}\n{last_modified:?}\n{release:?}").as_bytes());
+        self.lake.put_if_absent(&format!("bronze/{}/_seen/{source:016x}.json", self.stream), to_json(seen)?).await
+    }
+
+    /// Files of a feed that make no load.
+    pub async fn seen(&self, feed: &Feed) -> Result<Vec<Seen>> {
+        let listed = self.lake.list(&format!("bronze/{}/_seen", self.stream)).await?;
+        let keys = listed.into_iter().map(|meta| String::from(meta.location));
+        let reads = keys.map(async |key| from_json(&key, &self.lake.get(&key).await?));
+        let mut seen: Vec<Seen> = futures::stream::iter(reads).buffered(READS_AT_ONCE).try_collect().await?;
+        seen.retain(|seen| seen.release == feed.release_of(seen.source.file_name()));
+        Ok(seen)
     }
 
     /// Keys of data files that were written before a moment and that no load names: of tries that
@@ -201,7 +335,7 @@ impl<'a> LoadLog<'a> {
     /// The store fails, or the log cannot be read.
     pub async fn leftovers(&self, before: DateTime<Utc>) -> Result<Vec<String>> {
         let data = self.lake.list(&format!("bronze/{}/data", self.stream)).await?;
-        if data.len() <= self.lake.list(&self.folder()).await?.len() {
+        if data.len() as u64 <= self.last().await?.map_or(0, |last| last.sequence) {
             return Ok(Vec::new());
         }
         let loads = self.after(0).await?;
@@ -228,10 +362,18 @@ fn short(hash: &str) -> &str {
     hash.get(..16).unwrap_or(hash)
 }
 
-fn to_json<T: Serialize>(value: &T) -> Result<Vec<u8>> {
-    serde_json::to_vec_pretty(value).map_err(|error| StageError::CorruptLake(format!("writing JSON: {error}")))
+/// A value as the JSON of an object of the lake.
+///
+/// # Errors
+/// `CorruptLake` if it is none.
+pub fn to_json<T: Serialize>(value: &T) -> Result<Vec<u8>> {
+    serde_json::to_vec_pretty(value).map_err(|error| StageError::corrupt_lake(format!("writing JSON: {error}")))
 }
 
-fn from_json<T: serde::de::DeserializeOwned>(key: &str, bytes: &[u8]) -> Result<T> {
-    serde_json::from_slice(bytes).map_err(|error| StageError::CorruptLake(format!("`{key}`: {error}")))
+/// The value of an object of the lake that is JSON.
+///
+/// # Errors
+/// `CorruptLake` with the key if it is another value, or none.
+pub fn from_json<T: serde::de::DeserializeOwned>(key: &str, bytes: &[u8]) -> Result<T> {
+    serde_json::from_slice(bytes).map_err(|error| StageError::corrupt_lake(format!("`{key}`: {error}")))
 }

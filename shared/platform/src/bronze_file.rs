@@ -4,9 +4,10 @@
 pub(crate) mod tests;
 
 use std::future::Future;
+use std::sync::Arc;
 
-use arrow_array::RecordBatch;
 use arrow_array::cast::AsArray;
+use arrow_array::{Array, RecordBatch};
 use arrow_schema::DataType;
 use bytes::Bytes;
 use futures::TryStreamExt;
@@ -19,6 +20,7 @@ use parquet::arrow::{AsyncArrowWriter, ParquetRecordBatchStreamBuilder, Projecti
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::errors::ParquetError;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
+use rcm_model::cdm::SourceColumn;
 use tokio::sync::mpsc::Receiver;
 
 use crate::error::{Result, StageError};
@@ -30,7 +32,7 @@ const ROW_GROUP_ROWS: usize = 128 * 1024;
 const ROW_GROUP_BYTES: usize = 64 * 1024 * 1024;
 
 /// Writes batches as one Parquet file under `key`, if `verdict` says afterwards that all of them
-/// came. The first batch tells the schema and may be empty. After a failure no manifest may name
+/// came. The first batch gives the schema and may be empty. After a failure no manifest may name
 /// `key`, and what was sent of the file is given up.
 ///
 /// # Errors
@@ -43,7 +45,7 @@ pub async fn write<T>(
 ) -> Result<T> {
     let Some(first) = batches.recv().await else {
         verdict.await?;
-        return Err(StageError::SourceUnavailable("the source ended before its first batch".to_owned()));
+        return Err(StageError::source_unavailable("the source ended before its first batch".to_owned()));
     };
     let upload = lake.upload(key);
     let mut writer =
@@ -64,26 +66,62 @@ pub async fn write<T>(
     written
 }
 
-/// Hands out every value of one column of a file, as text; nothing where the file does not have the
+/// Calls `found` with every value of one column of a file, as text; never if the file does not have the
 /// column. A database's values may be numbers: as text they are what a file says of them.
 ///
 /// # Errors
 /// The file cannot be read.
-pub async fn for_each_text(lake: &Lake, key: &str, column: &str, mut found: impl FnMut(&str)) -> Result<()> {
+pub async fn for_each_text(lake: &Lake, key: &str, column: &SourceColumn, mut found: impl FnMut(&str)) -> Result<()> {
+    let texts = |texts: &[&str]| texts.iter().for_each(|text| found(text));
+    for_each_row_of(lake, key, std::slice::from_ref(column), texts).await.map(|_| ())
+}
+
+/// Calls `found` with the values of some columns of a file as text, row by row, but not for a row in which one is null.
+/// Returns whether the file has all of the columns: if not, `found` is never called.
+///
+/// # Errors
+/// The file cannot be read.
+pub async fn for_each_row(lake: &Lake, key: &str, columns: &[&str], found: impl FnMut(&[&str])) -> Result<bool> {
+    let columns: Vec<SourceColumn> = columns.iter().copied().map(SourceColumn::from).collect();
+    for_each_row_of(lake, key, &columns, found).await
+}
+
+/// Like [`for_each_row`], with each column under the first of its names that the file has.
+///
+/// # Errors
+/// The file cannot be read.
+pub async fn for_each_row_of(
+    lake: &Lake,
+    key: &str,
+    columns: &[SourceColumn],
+    mut found: impl FnMut(&[&str]),
+) -> Result<bool> {
     let failed = |error: ParquetError| storage_error::of(format!("reading `{key}`: {error}"), &error);
     let meta = lake.store().head(&Path::from(key)).await?;
     let reader = BufReader::new(lake.store(), &meta);
     let mut builder = ParquetRecordBatchStreamBuilder::new(reader).await.map_err(failed)?;
-    let Ok(index) = builder.schema().index_of(column) else { return Ok(()) };
-    let only_column = ProjectionMask::roots(builder.parquet_schema(), [index]);
-    builder = builder.with_projection(only_column);
+    let schema = Arc::clone(builder.schema());
+    let columns = columns.iter().map(|column| column.found(|name| schema.index_of(name).is_ok()));
+    let Some(columns) = columns.collect::<Option<Vec<&str>>>() else { return Ok(false) };
+    let indexes = columns.iter().map(|column| schema.index_of(column));
+    let Ok(indexes) = indexes.collect::<std::result::Result<Vec<usize>, _>>() else { return Ok(false) };
+    let only_columns = ProjectionMask::roots(builder.parquet_schema(), indexes);
+    builder = builder.with_projection(only_columns);
     let mut batches = builder.build().map_err(failed)?;
     while let Some(batch) = batches.try_next().await.map_err(failed)? {
-        let Ok(texts) = arrow_cast::cast(batch.column(0), &DataType::Utf8) else { return Ok(()) };
-        let Some(texts) = texts.as_string_opt::<i32>() else { return Ok(()) };
-        texts.iter().flatten().for_each(&mut found);
+        let texts = columns.iter().map(|column| arrow_cast::cast(batch.column_by_name(column)?, &DataType::Utf8).ok());
+        let Some(texts) = texts.collect::<Option<Vec<_>>>() else { return Ok(false) };
+        let texts = texts.iter().map(|texts| texts.as_string_opt::<i32>());
+        let Some(texts) = texts.collect::<Option<Vec<_>>>() else { return Ok(false) };
+        for row in 0..batch.num_rows() {
+            let values: Vec<&str> =
+                texts.iter().filter(|texts| texts.is_valid(row)).map(|texts| texts.value(row)).collect();
+            if values.len() == columns.len() {
+                found(&values);
+            }
+        }
     }
-    Ok(())
+    Ok(true)
 }
 
 impl AsyncFileWriter for Upload {

@@ -1,4 +1,4 @@
-//! From rows in memory to a load: what registries answer, and files that are no CSV.
+//! From rows in memory to a load: responses of registries, and files that are no CSV.
 //!
 //! Columns of the Parquet file: the named ones, all text; [`POSITION`] and [`MALFORMED`].
 
@@ -10,12 +10,13 @@ use arrow_schema::{ArrowError, DataType, Field, Schema, SchemaRef};
 use sha2::{Digest, Sha256};
 use tokio::sync::mpsc;
 
-use crate::bronze::{self, LoadLog, MALFORMED, Manifest, POSITION, Source};
+use crate::bronze::{LoadLog, MALFORMED, Manifest, POSITION, SourceObject};
 use crate::bronze_file;
 use crate::context::Context;
 use crate::error::{Result, StageError};
 use crate::load::{self, Rows, Subject};
 use crate::stage::Work;
+use crate::voids;
 
 const BATCH_ROWS: usize = 8192;
 
@@ -32,7 +33,13 @@ pub enum Row {
 ///
 /// # Errors
 /// A row has another number of values than there are columns, or the store fails.
-pub async fn write(context: &Context, stream: &str, source: Source, columns: &[&str], rows: &[Row]) -> Result<Rows> {
+pub async fn write(
+    context: &Context,
+    stream: &str,
+    source: SourceObject,
+    columns: &[&str],
+    rows: &[Row],
+) -> Result<Rows> {
     let schema = schema(columns);
     let mut batches = vec![RecordBatch::new_empty(Arc::clone(&schema))];
     for (index, chunk) in rows.chunks(BATCH_ROWS).enumerate() {
@@ -40,7 +47,7 @@ pub async fn write(context: &Context, stream: &str, source: Source, columns: &[&
     }
     let (sender, receiver) = mpsc::channel(batches.len());
     for batch in batches {
-        sender.try_send(batch).map_err(|_| StageError::Storage("the writer stopped".to_owned()))?;
+        sender.try_send(batch).map_err(|_| StageError::storage("the writer stopped".to_owned()))?;
     }
     drop(sender);
     let (load_id, data_key) = load::new_file(context, stream);
@@ -70,7 +77,7 @@ pub async fn load(
     rows: &[Row],
     force: bool,
 ) -> Result<Work> {
-    let source = Source { name: source_name, size: None, last_modified: None };
+    let source = SourceObject { name: source_name, size: None, last_modified: None };
     let rows = write(context, subject.stream, source, columns, rows).await?;
     let log = LoadLog::new(&context.lake, subject.stream);
     let mut loads: Vec<Manifest> = Vec::new();
@@ -78,8 +85,10 @@ pub async fn load(
         let known = loads.last().map_or(0, |load| load.sequence);
         loads.extend(log.after(known).await?);
         if !force {
-            let known = bronze::since_last_snapshot(&loads, subject.datasource);
-            load::check_lost_keys(context, subject, &known, &rows).await?;
+            let voided = voids::voided(&context.lake, subject.stream).await?;
+            let valid = loads.iter().filter(|load| !voided.contains_key(&load.sequence));
+            let valid: Vec<Manifest> = valid.cloned().collect();
+            load::check_lost_keys(context, subject, &valid, &rows).await?;
         }
         if let Some(made) = load::commit(context, subject, loads.last(), &rows).await? {
             return Ok(load::work(&made, None));
@@ -144,5 +153,5 @@ fn content_hash(rows: &[Row]) -> String {
 }
 
 fn unbuildable(error: &ArrowError) -> StageError {
-    StageError::CorruptLake(format!("building a batch: {error}"))
+    StageError::corrupt_lake(format!("building a batch: {error}"))
 }

@@ -3,10 +3,11 @@
 use std::fmt;
 use std::sync::Arc;
 
-use chrono::{DateTime, SubsecRound, Utc};
+use chrono::{DateTime, NaiveDate, SubsecRound, Utc};
+use chrono_tz::Tz;
 
 use crate::config::{Environment, Settings};
-use crate::error::Result;
+use crate::error::{Result, StageError};
 use crate::lake::Lake;
 
 /// What every stage is handed. Cheap to clone.
@@ -32,6 +33,26 @@ impl Context {
     #[must_use]
     pub fn now(&self) -> DateTime<Utc> {
         self.clock.now()
+    }
+
+    /// The day that it is in the zone of the environment.
+    ///
+    /// # Errors
+    /// As [`Context::day_of`].
+    pub fn today(&self) -> Result<NaiveDate> {
+        self.day_of(self.now())
+    }
+
+    /// The day of a moment in the zone of the environment.
+    ///
+    /// # Errors
+    /// `BadConfig` if there is no such zone.
+    pub fn day_of(&self, moment: DateTime<Utc>) -> Result<NaiveDate> {
+        let Some(name) = &self.environment.time_zone else { return Ok(moment.date_naive()) };
+        let zone: Tz = name.parse().map_err(|_| {
+            StageError::bad_config(format!("RCM_TIME_ZONE: there is no time zone `{name}`; one is `America/New_York`"))
+        })?;
+        Ok(moment.with_timezone(&zone).date_naive())
     }
 }
 

@@ -1,11 +1,18 @@
 //! From rows that lie in bronze to a load: what extracts and landed files share.
 
+mod renamed;
+
+use std::collections::BTreeSet;
+
 use chrono::{DateTime, TimeDelta, Utc};
-use rcm_model::cdm::{self, Entity};
-use rcm_model::event::{Figure, LoadCounts, Outcome};
+use rcm_model::cdm;
+use rcm_model::event::{LoadCounts, Metric, Outcome};
+use rcm_model::load_config::LoadRow;
 use tracing::warn;
 
-use crate::bronze::{LoadLog, Manifest, Source, Watermark};
+pub use self::renamed::check_datasource;
+
+use crate::bronze::{self, LoadLog, Manifest, SourceObject, Watermark};
 use crate::config::LoadKind;
 use crate::context::Context;
 use crate::error::{Result, StageError};
@@ -15,7 +22,7 @@ use crate::stage::{self, Work};
 use crate::telemetry::metrics::{self, WATERMARK_LAG_HOURS};
 
 /// Endings of files that a transfer has not finished.
-const UNFINISHED: [&str; 5] = [".tmp", ".part", ".partial", ".filepart", ".crdownload"];
+pub const UNFINISHED: [&str; 5] = [".tmp", ".part", ".partial", ".filepart", ".crdownload"];
 
 /// Columns that a note names, and letters of each.
 const NAMES_TOLD: usize = 20;
@@ -33,7 +40,8 @@ pub struct Subject<'a> {
     pub datasource: &'a str,
     pub kind: LoadKind,
     pub started_at: DateTime<Utc>,
-    /// When the file landed that the rows are read from; none of an extract or a pull.
+    /// When the file landed that the rows are read from, or the own date of a whole list; none of an extract
+    /// or a pull.
     pub landed_at: Option<DateTime<Utc>>,
 }
 
@@ -42,7 +50,7 @@ pub struct Subject<'a> {
 pub struct Rows {
     pub load_id: String,
     pub data_key: String,
-    pub source: Source,
+    pub source: SourceObject,
     pub content_hash: String,
     pub rows: u64,
     pub malformed: u64,
@@ -62,20 +70,62 @@ pub async fn commit(
     last: Option<&Manifest>,
     rows: &Rows,
 ) -> Result<Option<Manifest>> {
+    put(context, subject, None, last, extracted_at(subject, last), rows).await
+}
+
+/// As [`commit`], for rows of a hospital's table: the manifest says which line of `load_config.csv` they are of.
+///
+/// # Errors
+/// As [`commit`].
+pub async fn commit_extract(
+    context: &Context,
+    subject: &Subject<'_>,
+    row: &LoadRow,
+    last: Option<&Manifest>,
+    rows: &Rows,
+) -> Result<Option<Manifest>> {
+    put(context, subject, Some(renamed::table_of(row)), last, extracted_at(subject, last), rows).await
+}
+
+/// As [`commit`], for rows of a file that landed: several datasources have loads in its stream, and a date
+/// need only be later than that of the load before of its own.
+///
+/// # Errors
+/// As [`commit`].
+pub async fn commit_landed(
+    context: &Context,
+    subject: &Subject<'_>,
+    loads: &[Manifest],
+    rows: &Rows,
+) -> Result<Option<Manifest>> {
+    let before = loads.iter().rfind(|load| load.datasource == subject.datasource);
+    put(context, subject, None, loads.last(), extracted_at(subject, before), rows).await
+}
+
+async fn put(
+    context: &Context,
+    subject: &Subject<'_>,
+    table: Option<String>,
+    last: Option<&Manifest>,
+    extracted_at: DateTime<Utc>,
+    rows: &Rows,
+) -> Result<Option<Manifest>> {
     let manifest = Manifest {
         load_id: rows.load_id.clone(),
         run_id: subject.run_id.to_owned(),
         stream: subject.stream.to_owned(),
         sequence: last.map_or(1, |last| last.sequence + 1),
+        moved_from: None,
         entity: subject.entity.to_owned(),
         datasource: subject.datasource.to_owned(),
         kind: subject.kind,
         source: rows.source.clone(),
+        table,
         content_hash: rows.content_hash.clone(),
         rows: rows.rows,
         malformed: rows.malformed,
         watermark: rows.watermark.clone(),
-        extracted_at: extracted_at(subject, last),
+        extracted_at,
         data_files: vec![rows.data_key.clone()],
         unmapped_columns: rows.unmapped_columns.clone(),
         started_at: subject.started_at,
@@ -87,15 +137,15 @@ pub async fn commit(
     }
 }
 
-/// What the rows are as of where they do not say it themselves: of a file that landed when it did, so that
-/// of two files the newer one counts, whichever is loaded first. Whole tables are in the order of their
-/// numbers.
-fn extracted_at(subject: &Subject<'_>, last: Option<&Manifest>) -> DateTime<Utc> {
-    if let (LoadKind::Upsert, Some(landed_at)) = (subject.kind, subject.landed_at) {
-        return landed_at.min(subject.started_at);
+/// What the rows are as of where they do not say it themselves: of a file that landed when it did, and of a
+/// whole list its own date, though never later than the clock. Whole tables are in the order of their
+/// numbers, whatever their dates.
+fn extracted_at(subject: &Subject<'_>, before: Option<&Manifest>) -> DateTime<Utc> {
+    let date = subject.landed_at.map_or(subject.started_at, |landed_at| landed_at.min(subject.started_at));
+    match (subject.kind, subject.landed_at) {
+        (LoadKind::Upsert, Some(_)) => date,
+        _ => before.map_or(date, |before| date.max(before.extracted_at + TimeDelta::microseconds(1))),
     }
-    let earliest = last.map_or(DateTime::UNIX_EPOCH, |last| last.extracted_at + TimeDelta::microseconds(1));
-    subject.started_at.max(earliest)
 }
 
 /// Removes rows that will not become a load.
@@ -106,20 +156,22 @@ pub async fn discard(context: &Context, rows: &Rows) -> Result<()> {
     context.lake.delete(&rows.data_key).await
 }
 
-/// Checks a snapshot against what its datasource had, the loads in `known`, and discards it if it does not
-/// pass. Anything else passes.
+/// Checks a snapshot against what its datasource had by the loads of its stream, and discards it if it does
+/// not pass. Anything else passes.
 ///
 /// # Errors
 /// `ThresholdExceeded` if it lacks more keys than the configuration allows.
-pub async fn check_lost_keys(context: &Context, subject: &Subject<'_>, known: &[&Manifest], rows: &Rows) -> Result<()> {
+pub async fn check_lost_keys(context: &Context, subject: &Subject<'_>, loads: &[Manifest], rows: &Rows) -> Result<()> {
     if subject.kind != LoadKind::Snapshot {
         return Ok(());
     }
     let mapping = context.settings.mapping(subject.datasource)?;
-    let id = cdm::entity(subject.entity).map_or("", Entity::id);
-    let Some(column) = mapping.source_column(subject.entity, id) else { return Ok(()) };
+    let Some(entity) = cdm::entity(subject.entity) else { return Ok(()) };
     let max_share = context.settings.sources.emr.max_lost_share(subject.stream);
-    let checked = lost_keys::check(&context.lake, known, &rows.data_key, column, max_share).await;
+    let known = bronze::since_last_snapshot(loads, subject.datasource);
+    let checked =
+        lost_keys::check(&context.lake, &known, (&rows.data_key, &rows.source.name), (mapping, entity), max_share)
+            .await;
     if checked.is_err()
         && let Err(error) = discard(context, rows).await
     {
@@ -129,7 +181,7 @@ pub async fn check_lost_keys(context: &Context, subject: &Subject<'_>, known: &[
     checked
 }
 
-/// What a stage tells of the load that it made.
+/// Returns what a stage reports of the load that it made.
 #[must_use]
 pub fn work(load: &Manifest, last: Option<&Manifest>) -> Work {
     let mut notes = Vec::new();
@@ -149,12 +201,12 @@ pub fn work(load: &Manifest, last: Option<&Manifest>) -> Work {
 
 /// How far the newest row that a stream holds lies behind a moment; none where no watermark is kept.
 #[must_use]
-pub fn watermark_lag(load: &Manifest, now: DateTime<Utc>) -> Option<Figure> {
+pub fn watermark_lag(load: &Manifest, now: DateTime<Utc>) -> Option<Metric> {
     let newest = load.watermark.as_ref()?.to?;
     Some(metrics::hours(WATERMARK_LAG_HOURS, &load.stream, now - newest))
 }
 
-/// What a stage tells when it found nothing that the lake does not hold.
+/// Returns what a stage reports if it found nothing that the lake does not hold.
 #[must_use]
 pub fn nothing_new(note: String) -> Work {
     Work { notes: vec![note], ..Work::nothing_new() }
@@ -164,6 +216,20 @@ pub fn nothing_new(note: String) -> Work {
 pub fn unmapped<'a>(columns: &[String], mapped: impl Iterator<Item = &'a str>) -> Vec<String> {
     let mapped: Vec<&str> = mapped.collect();
     columns.iter().filter(|column| !mapped.contains(&column.as_str())).cloned().collect()
+}
+
+/// Returns what to say of a source that lacks columns, which are named as [`EntityMapping::resolve`] does; nothing
+/// where there is none.
+///
+/// [`EntityMapping::resolve`]: rcm_model::cdm::EntityMapping::resolve
+pub(crate) fn lacks(columns: impl Iterator<Item = String>) -> Option<String> {
+    let columns: BTreeSet<String> = columns.collect();
+    let named = columns.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
+    match columns.len() {
+        0 => None,
+        1 => Some(format!("lacks the column {named}")),
+        _ => Some(format!("lacks the columns {named}")),
+    }
 }
 
 /// An identifier and a key for rows that are to be written.
@@ -177,7 +243,7 @@ pub fn new_file(context: &Context, stream: &str) -> (String, String) {
 /// The error of a stream that others kept loading to.
 #[must_use]
 pub fn conflict(stream: &str) -> StageError {
-    StageError::CommitConflict(format!("other runs kept loading to `{stream}`"))
+    StageError::commit_conflict(format!("other runs kept loading to `{stream}`"))
 }
 
 /// A name without control characters, which a log or a terminal might obey.
@@ -186,8 +252,8 @@ pub fn printable(name: &str) -> String {
     name.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }
 
-/// Whether a landed file is there as a whole, as far as its name tells: transfers name what they have not
-/// finished.
+/// Whether a landed file is there as a whole, by its name: transfers name unfinished files
+/// differently.
 #[must_use]
 pub fn is_finished(file_name: &str) -> bool {
     let name = file_name.to_lowercase();

@@ -66,7 +66,7 @@ async fn read_anew(environment: &Environment, name: &str) -> Result<Secret> {
 }
 
 async fn from_file(file: &Path, name: &str) -> Result<Secret> {
-    let unusable = |reason: &str| StageError::BadConfig(format!("secrets file `{}` {reason}", file.display()));
+    let unusable = |reason: &str| StageError::bad_config(format!("secrets file `{}` {reason}", file.display()));
     let text = tokio::fs::read_to_string(file).await.map_err(|error| unusable(&error.kind().to_string()))?;
     let mut secrets: Secret = serde_json::from_str(&text).map_err(|_| unusable("is no JSON object"))?;
     match secrets.remove(name) {
@@ -79,24 +79,24 @@ async fn from_file(file: &Path, name: &str) -> Result<Secret> {
 async fn from_aws(client: &Client, name: &str) -> Result<Secret> {
     let answer = client.get_secret_value().secret_id(name).send().await;
     let answer = answer.map_err(|error| explain(name, &error))?;
-    let bad = |reason: &str| StageError::BadConfig(format!("secret `{name}` {reason}"));
+    let bad = |reason: &str| StageError::bad_config(format!("secret `{name}` {reason}"));
     let text = answer.secret_string().ok_or_else(|| bad("is binary, not a JSON object"))?;
     serde_json::from_str(text).map_err(|_| bad("is no JSON object"))
 }
 
 fn explain<E: ProvideErrorMetadata>(name: &str, error: &SdkError<E>) -> StageError {
     if cannot_be_asked(error) {
-        return StageError::BadConfig(format!(
+        return StageError::bad_config(format!(
             "secret `{name}`: there are no AWS credentials, or no region, to ask Secrets Manager with; on a machine \
              without AWS, RCM_SECRETS_FILE names a file of secrets"
         ));
     }
     match error.code() {
-        Some("ThrottlingException") => StageError::Throttled(format!("secret `{name}`: Secrets Manager is busy")),
+        Some("ThrottlingException") => StageError::throttled(format!("secret `{name}`: Secrets Manager is busy")),
         Some("InternalServiceError" | "InternalServiceErrorException") | None => {
-            StageError::SourceUnavailable(format!("secret `{name}`: Secrets Manager does not answer"))
+            StageError::source_unavailable(format!("secret `{name}`: Secrets Manager does not answer"))
         }
-        Some(code) => StageError::BadConfig(format!("secret `{name}` cannot be read: {code}")),
+        Some(code) => StageError::bad_config(format!("secret `{name}` cannot be read: {code}")),
     }
 }
 

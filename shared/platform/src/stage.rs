@@ -2,7 +2,9 @@
 
 use chrono::{DateTime, Utc};
 use futures::Future;
-use rcm_model::event::{ControlCheck, Figure, LoadCounts, Outcome, RuleCount, StageFailure, StageReport, TableCommit};
+use rcm_model::event::{
+    ControlCheck, ErrorContext, LoadCounts, Metric, Outcome, RuleCount, StageFailure, StageReport, TableCommit,
+};
 use tracing::{Instrument, info, info_span, warn};
 use uuid::Uuid;
 use xxhash_rust::xxh3::xxh3_64;
@@ -22,7 +24,7 @@ pub struct Work {
     pub commits: Vec<TableCommit>,
     pub rules: Vec<RuleCount>,
     pub checks: Vec<ControlCheck>,
-    pub figures: Vec<Figure>,
+    pub metrics: Vec<Metric>,
     pub notes: Vec<String>,
 }
 
@@ -39,7 +41,7 @@ impl Work {
         self.commits.extend(more.commits);
         self.rules.extend(more.rules);
         self.checks.extend(more.checks);
-        self.figures.extend(more.figures);
+        self.metrics.extend(more.metrics);
         for note in more.notes {
             if !self.notes.contains(&note) {
                 self.notes.push(note);
@@ -71,7 +73,7 @@ pub fn new_id(now: DateTime<Utc>) -> String {
 /// Does the work of a stage and leaves its report in the lake, whether it ends well or not.
 ///
 /// A second try of the same stage on the same subject in the same run leaves a report of its own: what
-/// the first one loaded and committed stays told.
+/// the first one loaded and committed stays reported.
 ///
 /// # Errors
 /// The work's own error, whether its report can be written or not; else that the report cannot be written,
@@ -99,15 +101,17 @@ where
             commits: work.commits,
             rules: work.rules,
             checks: work.checks,
-            figures: work.figures,
+            metrics: work.metrics,
             notes: work.notes,
-            error: error
-                .as_ref()
-                .map(|error| StageFailure { name: error.name().to_owned(), message: error.to_string() }),
+            standstills: Vec::new(),
+            error: error.as_ref().map(StageFailure::from),
         };
-        metrics::tell(&context.environment, &report);
+        metrics::emit(&context.environment, &report);
         if let Some(error) = error {
-            warn!(error = error.name(), message = %error, "stage failed");
+            let ErrorContext { table, load, row, object } = error.context();
+            let (table, load, object) = (table.as_deref(), load.as_deref(), object.as_deref());
+            let (name, causes) = (error.name(), error.causes());
+            warn!(error = name, message = %error, table, load, row, object, causes, "stage failed");
             write(context, &report).await.ok();
             return Err(error);
         }
@@ -123,7 +127,7 @@ where
 async fn write(context: &Context, report: &StageReport) -> Result<()> {
     let StageReport { run_id, stage, subject, finished_at, .. } = report;
     let key = format!("{REPORTS}/{run_id}/{stage}--{}--{}.json", file_name(subject), new_id(*finished_at));
-    let json = serde_json::to_vec(report).map_err(|error| StageError::CorruptLake(error.to_string()))?;
+    let json = serde_json::to_vec(report).map_err(|error| StageError::corrupt_lake(error.to_string()))?;
     let written = context.lake.put(&key, json).await;
     if let Err(error) = &written {
         warn!(error = error.name(), message = %error, "the stage's report is not written");
@@ -131,8 +135,8 @@ async fn write(context: &Context, report: &StageReport) -> Result<()> {
     written
 }
 
-/// A name for a subject that any store takes. Where letters are lost the subject's hash tells two
-/// subjects apart.
+/// A name for a subject that any store takes. Where letters are lost the subject's hash makes
+/// the name unique.
 fn file_name(subject: &str) -> String {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
     let name: String = subject.chars().take(100).map(|c| if is_plain(c) { c } else { '.' }).collect();
@@ -144,10 +148,12 @@ fn file_name(subject: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use crate::testing::TestLake;
+    use tracing::instrument::WithSubscriber;
 
-    /// What a stage answers whose report cannot be written: a file is where its folder would be.
+    use super::*;
+    use crate::testing::{Captured, TestLake};
+
+    /// What a stage returns whose report cannot be written: a file is where its folder would be.
     async fn unreported(work: std::result::Result<Work, Failure>) -> Result<StageReport> {
         let lake = TestLake::new();
         lake.write("audit", "");
@@ -156,12 +162,47 @@ mod tests {
 
     #[tokio::test]
     async fn a_stage_that_failed_says_why_even_if_its_report_cannot_be_written() {
-        let error = StageError::ThresholdExceeded("too few".to_owned());
+        let error = StageError::threshold_exceeded("too few".to_owned());
         assert_eq!(unreported(Err(error.clone().into())).await.unwrap_err(), error);
     }
 
     #[tokio::test]
-    async fn a_stage_that_cannot_leave_its_report_has_failed() {
-        assert_eq!(unreported(Ok(Work::default())).await.unwrap_err().name(), "Storage");
+    async fn a_report_says_what_the_stage_that_failed_was_working_on() {
+        let lake = TestLake::new();
+        let error = StageError::storage("the disk is gone").in_table("silver/patients").of_load("hosa/patients", 3);
+        let work = async { Err(Failure::from(error)) };
+        report(&lake.context().await, "made-up", "run-1", "hosa/patients", work).await.unwrap_err();
+        let text = lake.read(&lake.files("audit/_reports/run-1")[0]);
+        let written: StageReport = serde_json::from_str(&text).unwrap();
+        let context = written.error.unwrap().context;
+        assert_eq!(context.table.as_deref(), Some("silver/patients"));
+        assert_eq!((context.load.as_deref(), context.row, context.object), (Some("hosa/patients 3"), None, None));
+        assert!(!text.contains("\"row\"") && !text.contains("\"object\""), "{text}");
+    }
+
+    #[test]
+    fn a_failure_of_a_report_of_version_0_1_is_read_without_what_it_does_not_say() {
+        let failure: StageFailure = serde_json::from_str(r#"{"name":"Storage","message":"storage: x"}"#).unwrap();
+        assert_eq!(failure.context, ErrorContext::default());
+    }
+
+    #[tokio::test]
+    async fn the_log_of_a_stage_that_failed_says_its_causes_and_what_it_was_working_on() {
+        let captured = Captured::default();
+        let subscriber = tracing_subscriber::fmt().json().with_writer(captured.clone()).finish();
+        let error =
+            StageError::storage("writing failed").of_object("bronze/a").caused_by(std::io::Error::other("full"));
+        let context = TestLake::new().context().await;
+        let work = async { Err(Failure::from(error)) };
+        let reported = report(&context, "made-up", "run-1", "a", work).with_subscriber(subscriber);
+        reported.await.unwrap_err();
+        let line = captured.text();
+        assert!(line.contains(r#""object":"bronze/a","causes":"full""#), "{line}");
+        assert!(!line.contains(r#""table""#), "{line}");
+    }
+
+    #[tokio::test]
+    async fn a_stage_that_cannot_leave_its_report_has_failed_and_is_not_tried_again() {
+        assert_eq!(unreported(Ok(Work::default())).await.unwrap_err().name(), "BadConfig");
     }
 }

@@ -1,6 +1,8 @@
 //! A lake in a temporary folder, for tests.
 #![expect(clippy::unwrap_used, clippy::missing_panics_doc, reason = "a test ends where its lake cannot be made")]
 
+mod counting;
+
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -12,10 +14,12 @@ use tempfile::TempDir;
 use tracing_subscriber::fmt::MakeWriter;
 use url::Url;
 
-use crate::bronze::{LoadLog, Manifest, Source};
+use crate::bronze::{LoadLog, Manifest, SourceObject};
 use crate::config::{Environment, LoadKind};
 use crate::context::{Clock, Context};
 use crate::lake::Lake;
+
+pub use counting::BronzeReads;
 
 /// When the clock of a test lake starts. It goes on by a millisecond whenever somebody looks.
 pub const START: &str = "2024-11-07T06:00:00Z";
@@ -29,10 +33,12 @@ pub fn manifest(stream: &str, sequence: u64, at: DateTime<Utc>) -> Manifest {
         run_id: "run-0".to_owned(),
         stream: stream.to_owned(),
         sequence,
+        moved_from: None,
         entity: "claims".to_owned(),
         datasource: "hos-a".to_owned(),
         kind: LoadKind::Upsert,
-        source: Source { name: "landing/claims/a.csv".to_owned(), size: None, last_modified: None },
+        source: SourceObject { name: "landing/claims/a.csv".to_owned(), size: None, last_modified: None },
+        table: None,
         content_hash: "c".to_owned(),
         rows: 1,
         malformed: 0,

@@ -1,8 +1,8 @@
-//! Frames beside an async runtime.
+//! Work on frames in an async runtime.
 
 use rcm_platform::error::{Result, StageError};
 
-/// Does the work on frames on a thread that may block, so that other stages go on meanwhile.
+/// Runs work on frames on a thread that may block, so that other stages go on meanwhile.
 ///
 /// # Errors
 /// The work's own error.
@@ -13,6 +13,6 @@ where
 {
     match tokio::task::spawn_blocking(work).await {
         Ok(result) => result,
-        Err(_) => Err(StageError::CorruptLake("a computation on frames ended early".to_owned())),
+        Err(_) => Err(StageError::internal("a computation on frames ended early")),
     }
 }

@@ -1,8 +1,14 @@
 //! The lake's tables: Delta logs and data files, and how silver and gold are made and read.
+//!
+//! For the functions of silver and gold, audit and maintenance, and for whoever reads a table from Rust.
+//! Look first at [`silver::run`], the silver stage of every entity, and at [`delta::Table`], through which
+//! every table is opened and read.
 
+pub mod conditions;
 pub mod delta;
 pub mod frames;
 pub mod gold;
 pub mod quarantine;
 pub mod rulebooks;
 pub mod silver;
+pub mod standstill;

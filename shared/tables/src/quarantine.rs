@@ -2,17 +2,18 @@
 
 use polars::prelude::*;
 use rcm_domain::cdm::timestamp;
-use rcm_model::cdm::Entity;
 use rcm_model::event::TableCommit;
 use rcm_platform::bronze::{MALFORMED, Manifest, POSITION};
 use rcm_platform::context::Context;
-use rcm_platform::error::{Result, StageError};
-use rcm_platform::lake;
+use rcm_platform::error::Result;
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
-use crate::delta::{self, COMMIT_TRIES, Change, Table};
+use crate::delta::{self, Change, DataFile, NewFile, Table, retry_on_conflict};
 use crate::frames::blocking;
+
+/// Entries of a table that are worked on at once.
+const MOST_ROWS: u64 = 50_000;
 
 /// Schema of every quarantine table: one row per entity, key and payload.
 #[must_use]
@@ -27,10 +28,9 @@ pub fn schema() -> Schema {
     schema
 }
 
-/// Rows of one load for the quarantine table.
+/// Returns the entries of the quarantine table for rows of one load.
 ///
-/// `raw` has the rows as bronze has them, all columns; `keys` and `reasons` belong to them row by
-/// row.
+/// `raw` has the rows with all columns of bronze; `keys` and `reasons` are in the order of the rows.
 ///
 /// # Errors
 /// A column of bronze is missing.
@@ -71,15 +71,14 @@ pub fn entries(
         .collect()?)
 }
 
-/// Adds the entries that the entity's table does not have yet, in one commit; none if it has all.
+/// Adds the entries that the table at `path` does not have yet, in one commit; none if it has all.
 ///
 /// # Errors
 /// The store fails, or other runs kept committing.
-pub async fn add(context: &Context, entity: &Entity, run_id: &str, entries: DataFrame) -> Result<Option<TableCommit>> {
-    let path = lake::quarantine(entity.name);
+pub async fn add(context: &Context, path: &str, run_id: &str, entries: DataFrame) -> Result<Option<TableCommit>> {
     let entries = entries.unique_stable(Some(&["fingerprint".to_owned()]), UniqueKeepStrategy::First, None)?;
-    for _ in 0..COMMIT_TRIES {
-        let table = Table::open(&context.lake, &path).await?;
+    retry_on_conflict(|| async {
+        let table = Table::open(&context.lake, path).await?;
         let new = match &table {
             None => entries.clone(),
             Some(table) => {
@@ -94,25 +93,133 @@ pub async fn add(context: &Context, entity: &Entity, run_id: &str, entries: Data
         if new.height() == 0 {
             return Ok(None);
         }
-        let file = delta::write(context, &path, &new, &[]).await?;
-        let schema = schema();
-        let rows = file.rows;
-        let change = Change {
-            schema: &schema,
-            partition_by: &[],
-            properties: &[],
-            add: vec![file],
-            remove: Vec::new(),
-            transactions: Vec::new(),
-            run_id,
+        let add = vec![delta::write(context, path, &new, &[]).await?];
+        commit(context, path, table.as_ref(), FileChange { add, remove: Vec::new() }, run_id).await.map(Some)
+    })
+    .await
+}
+
+/// The result of [`replace()`].
+#[derive(Debug, Default)]
+pub struct Replacement {
+    /// None if the table has these entries already.
+    pub commit: Option<TableCommit>,
+    /// Open entries that were removed: their rows pass today, or their load is voided.
+    pub open_gone: u64,
+}
+
+/// Replaces the entries of the table at `path` by those of another one, in one commit. An entry that both have keeps
+/// its status and times. An entry whose status is not `open` stays: a person has decided about it.
+///
+/// Of both tables one part is in memory at once.
+///
+/// # Errors
+/// The store fails, or other runs kept committing.
+pub async fn replace(context: &Context, path: &str, found: Option<&Table>, run_id: &str) -> Result<Replacement> {
+    let schema = schema();
+    let found_rows = found.map_or(0, Table::rows);
+    let found = match found {
+        Some(found) => found.scan(found.files()).await?,
+        None => DataFrame::empty_with_schema(&schema).lazy(),
+    };
+    retry_on_conflict(|| async {
+        let table = Table::open_with(&context.lake, path, &schema).await?;
+        let own = match &table {
+            Some(table) => table.scan(table.files()).await?,
+            None => DataFrame::empty_with_schema(&schema).lazy(),
         };
-        match delta::commit(&context.lake, &path, table.as_ref(), change).await {
-            Err(StageError::CommitConflict(_)) => {}
-            Err(error) => return Err(error),
-            Ok(committed) => return Ok(Some(TableCommit { table: path, version: committed.version, rows })),
+        let parts = parts(found_rows.max(table.as_ref().map_or(0, Table::rows)), MOST_ROWS);
+        let (mut open_gone, mut is_same) = (0, true);
+        for prefix in &parts {
+            let (own, found) = (of_part(own.clone(), prefix), of_part(found.clone(), prefix));
+            let compared = blocking(move || compare(own, found)).await?;
+            open_gone += compared.open_gone;
+            is_same &= compared.is_same;
         }
+        if is_same {
+            return Ok(Replacement { commit: None, open_gone });
+        }
+        let mut add = Vec::new();
+        for prefix in &parts {
+            let (own, found) = (of_part(own.clone(), prefix), of_part(found.clone(), prefix));
+            let entries = blocking(move || Ok(after(own, found)?.collect()?)).await?;
+            if entries.height() > 0 {
+                add.push(delta::write(context, path, &entries, &[]).await?);
+            }
+        }
+        let remove = table.as_ref().map_or_else(Vec::new, |table| table.files().to_vec());
+        let commit = commit(context, path, table.as_ref(), FileChange { add, remove }, run_id).await?;
+        Ok(Replacement { commit: Some(commit), open_gone })
+    })
+    .await
+}
+
+/// Files that a commit adds and removes.
+struct FileChange {
+    add: Vec<NewFile>,
+    remove: Vec<DataFile>,
+}
+
+/// Commits a change of the files of a quarantine table.
+async fn commit(
+    context: &Context,
+    path: &str,
+    table: Option<&Table>,
+    files: FileChange,
+    run_id: &str,
+) -> Result<TableCommit> {
+    let FileChange { add, remove } = files;
+    let rows = add.iter().map(|file| file.rows).sum();
+    let change =
+        Change { schema: &schema(), partition_by: &[], properties: &[], add, remove, transactions: Vec::new(), run_id };
+    let committed = delta::commit(&context.lake, path, table, change).await?;
+    Ok(TableCommit { table: path.to_owned(), version: committed.version, rows })
+}
+
+/// The parts that a table of some rows is worked on in, each as the beginning of its fingerprints: so many that none
+/// has many more than `most` rows. Fingerprints are hashes in hexadecimal digits, so that all parts are of one size.
+fn parts(rows: u64, most: u64) -> Vec<String> {
+    let mut parts = vec![String::new()];
+    while rows > most * parts.len() as u64 {
+        parts = parts.iter().flat_map(|part| (0..16).map(move |digit| format!("{part}{digit:x}"))).collect();
     }
-    Err(StageError::CommitConflict(format!("table `{path}` was committed to {COMMIT_TRIES} times by other runs")))
+    parts
+}
+
+fn of_part(entries: LazyFrame, prefix: &str) -> LazyFrame {
+    entries.filter(col("fingerprint").str().starts_with(lit(prefix)))
+}
+
+/// The entries of a part of a table beside those that were found.
+struct Compared {
+    /// Whether the table has the entries already.
+    is_same: bool,
+    open_gone: u64,
+}
+
+fn compare(own: LazyFrame, found: LazyFrame) -> Result<Compared> {
+    let id = [col("fingerprint")];
+    let gone = own.clone().filter(col("status").eq(lit("open")));
+    let gone = gone.join(found.clone(), id.clone(), id, JoinArgs::new(JoinType::Anti)).collect()?.height();
+    let entries = after(own.clone(), found)?.collect()?;
+    let own = own.sort(["fingerprint"], SortMultipleOptions::default()).collect()?;
+    let is_same = entries.equals_missing(&own.select(entries.get_column_names_owned())?);
+    Ok(Compared { is_same, open_gone: gone as u64 })
+}
+
+/// The entries of a table after those that were found are in it.
+fn after(own: LazyFrame, found: LazyFrame) -> Result<LazyFrame> {
+    let id = [col("fingerprint")];
+    let kept = ["status", "quarantined_at", "updated_at"];
+    let known = own.clone().select([col("fingerprint"), as_struct(kept.map(col).to_vec()).alias("known")]);
+    let columns: Vec<Expr> = schema().iter_names().map(|name| col(name.clone())).collect();
+    let of_known = |name: &str| coalesce(&[col("known").struct_().field_by_name(name), col(name)]).alias(name);
+    let still = found.clone().join(known, id.clone(), id.clone(), JoinArgs::new(JoinType::Left));
+    let still = still.with_columns(kept.map(of_known)).select(columns.clone());
+    let decided = own.filter(col("status").neq(lit("open")));
+    let decided = decided.join(found, id.clone(), id, JoinArgs::new(JoinType::Anti)).select(columns);
+    let all = concat([still, decided], UnionArgs::default())?;
+    Ok(all.sort(["fingerprint"], SortMultipleOptions::default()))
 }
 
 /// The source's values of every row: a JSON object by column, or the list of fields of a record
@@ -145,4 +252,73 @@ fn fingerprint(parts: &[&str]) -> String {
         hash.update(part.as_bytes());
     }
     format!("{:x}", hash.finalize())
+}
+
+#[cfg(test)]
+mod tests {
+    use rcm_platform::testing::TestLake;
+
+    use super::*;
+
+    const PATH: &str = "quarantine/things";
+
+    /// Made-up entries, of which some are decided about.
+    fn entries(numbers: std::ops::Range<u64>, status: &str) -> DataFrame {
+        let fingerprints: Vec<String> = numbers.clone().map(|number| fingerprint(&[&number.to_string()])).collect();
+        let given = df!("fingerprint" => fingerprints, "status" => vec![status; numbers.count()]).unwrap();
+        let schema = schema();
+        let columns = schema.iter_fields().map(|field| match field.name().as_str() {
+            "fingerprint" | "status" => col(field.name().clone()),
+            name => lit(NULL).cast(field.dtype().clone()).alias(name),
+        });
+        given.lazy().select(columns.collect::<Vec<_>>()).collect().unwrap()
+    }
+
+    /// Makes a quarantine table as a version of the product does that knows some columns.
+    async fn make(context: &Context, path: &str, rows: &DataFrame) {
+        let change = Change {
+            schema: rows.schema(),
+            partition_by: &[],
+            properties: &[],
+            add: vec![delta::write(context, path, rows, &[]).await.unwrap()],
+            remove: Vec::new(),
+            transactions: Vec::new(),
+            run_id: "run",
+        };
+        delta::commit(&context.lake, path, None, change).await.unwrap();
+    }
+
+    async fn table(context: &Context, path: &str) -> Table {
+        Table::open(&context.lake, path).await.unwrap().unwrap()
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_table_that_lacks_a_column_gets_it_with_the_next_entries_or_when_they_are_found_anew() {
+        let context = TestLake::new().context().await;
+        let old = entries(0..2, "open").drop("updated_at").unwrap();
+        for path in ["quarantine/added", "quarantine/replaced"] {
+            make(&context, path, &old).await;
+        }
+        add(&context, "quarantine/added", "run", entries(1..3, "open")).await.unwrap();
+        make(&context, PATH, &entries(1..3, "open")).await;
+        let found = table(&context, PATH).await;
+        let replaced = replace(&context, "quarantine/replaced", Some(&found), "run").await.unwrap();
+        assert_eq!(replaced.open_gone, 1);
+        for (path, rows) in [("quarantine/added", 3), ("quarantine/replaced", 2)] {
+            let table = table(&context, path).await;
+            assert_eq!((table.rows(), table.schema().get("updated_at")), (rows, Some(&timestamp())), "{path}");
+            let scan = table.scan(table.files()).await.unwrap();
+            assert_eq!(blocking(move || Ok(scan.collect()?)).await.unwrap().height() as u64, rows, "{path}");
+        }
+    }
+
+    #[test]
+    fn a_table_of_many_entries_is_worked_on_in_parts_that_have_all_of_them_once() {
+        let all = entries(0..500, "open");
+        assert_eq!(parts(500, 500), [""]);
+        let parts = parts(500, 20);
+        let of_parts = parts.iter().map(|prefix| of_part(all.clone().lazy(), prefix).collect().unwrap().height());
+        let of_parts: Vec<usize> = of_parts.collect();
+        assert_eq!((of_parts.len(), of_parts.iter().sum::<usize>()), (256, 500));
+    }
 }

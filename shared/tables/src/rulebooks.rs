@@ -18,14 +18,14 @@ impl Rulebooks {
     /// Reads and checks the files of all entities.
     ///
     /// # Errors
-    /// `BadConfig` if a file is not that of an entity, or has a rule that cannot be asked.
+    /// `BadConfig` if a file is not that of an entity, or has a rule that cannot run.
     pub async fn read(lake: &Lake) -> Result<Self> {
         let files = toml_files(lake, keys::QUALITY).await?;
         blocking(move || {
             let parsed = files.into_iter().map(|(name, text)| {
                 let entity = name.trim_end_matches(".toml").to_owned();
                 let rulebook = Rulebook::parse(&entity, &text)
-                    .map_err(|error| StageError::BadConfig(format!("quality/{name}: {error}")))?;
+                    .map_err(|error| StageError::bad_config(format!("quality/{name}: {error}")))?;
                 Ok((entity, rulebook))
             });
             parsed.collect::<Result<_>>().map(Self)

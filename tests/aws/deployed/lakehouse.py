@@ -1,4 +1,4 @@
-"""The lakehouse as it is deployed: what tests ask of it."""
+"""The deployed lakehouse, as tests use it."""
 
 import json
 import os
@@ -14,7 +14,7 @@ ENVIRONMENT = "test"
 STACK = "rcm-lakehouse"
 AS_OF = "2024-11-07"
 FUNCTIONS = sorted(folder.name for folder in (ROOT / "functions").iterdir())
-# Executables without debug information: see tests/run.sh.
+# Executables without debug information: see tests/aws/build-functions.sh.
 BUILT = ROOT / "target/aws"
 LONGEST_EXECUTION_SECONDS = 1800
 # Of a program, and of a function that is called by itself.
@@ -23,7 +23,7 @@ PAUSE_SECONDS = 0.3
 
 
 def wait_for(what: str, answer, longest_seconds: float = LONGEST_EXECUTION_SECONDS):
-    """What `answer` answers as soon as it is something."""
+    """Waits until `answer` returns a value, and returns it."""
     started = time.monotonic()
     while not (found := answer()):
         assert time.monotonic() - started < longest_seconds, f"{what}: not in {longest_seconds} s"
@@ -35,7 +35,7 @@ class Lakehouse:
     def __init__(self, stand_in: StandIn, folder: Path):
         self.stand_in = stand_in
         self.s3, self.states, self.sqs = (stand_in.client(name) for name in ("s3", "stepfunctions", "sqs"))
-        # A function that is slow to answer is not called a second time.
+        # A slow function is not called a second time.
         patient = Config(read_timeout=LONGEST_CALL_SECONDS, retries={"total_max_attempts": 1})
         self.functions, self.logs = stand_in.client("lambda", config=patient), stand_in.client("logs")
         self._deploy(folder)
@@ -98,7 +98,7 @@ class Lakehouse:
     # ---- Executions ----
 
     def run(self, **given) -> dict:
-        """Starts the pipeline, and answers its execution when it has ended."""
+        """Starts the pipeline, and returns its execution when it has ended."""
         machine = self.outputs["PipelineArn"]
         started = self.states.start_execution(stateMachineArn=machine, input=json.dumps({"as_of": AS_OF} | given))
         return self._ended(started["executionArn"])
@@ -111,17 +111,22 @@ class Lakehouse:
         return wait_for(arn, ended)
 
     def landed(self, key: str) -> list[dict]:
-        """The executions of `claims-landed` for a key that have ended, the last first; none while one runs."""
+        """The ended executions of `claims-landed` for a key, the last one first; none while one runs."""
         listed = self.states.list_executions(stateMachineArn=self.outputs["ClaimsLandedArn"])["executions"]
         executions = [self.states.describe_execution(executionArn=each["executionArn"]) for each in listed]
         of_key = [each for each in executions if json.loads(each["input"])["detail"]["object"]["key"] == key]
         return [] if any(each["status"] == "RUNNING" for each in of_key) else of_key
 
     def land(self, key: str, content: bytes) -> dict:
-        """Puts a file, and answers the execution that it starts when that has ended."""
+        """Uploads a file, and returns the execution that it starts when that has ended."""
         before = len(self.landed(key))
         self.put(key, content)
         return wait_for(key, lambda: (ended := self.landed(key)) and len(ended) > before and ended[0])
+
+    def steps(self, execution: dict) -> list[str]:
+        """Names of the states that an execution has left, in order."""
+        details = (event.get("stateExitedEventDetails") for event in self.history(execution))
+        return [each["name"] for each in details if each]
 
     def history(self, execution: dict) -> list[dict]:
         pages = self.states.get_paginator("get_execution_history").paginate(executionArn=execution["executionArn"])
@@ -137,7 +142,7 @@ class Lakehouse:
     # ---- What operators see ----
 
     def alerts(self) -> list[dict]:
-        """Messages of alerts that have not been taken yet: waits for one, then takes all."""
+        """Messages of alerts that have not been read yet: waits for one, then reads all."""
         taken: list[dict] = []
         while messages := self._receive(wait_seconds=0 if taken else 20):
             for message in messages:
@@ -158,6 +163,11 @@ class Lakehouse:
         pages = self.logs.get_paginator("filter_log_events").paginate(logGroupName=group)
         messages = (event["message"] for page in pages for event in page["events"])
         return [json.loads(message) for message in messages if message.startswith("{")]
+
+    def metric(self, run: str, name: str, entity: str) -> dict | None:
+        """The log line of a run with a metric of an entity; none if there is none yet."""
+        lines = (line for line in self.log_lines() if name in line and line.get("run_id") == run)
+        return next((line for line in lines if line["Entity"] == entity), None)
 
     def stages(self, run: str | None = None) -> set[str]:
         """The stages that have logged something, in a run or in any."""

@@ -1,4 +1,4 @@
-"""An AWS of this machine's own: ministack, which runs the functions' own binaries."""
+"""A stand-in for AWS on this machine: ministack, which runs the binaries of the functions."""
 
 import os
 import signal
@@ -28,7 +28,7 @@ def free_port() -> int:
 
 
 class StandIn:
-    """Speaks TLS, as the policies of the lakehouse want it, and enforces IAM."""
+    """Uses TLS, which the policies of the lakehouse require, and enforces IAM."""
 
     def __init__(self, folder: Path):
         port = free_port()
@@ -99,6 +99,6 @@ class StandIn:
                 time.sleep(PAUSE_SECONDS)
 
     def stop(self) -> None:
-        """Ends it and the functions, which it has started."""
+        """Ends it and the functions that it has started."""
         os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()

@@ -1,16 +1,16 @@
-"""Delta tables in a folder, read with a reader that is not ours."""
+"""Delta tables in a folder, read with another reader."""
 
 from datetime import datetime, timezone
 from pathlib import Path
 
 from deltalake import DeltaTable
 
-# Columns that say which run or load a row came with.
+# Columns with the run or load of a row.
 OF_A_RUN = {"load_id", "inserted_at", "updated_at"}
 
 
 def names(folder: Path) -> list[str]:
-    """The Delta tables right below a folder."""
+    """The Delta tables directly below a folder."""
     return sorted(log.parent.name for log in folder.glob("*/_delta_log"))
 
 

@@ -29,7 +29,7 @@ def output(execution: dict) -> dict:
 
 
 def claims_file(sources, claim: str, amount: str = "120.50") -> bytes:
-    """A claims file of hospital A with one claim: that of another file under a number of its own."""
+    """A claims file of hospital A with one claim: that of another file with a new number."""
     path = next(path for path in sorted((sources / "landing/claims").glob("*.csv")) if path.name.startswith("hospital1"))
     header, row = path.read_text(encoding="utf-8-sig").splitlines()[:2]
     columns, fields = header.split(","), row.split(",")
@@ -42,7 +42,7 @@ def claims_in_gold(lakehouse: Lakehouse, tmp_path) -> set[str]:
 
 
 def table_versions(lakehouse: Lakehouse) -> dict[str, int]:
-    """Commits of every Delta table but those of the audit, which notes every run."""
+    """Commits of every Delta table except those of the audit, which records every run."""
     logs = [key for layer in ("silver", "quarantine", "gold") for key in lakehouse.keys(f"{layer}/")]
     commits = [key for key in logs if "/_delta_log/" in key and key.endswith(".json")]
     assert commits
@@ -146,7 +146,7 @@ class Registry(BaseHTTPRequestHandler):
 
 
 class NpiRegistry(Registry):
-    """It is too busy for the first question, and knows nobody."""
+    """Throttles the first request, and has no entries."""
 
     asked = 0
 
@@ -156,7 +156,7 @@ class NpiRegistry(Registry):
 
 
 class IcdApi(Registry):
-    """A release of one made-up code, for those who have the secret."""
+    """A release with one made-up code, for clients with the secret."""
 
     CLIENT = {"client_id": ["test"], "client_secret": ["made-up"]}
     # One below the other: the release, a chapter, a block, and a code.
@@ -179,7 +179,7 @@ class IcdApi(Registry):
 
 @contextmanager
 def asked(lakehouse: Lakehouse, registry: type[Registry], options: str):
-    """Configures a registry for as long as it is there; `options` has the place of its address."""
+    """Configures a registry while it runs; `options` has a placeholder for its address."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), registry)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     kept = lakehouse.get("configs/sources.toml")
@@ -231,10 +231,10 @@ def test_logs_carry_the_run_and_metrics_of_every_layer(lakehouse):
     assert {"RowsRead", "RowsQuarantined", "StageDurationMs"} <= metrics
 
 
-def somebody(lakehouse: Lakehouse, audience: str) -> boto3.Session:
-    """The session of somebody who has nothing but the policy of an audience."""
+def somebody(lakehouse: Lakehouse, audience: str, name: str | None = None) -> boto3.Session:
+    """The session of a person who has only the policy of an audience."""
     iam = lakehouse.stand_in.client("iam")
-    name = audience.lower()
+    name = name or audience.lower()
     iam.create_user(UserName=name)
     iam.attach_user_policy(UserName=name, PolicyArn=lakehouse.outputs[f"{audience}PolicyArn"])
     key = iam.create_access_key(UserName=name)["AccessKey"]

@@ -17,7 +17,7 @@ const NULL_LENGTH: u16 = u16::MAX;
 /// Bytes of one chunk: short enough that a test's text needs several.
 const CHUNK: usize = 4000;
 
-/// The token that tells the columns of the rows that follow.
+/// Writes the token with the columns of the rows that follow.
 pub(crate) fn column_metadata(columns: &[Column], out: &mut Vec<u8>) {
     out.push(COLUMN_METADATA);
     out.extend((columns.len() as u16).to_le_bytes());
@@ -40,7 +40,7 @@ fn type_info(column: &Column, out: &mut Vec<u8>) {
     }
 }
 
-/// Type token of a column that takes no null and whose values have one length.
+/// Returns the type token of a column that is not nullable and whose values have one length.
 fn fixed_type(column: &Column) -> Option<u8> {
     let token = match column.kind {
         Type::TinyInt => 0x30,

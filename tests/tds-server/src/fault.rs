@@ -1,24 +1,24 @@
-//! What a server may do wrong, once each.
+//! Faults that a test can inject; each happens once.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::tokens::SqlError;
 
-/// Something that goes wrong the next time it can.
+/// A fault that happens at the next opportunity.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Fault {
-    /// The next login is answered with an error, whatever its password.
+    /// The next login fails, even with the right password.
     LoginFails(SqlError),
-    /// The next login is sent to another port of this machine.
+    /// The next login is redirected to another port of this machine.
     LoginIsRouted(u16),
-    /// The next statement that contains a text is answered with an error.
+    /// The next statement that contains a text fails.
     StatementFails(&'static str, SqlError),
-    /// The next statement that contains a text is answered late.
+    /// The response to the next statement that contains a text is late.
     StatementWaits(&'static str, Duration),
-    /// The next answer with more rows than this ends after them with an error.
+    /// The next response with more rows than this ends after them with an error.
     RowsFail(u64, SqlError),
-    /// The next answer with more rows than this ends after them with the connection.
+    /// The next response with more rows than this ends after them because the server closes the connection.
     ConnectionBreaks(u64),
 }
 
@@ -31,7 +31,7 @@ impl Faults {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).push(fault);
     }
 
-    /// Takes the first fault that is of this place.
+    /// Removes and returns the first fault that applies here.
     pub(crate) fn take(&self, is_here: impl Fn(&Fault) -> bool) -> Option<Fault> {
         let mut faults = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let index = faults.iter().position(is_here)?;

@@ -1,9 +1,10 @@
 //! A small SQL Server for tests.
 //!
-//! It speaks TDS 7.4 over a socket as a real one does: pre-login, LOGIN7 with its password, TLS,
-//! batches and `sp_executesql` with parameters. It keeps tables in memory, evaluates the conditions
-//! of a `SELECT` (the little of T-SQL that `sql` describes), sends every type, and does wrong what it
-//! is told to: refuses a login, fails, waits, hangs up in the middle of an answer.
+//! It speaks TDS 7.4 over a socket like a real server: pre-login, LOGIN7 with its password, TLS, batches and
+//! `sp_executesql` with parameters. It keeps tables in memory, evaluates the conditions of a `SELECT` (the subset of
+//! T-SQL that `sql` describes), sends every type, and fails on request: it refuses a login, returns an error, delays a
+//! response, or closes the connection in the middle of a response. Look first at
+//! `functions/emr-extract/src/sql_server_tests/hospital.rs`, which starts one.
 #![expect(
     clippy::unwrap_used,
     clippy::panic,

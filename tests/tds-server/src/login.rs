@@ -1,4 +1,4 @@
-//! The start of a connection: pre-login and LOGIN7, as MS-TDS 2.2.6 lays them out.
+//! The start of a connection: pre-login and LOGIN7, as defined in MS-TDS 2.2.6.
 
 use std::io;
 
@@ -6,7 +6,7 @@ const ENCRYPTION: u8 = 1;
 const TERMINATOR: u8 = 0xFF;
 const READ_ONLY_INTENT: u8 = 1 << 5;
 
-/// What a server says about TLS.
+/// TLS support of a server, as sent in pre-login.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Encryption {
     NotSupported = 2,
@@ -27,7 +27,7 @@ pub struct Login {
     pub is_encrypted: bool,
 }
 
-/// The answer to a pre-login: version and encryption.
+/// Returns the response to a pre-login: version and encryption.
 pub(crate) fn pre_login(encryption: Encryption) -> Vec<u8> {
     let (options, version) = (11_u16, [16, 0, 0x10, 0x00, 0, 0]);
     let mut out = vec![0];
@@ -58,7 +58,7 @@ pub(crate) fn read(message: &[u8], is_encrypted: bool) -> io::Result<Login> {
     })
 }
 
-/// The bytes that an offset and a length in UTF-16 units, at some place of the message, tell.
+/// Returns the bytes that an offset and a length (in UTF-16 units) at a position of the message describe.
 fn field(message: &[u8], at: usize) -> io::Result<Vec<u8>> {
     let number = |at: usize| -> io::Result<usize> {
         let bytes = message.get(at..at + 2).ok_or_else(short)?;

@@ -1,4 +1,4 @@
-//! Messages and the packets that they are cut into.
+//! Messages and their packets.
 
 use std::io;
 
@@ -16,7 +16,7 @@ pub(crate) mod kind {
     pub(crate) const PRE_LOGIN: u8 = 18;
 }
 
-/// Reads a message: its kind and its bytes. None where the client has gone.
+/// Reads a message: its kind and its bytes. Returns `None` if the client has closed the connection.
 pub(crate) async fn read(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<Option<(u8, Vec<u8>)>> {
     let mut message = Vec::new();
     loop {
@@ -35,11 +35,11 @@ pub(crate) async fn read(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<Op
     }
 }
 
-/// An answer on its way out: bytes are sent as soon as they fill a packet.
+/// A response that is being sent: bytes are sent when they fill a packet.
 pub(crate) struct Answer<'a, S> {
     stream: &'a mut S,
     packet_size: usize,
-    /// Bytes that wait for their packet.
+    /// Bytes that are not sent yet.
     pub(crate) bytes: Vec<u8>,
     packets: u8,
 }
@@ -66,7 +66,7 @@ impl<'a, S: AsyncWrite + Unpin> Answer<'a, S> {
         self.stream.write_all(&out).await
     }
 
-    /// Sends what is left, and that the answer is complete.
+    /// Sends the rest, marked as the end of the response.
     pub(crate) async fn finish(mut self) -> io::Result<()> {
         self.send_full().await?;
         let mut out = Vec::with_capacity(self.bytes.len() + HEADER);
@@ -75,7 +75,7 @@ impl<'a, S: AsyncWrite + Unpin> Answer<'a, S> {
         self.stream.flush().await
     }
 
-    /// Sends what is there, as a server does that dies in the middle of an answer.
+    /// Sends the bytes so far, like a server that dies in the middle of a response.
     pub(crate) async fn cut(mut self) -> io::Result<()> {
         self.send_full().await?;
         let mut out = Vec::new();

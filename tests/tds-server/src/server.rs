@@ -1,4 +1,4 @@
-//! The server: its tables, its logins and what it has seen.
+//! The server: its tables, its logins and the requests that it has received.
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
@@ -14,12 +14,12 @@ use crate::tls::Tls;
 use crate::types::{Column, Type};
 use crate::value::{Row, Value};
 
-/// Name of the one login that a new server knows.
+/// Name of the only login of a new server.
 pub const USER: &str = "rcm_reader";
 /// Its password.
 pub const PASSWORD: &str = "correct horse";
 
-/// A SQL Server in this process. It ends with this value.
+/// A SQL Server in this process. It ends when this value is dropped.
 #[derive(Debug)]
 pub struct TdsServer {
     port: u16,
@@ -32,7 +32,7 @@ pub struct TdsServer {
 pub(crate) struct Table {
     pub(crate) columns: Vec<Column>,
     pub(crate) rows: Arc<Vec<Row>>,
-    /// Times that the rows are sent, one after the other.
+    /// Number of times that the rows are sent, one after the other.
     pub(crate) times: u64,
 }
 
@@ -47,13 +47,12 @@ pub(crate) struct State {
 }
 
 impl TdsServer {
-    /// Starts a server that speaks no TLS.
+    /// Starts a server without TLS.
     pub async fn start() -> Self {
         Self::serve(None).await
     }
 
-    /// Starts a server that takes encrypted connections only, with a certificate that no authority
-    /// knows.
+    /// Starts a server that accepts only encrypted connections, with a self-signed certificate.
     pub async fn start_with_tls() -> Self {
         Self::serve(Some(Tls::self_signed())).await
     }
@@ -85,19 +84,19 @@ impl TdsServer {
         started
     }
 
-    /// The port of this machine that it listens on.
+    /// Returns the port on which it listens.
     #[must_use]
     pub fn port(&self) -> u16 {
         self.port
     }
 
-    /// Its certificate, in PEM, if it speaks TLS. It is one of `localhost`.
+    /// Returns its certificate for `localhost`, in PEM, if it supports TLS.
     #[must_use]
     pub fn certificate(&self) -> Option<&str> {
         self.state.tls.as_ref().map(Tls::certificate)
     }
 
-    /// Makes a table, such as `dbo.patients`, in place of one that may be there.
+    /// Creates or replaces a table, such as `dbo.patients`.
     pub fn create(&self, name: &str, columns: impl IntoIterator<Item = Column>) {
         let table = Table { columns: columns.into_iter().collect(), rows: Arc::default(), times: 1 };
         lock(&self.state.tables).insert(key(name), table);
@@ -117,7 +116,7 @@ impl TdsServer {
         lock(&self.state.tables).get_mut(&key(name)).unwrap().rows = Arc::default();
     }
 
-    /// Sends a table's rows so many times, one after the other, for long answers.
+    /// Sends the rows of a table several times, one after the other, for long responses.
     pub fn repeat(&self, name: &str, times: u64) {
         lock(&self.state.tables).get_mut(&key(name)).unwrap().times = times;
     }
@@ -128,23 +127,23 @@ impl TdsServer {
         self.insert("sys.databases", [vec![Value::Int(1), Value::Int(1)]]);
     }
 
-    /// Gives the login another password.
+    /// Changes the password of the login.
     pub fn set_password(&self, password: &str) {
         lock(&self.state.users).insert(USER.to_owned(), password.to_owned());
     }
 
-    /// Makes something go wrong, once.
+    /// Adds a fault, which happens once.
     pub fn inject(&self, fault: Fault) {
         self.state.faults.add(fault);
     }
 
-    /// The logins that were tried, in order.
+    /// Returns the login attempts, in order.
     #[must_use]
     pub fn logins(&self) -> Vec<Login> {
         lock(&self.state.logins).clone()
     }
 
-    /// The statements that were sent, in order.
+    /// Returns the statements that were received, in order.
     #[must_use]
     pub fn statements(&self) -> Vec<String> {
         lock(&self.state.statements).clone()
@@ -158,7 +157,7 @@ impl Drop for TdsServer {
 }
 
 impl State {
-    /// Notes a login and tells whether its password is right.
+    /// Records a login attempt, and returns whether its password is right.
     pub(crate) fn admits(&self, login: &Login) -> bool {
         lock(&self.logins).push(login.clone());
         lock(&self.users).get(&login.user) == Some(&login.password)
@@ -168,13 +167,13 @@ impl State {
         lock(&self.statements).push(statement.to_owned());
     }
 
-    /// The table of a name in parts; the schema is `dbo` where there is none.
+    /// Returns the table with a name in parts; the default schema is `dbo`.
     pub(crate) fn table(&self, parts: &[String]) -> Option<Table> {
         lock(&self.tables).get(&key(&parts.join("."))).cloned()
     }
 }
 
-/// Names are the same in any case, and with or without the schema `dbo`.
+/// Normalizes a name: case is ignored, and the schema `dbo` is optional.
 fn key(name: &str) -> String {
     let name = name.to_lowercase();
     name.strip_prefix("dbo.").map_or_else(|| name.clone(), str::to_owned)

@@ -52,7 +52,7 @@ async fn converse(mut stream: impl AsyncRead + AsyncWrite + Unpin, state: &State
     Ok(())
 }
 
-/// Answers a login; the packet size from now on if it is admitted.
+/// Responds to a login; returns the packet size if the login succeeds.
 async fn log_in<S: AsyncWrite + Unpin>(stream: &mut S, state: &State, message: &[u8]) -> io::Result<Option<usize>> {
     let login = login::read(message, state.tls.is_some())?;
     let is_admitted = state.admits(&login);
@@ -82,7 +82,7 @@ async fn log_in<S: AsyncWrite + Unpin>(stream: &mut S, state: &State, message: &
     Ok(Some(login.packet_size as usize))
 }
 
-/// Answers a statement; false if the connection ends with it.
+/// Responds to a statement; returns false if the connection ends with it.
 async fn respond<S: AsyncWrite + Unpin>(
     mut answer: Answer<'_, S>,
     state: &State,
@@ -116,7 +116,7 @@ async fn respond<S: AsyncWrite + Unpin>(
     Ok(true)
 }
 
-/// What a statement selects, and how many times its rows are sent.
+/// Returns the rows of a statement, and the number of times that they are sent.
 fn select(state: &State, call: &Call) -> Result<(Selection, u64), SqlError> {
     let select = sql::parse(&call.statement)?;
     let missing = || SqlError::new(208, 16, &format!("Invalid object name '{}'.", select.table.join(".")));

@@ -1,4 +1,4 @@
-//! TLS as TDS 7 has it: the handshake goes inside pre-login packets, all that follows goes bare.
+//! TLS in TDS 7: the handshake is inside pre-login packets; everything after it is plain TLS.
 
 use std::fmt;
 use std::io;
@@ -49,7 +49,7 @@ impl fmt::Debug for Tls {
     }
 }
 
-/// Shakes hands on a connection whose pre-login is done.
+/// Does the TLS handshake on a connection after its pre-login.
 pub(crate) async fn accept<S>(tls: &Tls, stream: S) -> io::Result<TlsStream<Wrapped<S>>>
 where
     S: AsyncRead + AsyncWrite + Unpin,
@@ -98,7 +98,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Wrapped<S> {
         ready!(Pin::new(&mut this.stream).poll_read(cx, &mut part))?;
         let read = part.filled().len();
         this.left -= read;
-        // Only unsafe code could tell the buffer that its view was filled.
+        // Only unsafe code could mark the view as filled in the buffer.
         let bytes = part.filled().to_vec();
         buf.put_slice(&bytes);
         Poll::Ready(Ok(()))

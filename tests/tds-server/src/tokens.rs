@@ -1,33 +1,33 @@
-//! Tokens of an answer that carry no rows, as MS-TDS 2.2.7 lays them out.
+//! Tokens of a response that have no rows, as defined in MS-TDS 2.2.7.
 
 use crate::encode::{b_varchar, us_varchar};
 
-/// TDS 7.4, the version that the server says it speaks.
+/// TDS 7.4, the version that the server announces.
 const TDS_VERSION: u32 = 0x7400_0004;
 
-/// An error as SQL Server tells it.
+/// An error in the form of SQL Server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SqlError {
     pub number: u32,
-    /// Severity: 20 and more end the connection.
+    /// Severity; 20 or more ends the connection.
     pub class: u8,
     pub message: String,
 }
 
 impl SqlError {
-    /// An error of a number and a severity.
+    /// Returns an error with a number and a severity.
     #[must_use]
     pub fn new(number: u32, class: u8, message: &str) -> Self {
         Self { number, class, message: message.to_owned() }
     }
 }
 
-/// The end of an answer.
+/// The kind of the last token of a response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum End {
-    /// Of a batch.
+    /// End of a batch.
     Batch,
-    /// Of a procedure, such as `sp_executesql`.
+    /// End of a procedure, such as `sp_executesql`.
     Procedure,
 }
 
@@ -52,7 +52,7 @@ pub(crate) fn packet_size(size: u32, out: &mut Vec<u8>) {
     token(0xE3, &body, out);
 }
 
-/// Sends the client to another server.
+/// Writes a token that redirects the client to another server.
 pub(crate) fn routing(host: &str, port: u16, out: &mut Vec<u8>) {
     let mut place = vec![0];
     place.extend(port.to_le_bytes());
@@ -74,7 +74,7 @@ pub(crate) fn error(error: &SqlError, out: &mut Vec<u8>) {
     token(0xAA, &body, out);
 }
 
-/// The last token of an answer; `rows` is none where the statement failed or has no rows.
+/// Writes the last token of a response; `rows` is `None` if the statement failed or has no rows.
 pub(crate) fn done(end: End, rows: Option<u64>, has_failed: bool, out: &mut Vec<u8>) {
     let count = if rows.is_some() { 0x10 } else { 0 };
     let failed = if has_failed { 0x02 } else { 0 };

@@ -16,7 +16,7 @@ pub enum Value {
     Bool(bool),
     Int(i64),
     Float(f64),
-    /// Digits, and how many of them are behind the point.
+    /// Digits, and the number of digits after the point.
     Decimal(i128, u8),
     Text(String),
     Bytes(Vec<u8>),
@@ -63,7 +63,7 @@ impl Value {
         Self::Offset(DateTime::parse_from_rfc3339(text).unwrap())
     }
 
-    /// The value as a column of a type keeps it.
+    /// Returns the value as stored in a column of a type.
     #[must_use]
     pub fn stored(self, kind: Type) -> Self {
         match (self, kind) {
@@ -128,7 +128,7 @@ impl Value {
         }
     }
 
-    /// How two values compare; not at all where one is null or they are of different kinds.
+    /// Compares two values; returns `None` if one is null or their kinds differ.
     #[must_use]
     pub fn compare(&self, other: &Self) -> Option<Ordering> {
         match (self, other) {

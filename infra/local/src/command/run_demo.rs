@@ -1,4 +1,4 @@
-//! `rcm demo`: a made-up hospital group, one run for each of its deliveries.
+//! `rcm demo`: generates a hospital group and runs the pipeline once per delivery.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -7,23 +7,24 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use chrono::{DateTime, TimeDelta, Utc};
+use rcm_model::standstill::{Standstill, StandstillKind};
 use rcm_platform::config::Environment;
 use rcm_platform::context::Clock;
 use rcm_platform::{Context, Lake, StageError};
 
-use super::{Answer, SOME_FAILED, absolute, kpi_text, kpis_of, lake_url, next_lines};
+use super::{CommandOutput, SOME_FAILED, absolute, kpi_text, kpis_of, lake_url, next_lines};
 use crate::demo::{self, DemoDelivery};
 use crate::print::{self, Progress};
 use crate::run::{Failure, Options, Run, run};
 use crate::stand_in::StandIns;
 use crate::{defaults, landing};
 
-/// A file that says that `sources/` and `lake/` beside it are a demo's.
+/// File that marks `sources/` and `lake/` beside it as those of a demo.
 const MARKER: &str = ".rcm-demo";
 const MARKER_TEXT: &str =
-    "sources/ and lake/ beside this file are of `rcm demo`, which removes them when it runs again.\n";
+    "sources/ and lake/ beside this file were made by `rcm demo`, which deletes them when it runs again.\n";
 
-pub(super) async fn run_demo(dir: &Path, seed: u64) -> Result<Answer, StageError> {
+pub(super) async fn run_demo(dir: &Path, seed: u64) -> Result<CommandOutput, StageError> {
     let started = Instant::now();
     let unwritable = |error: io::Error| unwritable(dir, &error);
     make_room(dir)?;
@@ -32,7 +33,7 @@ pub(super) async fn run_demo(dir: &Path, seed: u64) -> Result<Answer, StageError
     let files = demo::write(&sources, seed).map_err(unwritable)?;
     let lake_url = lake_url(&lake_dir.to_string_lossy())?;
     let lake = Lake::open(&lake_url)?;
-    defaults::lay_in(&lake).await?;
+    defaults::install_defaults(&lake).await?;
     let registries = StandIns::start(&sources.join("month-1/emr")).await.map_err(unwritable)?;
     let secrets_file = Some(registries.write_secret(&sources).map_err(unwritable)?);
     let environment = Environment { lake_url, secrets_file, ..Environment::default() };
@@ -40,42 +41,44 @@ pub(super) async fn run_demo(dir: &Path, seed: u64) -> Result<Answer, StageError
     let mut runs = Vec::with_capacity(files.deliveries.len());
     for delivery in &files.deliveries {
         let (context, run) = take(&lake, delivery, &environment, &registries).await?;
-        text.push(format!("\n=== Delivery of {} ===\n\n{}", delivery.month, print::summary(&run.stages, &[])));
+        let (summary, waits) = (print::summary(&run.stages, &[]), print::standstills(&run.standstills));
+        let break_before = if waits.is_empty() { "" } else { "\n" };
+        text.push(format!("\n=== Delivery of {} ===\n\n{summary}{break_before}{waits}", delivery.month));
         runs.push((context, run));
     }
     if let Some((context, run)) = runs.last_mut() {
         let kpis = kpis_of(context, run).await;
         text.push(format!("\n{}\n", kpi_text(kpis.as_ref(), run)));
-        text.push(format!("The lake is in {}. Look around:\n", lake_dir.display()));
+        text.push(format!("The lake is in {}. To look at it:\n", lake_dir.display()));
         for line in next_lines(&lake_dir.to_string_lossy(), &lake, run).await {
             text.push(format!("  {line}\n"));
         }
         text.push(format!("\nThe demo took {:.1} s.\n", started.elapsed().as_secs_f64()));
     }
-    let exit = exit_of_demo(runs.iter().flat_map(|(_, run)| &run.failures));
-    Ok(Answer { text: text.concat(), exit })
+    let exit = exit_of_demo(runs.iter().map(|(_, run)| run));
+    Ok(CommandOutput { text: text.concat(), exit })
 }
 
-/// Runs the pipeline on a delivery, at the moment at which it was made.
+/// Runs the pipeline on a delivery, with the clock at the time of the delivery.
 async fn take(
     lake: &Lake,
     delivery: &DemoDelivery,
     environment: &Environment,
     registries: &StandIns,
 ) -> Result<(Context, Run), StageError> {
-    landing::copy(lake, &delivery.landing).await?;
     let environment = Environment { emr_dir: Some(absolute(&delivery.emr)?), ..environment.clone() };
     let mut context = Context::of(lake.clone(), environment, clock_from(delivery.extracted_at)).await?;
     registries.configure(&mut Arc::make_mut(&mut context.settings).sources);
+    landing::copy(lake, &context.settings.landing_folders(), &delivery.landing).await?;
     let options = Options { as_of: Some(demo::AS_OF.min(delivery.extracted_at.date_naive())), ..Options::default() };
     let run = run(&context, options, &Progress::new(false)).await?;
     Ok((context, run))
 }
 
-/// Removes an earlier demo from a folder, and marks the folder as this one's.
+/// Deletes an earlier demo from a folder, and marks the folder as a demo's.
 ///
 /// # Errors
-/// `BadConfig` if what would be removed is of no demo, or the folder cannot be written to.
+/// `BadConfig` if the files that would be deleted are not from a demo, or the folder cannot be written to.
 fn make_room(dir: &Path) -> Result<(), StageError> {
     let unwritable = |error: io::Error| unwritable(dir, &error);
     let marker = dir.join(MARKER);
@@ -84,9 +87,11 @@ fn make_room(dir: &Path) -> Result<(), StageError> {
     if let Some(old) = old.first()
         && !marker.exists()
     {
-        let message =
-            format!("{} is there and of no demo: remove it, or name another folder with --dir", old.display());
-        return Err(StageError::BadConfig(message));
+        let message = format!(
+            "{} exists and was not made by `rcm demo`; hint: remove it, or name another folder with --dir",
+            old.display()
+        );
+        return Err(StageError::bad_config(message));
     }
     std::fs::create_dir_all(dir).map_err(unwritable)?;
     std::fs::write(&marker, MARKER_TEXT).map_err(unwritable)?;
@@ -97,18 +102,24 @@ fn make_room(dir: &Path) -> Result<(), StageError> {
 }
 
 fn unwritable(dir: &Path, error: &io::Error) -> StageError {
-    StageError::BadConfig(format!("{}: {error}", dir.display()))
+    StageError::bad_config(format!("{}: {error}", dir.display()))
 }
 
-/// The time goes on from a moment, as it would have for a run at that moment.
+/// Returns a clock that starts at `moment` and runs at normal speed.
 fn clock_from(moment: DateTime<Utc>) -> Clock {
     let started = Instant::now();
     Clock::from_fn(move || moment + TimeDelta::from_std(started.elapsed()).unwrap_or_default())
 }
 
-/// As a run ends; that the lake refuses the files that are there to be refused is no failure.
-fn exit_of_demo<'a>(mut failures: impl Iterator<Item = &'a Failure>) -> ExitCode {
-    if failures.all(is_on_purpose) { ExitCode::SUCCESS } else { ExitCode::from(SOME_FAILED) }
+/// Returns the exit code of the demo. The files that the lake refuses on purpose, and that then wait, are not a
+/// failure.
+fn exit_of_demo<'a>(runs: impl IntoIterator<Item = &'a Run>) -> ExitCode {
+    let as_meant = |run: &Run| run.failures.iter().all(is_on_purpose) && run.standstills.iter().all(waits_on_purpose);
+    if runs.into_iter().all(as_meant) { ExitCode::SUCCESS } else { ExitCode::from(SOME_FAILED) }
+}
+
+fn waits_on_purpose(standstill: &Standstill) -> bool {
+    standstill.kind == StandstillKind::FileRefused && demo::REFUSED.contains(&standstill.subject.as_str())
 }
 
 fn is_on_purpose(failure: &Failure) -> bool {
@@ -118,7 +129,7 @@ fn is_on_purpose(failure: &Failure) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use rcm_model::event::StageFailure;
+    use rcm_model::event::{ErrorContext, StageFailure};
 
     use super::*;
 
@@ -128,7 +139,7 @@ mod tests {
         let kept = folder.path().join("lake/silver");
         std::fs::create_dir_all(&kept).unwrap();
         let error = make_room(folder.path()).unwrap_err();
-        assert!(error.to_string().contains("is there and of no demo"), "{error}");
+        assert!(error.to_string().contains("was not made by `rcm demo`"), "{error}");
         assert!(kept.is_dir() && !folder.path().join(MARKER).exists());
     }
 
@@ -144,11 +155,40 @@ mod tests {
         assert_eq!(["sources", "lake", "mine"].map(|name| dir.join(name).exists()), [false, false, true]);
     }
 
+    fn a_run(failures: &[Failure], standstills: &[Standstill]) -> Run {
+        Run {
+            run_id: "run".to_owned(),
+            as_of: demo::AS_OF,
+            stages: Vec::new(),
+            failures: failures.to_vec(),
+            files_left: 0,
+            standstills: standstills.to_vec(),
+        }
+    }
+
+    #[test]
+    fn the_demo_fails_for_what_waits_and_is_not_refused_on_purpose() {
+        let waits = |kind, subject: &str| {
+            let (subject, because, hint) = (subject.to_owned(), String::new(), String::new());
+            Standstill { kind, subject, since: None, because, hint }
+        };
+        let ends = |standstill: Standstill| format!("{:?}", exit_of_demo([&a_run(&[], &[standstill])]));
+        let refused = waits(StandstillKind::FileRefused, demo::REFUSED[0]);
+        assert_eq!(ends(refused), format!("{:?}", ExitCode::SUCCESS));
+        let others = [
+            waits(StandstillKind::FileRefused, "landing/claims/hospital1_claims_2024-10.csv"),
+            waits(StandstillKind::LoadWaits, demo::REFUSED[0]),
+        ];
+        for other in others {
+            assert_eq!(ends(other), format!("{:?}", ExitCode::from(SOME_FAILED)));
+        }
+    }
+
     fn failure(stage: &str, subject: &str, error: &str) -> Failure {
         Failure {
             stage: stage.to_owned(),
             subject: subject.to_owned(),
-            error: StageFailure { name: error.to_owned(), message: String::new() },
+            error: StageFailure { name: error.to_owned(), message: String::new(), context: ErrorContext::default() },
             started_at: DateTime::UNIX_EPOCH,
             finished_at: DateTime::UNIX_EPOCH,
         }
@@ -157,7 +197,7 @@ mod tests {
     #[test]
     fn the_demo_fails_for_what_is_not_refused_on_purpose() {
         let refused = demo::REFUSED.map(|file| failure("landing-to-bronze", file, "BrokenContract"));
-        let ends = |failures: &[Failure]| format!("{:?}", exit_of_demo(failures.iter()));
+        let ends = |failures: &[Failure]| format!("{:?}", exit_of_demo([&a_run(failures, &[])]));
         assert_eq!(ends(&refused), format!("{:?}", ExitCode::SUCCESS));
         let others = [
             failure("silver-claims", "claims", "BrokenContract"),

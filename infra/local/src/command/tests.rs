@@ -1,5 +1,3 @@
-use std::collections::BTreeSet;
-
 use polars::prelude::*;
 use rcm_tables::delta::{self, Change, Table};
 use tempfile::TempDir;
@@ -9,15 +7,22 @@ use super::*;
 /// A lake with the default configuration.
 async fn context(folder: &TempDir) -> Context {
     let lake = Lake::open(&lake_url(folder.path().to_str().unwrap()).unwrap()).unwrap();
-    defaults::lay_in(&lake).await.unwrap();
+    defaults::install_defaults(&lake).await.unwrap();
     Context::of(lake, Environment::default(), Clock::system()).await.unwrap()
 }
 
 /// A run with one stage.
 fn a_run(context: &Context, stage: &str) -> Run {
     let now = context.now();
-    let stages = vec![StageReport::new("run", stage, "claims", (now, now))];
-    Run { run_id: "run".to_owned(), as_of: now.date_naive(), stages, failures: Vec::new(), files_left: 0 }
+    let stages = vec![StageReport::new("run", stage, "claims", StageTimes { started_at: now, finished_at: now })];
+    Run {
+        run_id: "run".to_owned(),
+        as_of: now.date_naive(),
+        stages,
+        failures: Vec::new(),
+        files_left: 0,
+        standstills: Vec::new(),
+    }
 }
 
 #[tokio::test]
@@ -28,7 +33,7 @@ async fn a_run_whose_kpis_cannot_be_read_ends_with_that_failure_and_nothing_else
     let mut run = a_run(&context, "silver-claims");
     assert!(kpis_of(&context, &mut run).await.is_none());
     assert_eq!((run.stages.len(), run.failures.len()), (2, 1));
-    assert!(run.failures[0].error.message.starts_with("what it made cannot be read: "), "{:?}", run.failures);
+    assert!(run.failures[0].error.message.starts_with("the KPIs cannot be read: "), "{:?}", run.failures);
     assert_eq!(format!("{:?}", exit_of(&run)), format!("{:?}", ExitCode::from(SOME_FAILED)));
 }
 
@@ -41,16 +46,14 @@ async fn kpis_that_the_run_did_not_make_are_said_to_be_of_an_earlier_one() {
 }
 
 #[tokio::test]
-async fn a_folder_that_no_feed_names_what_was_not_copied_and_what_has_to_wait_are_told() {
+async fn what_was_not_copied_and_what_has_to_wait_are_told() {
     let folder = tempfile::tempdir().unwrap();
-    let folders = BTreeSet::from(["", "claims", "claims/old", "cpt"].map(str::to_owned));
     let link = PassedOver { name: "drop/a.csv".to_owned(), reason: "a link" };
-    let landed = Landed { folders, passed_over: vec![link] };
     let context = context(&folder).await;
     let run = Run { files_left: 3, ..a_run(&context, GOLD_KPIS) };
-    let told = passed_over(&context, landed, &run);
+    let told = passed_over(vec![link], &run);
     let names: Vec<&str> = told.iter().map(|passed_over| passed_over.name.as_str()).collect();
-    assert_eq!(names, ["landing/", "landing/claims/old", "landing/cpt", "drop/a.csv", "3 landed files"]);
+    assert_eq!(names, ["drop/a.csv", "3 landed files"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,4 +1,4 @@
-//! The same hospitals at any size, for benchmarks: a base and a set of changes to it.
+//! Generates the hospitals at any size for benchmarks: a base and a delivery of changes.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -19,23 +19,23 @@ use super::transactions::{self, transaction};
 use super::world::{Calendar, HOSPITALS, Purpose, Scale, World, department_id};
 use super::{Record, cpt_codes};
 
-/// A year of treatment.
+/// The calendar: one year of treatment.
 const CALENDAR: Calendar = Calendar {
     first_day: date(2023, 11, 1),
     last_day: date(2024, 10, 31),
     moves_from: date(2023, 11, 1),
     closes_on: None,
 };
-/// The day that the base is written for: what was done on the last day is billed by then.
+/// Date of the base: by then the services of the last day are billed.
 const BASE_DAY: NaiveDate = date(2024, 11, 5);
 /// First and last day on which rows of the base are changed.
 const CHANGE_DAYS: (NaiveDate, NaiveDate) = (date(2024, 11, 6), date(2024, 11, 30));
-/// The day that the changes are written for.
+/// Date of the changes.
 const CHANGED_BY: NaiveDate = date(2024, 12, 31);
-/// New rows happen so many days after the base's, so that none is as old as a row of the base.
+/// New rows are this many days later than those of the base, so that none is as old as a row of the base.
 const NEW_ROWS_AFTER: u64 = 6;
 
-/// What [`generate`] wrote.
+/// The files that [`generate`] wrote.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BenchmarkFiles {
     /// Folder with `emr/` and `landing/` of the base.
@@ -48,11 +48,10 @@ pub struct BenchmarkFiles {
 
 /// Writes `<out>/base` and `<out>/changes`, row by row.
 ///
-/// The base holds `rows` transactions over both hospitals, half as many encounters and claims, and
-/// a fifth as many patients. The changes hold, of each of these tables, the share `changes` of the
-/// rows with something changed and a tenth of it as new rows, all modified after the base; and the
-/// providers and departments whole, with that share of the providers in another department. The
-/// same arguments write the same bytes.
+/// The base has `rows` transactions over both hospitals, half as many encounters and claims, and a fifth as many
+/// patients. The delivery of changes has, for each of these tables, the share `changes` of the rows with a change and a
+/// tenth of that as new rows, all modified after the base. It also has all providers and departments, with that share
+/// of the providers in another department. The same arguments write the same bytes.
 ///
 /// # Errors
 /// The share is not between 0 and 1, or a file cannot be written.
@@ -89,7 +88,7 @@ fn scale(transactions: u64) -> Scale {
     }
 }
 
-/// Everything as it stands on the base's day.
+/// Writes all rows as of the date of the base.
 fn write_base(world: &World, folder: &Path) -> io::Result<u64> {
     let (scale, files) = (&world.scale, Files { world, folder, claims: "base" });
     let patients = (1..=scale.patients).filter_map(|number| patient(world, number).record(BASE_DAY));
@@ -105,7 +104,7 @@ fn write_base(world: &World, folder: &Path) -> io::Result<u64> {
         + files.claims(claims)?)
 }
 
-/// The changed rows of `world`, and new ones of the world a little `later`.
+/// Writes the changed rows of `world`, and new rows of the world `later`.
 fn write_changes(world: &World, later: &World, share: f64, folder: &Path) -> io::Result<u64> {
     let (scale, files) = (&world.scale, Files { world, folder, claims: "changes" });
     let chosen = |purpose: Purpose, count: u64| {
@@ -151,7 +150,7 @@ fn write_changes(world: &World, later: &World, share: f64, folder: &Path) -> io:
         + files.claims(corrected.chain(claims.filter_map(|claim| claim.record(CHANGED_BY))))?)
 }
 
-/// The day on which a row of the base is changed; none if it is not one of the chosen share.
+/// Returns the day on which a row of the base changes; `None` if it does not change.
 fn chosen_day(world: &World, purpose: Purpose, share: f64, number: u64) -> Option<NaiveDate> {
     let mut dice = world.dice(purpose, number);
     dice.random_bool(share).then(|| day_between(&mut dice, CHANGE_DAYS.0, CHANGE_DAYS.1))
@@ -163,7 +162,7 @@ fn in_next_department(world: &World, mut record: Record, number: u64) -> Record 
     record
 }
 
-/// The claims of the transactions from a number on; not every transaction has one.
+/// Returns the claims of the transactions from a number on; not every transaction has one.
 fn claims_from(world: &World, first: u64) -> impl Iterator<Item = Claim> {
     (first..).filter_map(|number| claim(world, number))
 }
@@ -172,7 +171,7 @@ fn claim_count(scale: &Scale) -> usize {
     (scale.transactions / 2) as usize
 }
 
-/// Where the rows of one hospital go.
+/// Target of the rows of one hospital.
 struct Files<'a> {
     world: &'a World,
     folder: &'a Path,

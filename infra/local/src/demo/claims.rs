@@ -1,11 +1,11 @@
-//! One row per claim to a payer, as the payer answered it last.
+//! Generates one row per claim, with the latest answer of the payer.
 
 use chrono::NaiveDate;
 use rand::Rng;
 
 use super::Record;
 use super::dice::{days_after, days_before, percent};
-use super::payments::{Answer, Payer};
+use super::payments::{Payer, PayerDecision};
 use super::transactions::{Transaction, transaction};
 use super::world::{Purpose, World, claim_id, department_id, encounter_id, patient_id, provider_id, transaction_id};
 
@@ -30,7 +30,7 @@ pub(super) const HEADER: [&str; 18] = [
     "ModifiedDate",
 ];
 
-/// A claim and how it went.
+/// A claim and its events.
 #[derive(Debug)]
 pub(super) struct Claim {
     transaction: Transaction,
@@ -38,7 +38,7 @@ pub(super) struct Claim {
     deductible_cents: i64,
     coinsurance_cents: i64,
     copay_cents: i64,
-    /// Oldest first, the submission to begin with.
+    /// Oldest first; the first one is the submission.
     steps: Vec<Step>,
 }
 
@@ -49,7 +49,7 @@ struct Step {
     paid_cents: i64,
 }
 
-/// Makes the claim for a transaction; none if there is no insurer to pay it.
+/// Generates the claim for a transaction; `None` if the patient has no insurer.
 pub(super) fn claim(world: &World, number: u64) -> Option<Claim> {
     let transaction = transaction(world, number);
     let answer = transaction.answer?;
@@ -57,13 +57,13 @@ pub(super) fn claim(world: &World, number: u64) -> Option<Claim> {
     let made_on = days_after(transaction.service_date, dice.random_range(1..=5));
     let mut steps = vec![Step { on: made_on, status: "Pending", paid_cents: 0 }];
     match answer {
-        Answer::Rejected => {
+        PayerDecision::Rejected => {
             steps.push(Step { on: days_after(made_on, dice.random_range(2..=5)), status: "Rejected", paid_cents: 0 });
         }
-        Answer::Denied => {
+        PayerDecision::Denied => {
             steps.push(Step { on: days_after(made_on, dice.random_range(10..=30)), status: "Denied", paid_cents: 0 });
         }
-        Answer::Paid => {
+        PayerDecision::Paid => {
             if let Some(first) = transaction.payments.first()
                 && percent(&mut dice, 50)
             {
@@ -89,19 +89,19 @@ impl Claim {
         self.transaction.number
     }
 
-    /// Whether something happened to the claim after one day and until the end of another.
+    /// Returns whether the claim changed after one day and until the end of another.
     pub(super) fn changed_between(&self, after: NaiveDate, until: NaiveDate) -> bool {
         self.steps.iter().any(|step| after < step.on && step.on <= until)
     }
 
-    /// Lets the payer correct its answer.
+    /// Adds a correction by the payer.
     pub(super) fn correct(&mut self, on: NaiveDate) {
         let amount = self.transaction.amount_cents;
         let paid = self.steps.last().map_or(0, |step| step.paid_cents);
         self.steps.push(Step { on, status: "Paid", paid_cents: if paid == amount { amount - 1 } else { amount } });
     }
 
-    /// The row as it stood at the end of a day; none before the claim was made.
+    /// Returns the row at the end of a day; `None` before the claim was made.
     pub(super) fn record(&self, day: NaiveDate) -> Option<Record> {
         let step = self.steps.iter().rev().find(|step| step.on <= day)?;
         let Transaction { number, encounter, coverage, .. } = &self.transaction;
@@ -128,7 +128,7 @@ impl Claim {
     }
 }
 
-/// An amount without trailing noughts, as the payers' files have it.
+/// Formats an amount without trailing zeros, like the payers' files.
 fn dollars(cents: i64) -> String {
     (cents as f64 / 100.0).to_string()
 }

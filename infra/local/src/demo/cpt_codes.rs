@@ -1,5 +1,5 @@
-//! One row per procedure code. The numbers have the form of CPT codes; what they mean here is made
-//! up, since the real descriptions belong to the American Medical Association.
+//! Generates one row per procedure code. The numbers have the form of CPT codes; the descriptions are made up, because
+//! the real ones belong to the American Medical Association.
 
 use rand::Rng;
 
@@ -14,7 +14,7 @@ const FIRST: u32 = 10_021;
 const STEP: u32 = 739;
 const CATEGORIES: [&str; 5] = ["Visits", "Operations", "Imaging", "Laboratory", "Therapy"];
 
-/// Every row of the list.
+/// Returns every row of the list.
 pub(super) fn records() -> impl Iterator<Item = Record> {
     (0..COUNT).map(|index| {
         let (code, category) = (FIRST + index * STEP, CATEGORIES[index as usize % CATEGORIES.len()]);
@@ -23,13 +23,13 @@ pub(super) fn records() -> impl Iterator<Item = Record> {
     })
 }
 
-/// One of the codes; in one of two hundred cases a number that the list does not have.
+/// Returns one of the codes; in one of two hundred cases a code that the list does not have.
 pub(super) fn any(dice: &mut Dice) -> u32 {
     let code = FIRST + dice.random_range(0..COUNT) * STEP;
     if dice.random_ratio(1, 200) { code + 1 } else { code }
 }
 
-/// The code that follows in the list.
+/// Returns the next code of the list.
 pub(super) fn after(code: u32) -> u32 {
     FIRST + ((code - FIRST) / STEP + 1) % COUNT * STEP
 }

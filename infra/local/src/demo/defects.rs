@@ -1,4 +1,4 @@
-//! What goes wrong on the way: one function per defect.
+//! The intentional defects of the demo's files: one function per defect.
 
 use chrono::NaiveDate;
 
@@ -10,26 +10,26 @@ use super::sheet::{Encoding, Sheet};
 const NULL_NAMES: Defect = Defect {
     month: 1,
     file: "emr/hos-b/patients.csv",
-    wrong: "two patients' first name is the word NULL",
+    wrong: "the first name of two patients is the word NULL",
     lake: "both rows go to quarantine",
 };
 const LINE_BREAK: Defect = Defect {
     month: 1,
     file: "emr/hos-a/patients.csv",
-    wrong: "an address has a line break in it",
-    lake: "the quoted field is read as one",
+    wrong: "an address contains a line break",
+    lake: "the quoted field is read as one value",
 };
 const AMOUNT: Defect = Defect {
     month: 1,
     file: "emr/hos-b/transactions.csv",
-    wrong: "an amount is no number",
-    lake: "the row goes to quarantine instead of counting as nothing",
+    wrong: "an amount is not a number",
+    lake: "the row goes to quarantine; the amount does not count as zero",
 };
 const MARK: Defect = Defect {
     month: 1,
     file: "landing/claims/hospital2_claims_2024-08.csv",
     wrong: "the file starts with a byte order mark",
-    lake: "the mark is passed over",
+    lake: "the mark is ignored",
 };
 const NO_KEY: Defect = Defect {
     month: 2,
@@ -40,50 +40,50 @@ const NO_KEY: Defect = Defect {
 const MIXED_DATES: Defect = Defect {
     month: 2,
     file: "emr/hos-b/encounters.csv",
-    wrong: "every third new row has its dates as month/day/year",
-    lake: "both formats are in the hospital's mapping, so both are read",
+    wrong: "every third new row writes its dates as month/day/year",
+    lake: "the hospital's mapping has both formats, so both are parsed",
 };
 const PHONE: Defect = Defect {
     month: 2,
     file: "emr/hos-a/patients.csv",
     wrong: "a patient who moved has a negative phone number",
-    lake: "the row goes to quarantine and the version before it stays current",
+    lake: "the row goes to quarantine, and the previous version stays current",
 };
 const TWICE: Defect = Defect {
     month: 2,
     file: "emr/hos-b/transactions.csv",
-    wrong: "five rows stand there twice",
-    lake: "the second ones count as unchanged",
+    wrong: "five rows are repeated",
+    lake: "the repeated rows count as unchanged",
 };
 const SENT_AGAIN: Defect = Defect {
     month: 2,
     file: "landing/claims/hospital1_claims_2024-09.csv",
-    wrong: "twenty claims of August are sent again as they were",
+    wrong: "twenty claims of August are sent again unchanged",
     lake: "they count as unchanged",
 };
 const RAGGED: Defect = Defect {
     month: 2,
     file: "landing/claims/hospital2_claims_2024-09.csv",
     wrong: "a row ends in the middle",
-    lake: "the row goes to quarantine, the file goes on",
+    lake: "the row goes to quarantine; the other rows are loaded",
 };
 const UNKNOWN_HOSPITAL: Defect = Defect {
     month: 2,
     file: "landing/claims/hospital9_claims_2024-09.csv",
-    wrong: "no hospital of the group has files of this name",
-    lake: "the file is refused whole; nothing is guessed",
+    wrong: "no mapping claims a file with this name",
+    lake: "the file is refused",
 };
 const LATE: Defect = Defect {
     month: 3,
     file: "landing/claims/hospital1_claims_2024-10.csv",
-    wrong: "five claims are corrected as of a day before the version that the lake has as current",
-    lake: "the corrections take their place in history and the current version stays",
+    wrong: "five corrections of claims are older than the current version",
+    lake: "the corrections become older versions, and the current version stays",
 };
 const REORDERED: Defect = Defect {
     month: 3,
     file: "landing/claims/hospital2_claims_2024-10.csv",
-    wrong: "the columns come in another order",
-    lake: "columns are found by their names",
+    wrong: "the columns have another order",
+    lake: "columns are read by name",
 };
 const UTF16: Defect = Defect {
     month: 3,
@@ -94,20 +94,20 @@ const UTF16: Defect = Defect {
 const COPY: Defect = Defect {
     month: 3,
     file: "landing/claims/hospital2_claims_2024-09_copy.csv",
-    wrong: "the September file is dropped again under another name",
-    lake: "its content is recognised, so it is not loaded again",
+    wrong: "the September file is uploaded again under another name",
+    lake: "the content is known, so the file is not loaded again",
 };
 const CLOSED: Defect = Defect {
     month: 3,
     file: "emr/hos-a/departments.csv",
     wrong: "a department is missing from the full extract",
-    lake: "it is marked as deleted, its versions stay",
+    lake: "its key is marked as deleted; its versions stay",
 };
 
-/// The landed files that the lake is meant to refuse, by their keys in it.
+/// Keys of the landed files that the lake refuses on purpose.
 pub const REFUSED: [&str; 2] = [UNKNOWN_HOSPITAL.file, UTF16.file];
 
-/// Spoils the deliveries, and tells how.
+/// Adds the defects to the deliveries, and returns their descriptions.
 pub(super) fn spoil(months: &mut [Delivery; 3]) -> Vec<Defect> {
     null_first_names(months);
     line_break_in_address(months);
@@ -118,7 +118,7 @@ pub(super) fn spoil(months: &mut [Delivery; 3]) -> Vec<Defect> {
     implausible_phone(months);
     rows_twice(months);
     rows_sent_again(months);
-    // The copy is taken of the September file as it is, with its broken row.
+    // The copy of the September file includes its truncated row.
     ragged_row(months);
     file_twice(months);
     unknown_hospital(months);
@@ -145,13 +145,13 @@ pub(super) fn spoil(months: &mut [Delivery; 3]) -> Vec<Defect> {
     ]
 }
 
-/// The file that a defect is in; a new one where the month has none of this name.
+/// Returns the file of a defect; a new one if the month has no file with this name.
 fn sheet(months: &mut [Delivery; 3], defect: Defect) -> &mut Sheet {
     months[defect.month - 1].entry(defect.file.to_owned()).or_default()
 }
 
-/// The same file in the defect's month and all later ones: a row of a hospital's table stays wrong
-/// until somebody mends it, though an extract takes it only once.
+/// Returns the file in the defect's month and all later ones: a wrong row of a hospital's table stays wrong until
+/// somebody corrects it, although an incremental extract reads it only once.
 fn sheets_from(months: &mut [Delivery; 3], defect: Defect) -> impl Iterator<Item = &mut Sheet> {
     months[defect.month - 1..].iter_mut().map(move |delivery| delivery.entry(defect.file.to_owned()).or_default())
 }
@@ -279,7 +279,7 @@ fn other_encoding(months: &mut [Delivery; 3]) {
     *sheet(months, UTF16) = Sheet { rows, encoding: Encoding::Utf16, ..whole };
 }
 
-/// Whether a day lies in what a month's delivery adds to the one before.
+/// Returns whether a day belongs to the rows that a month's delivery adds to the previous one.
 fn is_of_month(text: &str, month: usize) -> bool {
     day(text).is_some_and(|day| last_day(month - 2) < day && day <= last_day(month - 1))
 }

@@ -1,4 +1,4 @@
-//! One row per encounter of a patient with a provider.
+//! Generates one row per encounter of a patient with a provider.
 
 use chrono::NaiveDate;
 use rand::Rng;
@@ -22,7 +22,7 @@ pub(super) const HEADER: [&str; 9] = [
     "ModifiedDate",
 ];
 
-/// An encounter and how its procedure was coded when.
+/// An encounter and the codes of its procedure over time.
 #[derive(Debug, Clone)]
 pub(super) struct Encounter {
     pub(super) number: u64,
@@ -31,11 +31,11 @@ pub(super) struct Encounter {
     pub(super) department: u64,
     pub(super) date: NaiveDate,
     pub(super) kind: &'static str,
-    /// From when on the procedure was coded how, the first coding first.
+    /// Codes of the procedure with their start dates, the first one first.
     codings: Vec<(NaiveDate, u32)>,
 }
 
-/// Makes an encounter. One in twelve is coded anew after a review.
+/// Generates an encounter. One in twelve gets another code after a review.
 pub(super) fn encounter(world: &World, number: u64) -> Encounter {
     let mut dice = world.dice(Purpose::Encounters, number);
     let date = world.day_of(number, world.scale.encounters);
@@ -57,18 +57,18 @@ pub(super) fn encounter(world: &World, number: u64) -> Encounter {
 }
 
 impl Encounter {
-    /// Codes the procedure as the next one of the list.
+    /// Changes the code to the next one of the list.
     pub(super) fn recode(&mut self, on: NaiveDate) {
         let code = cpt_codes::after(self.procedure_code(on));
         self.codings.push((on, code));
     }
 
-    /// The procedure's code at the end of a day, or the first one.
+    /// Returns the code of the procedure at the end of a day, or the first one.
     pub(super) fn procedure_code(&self, day: NaiveDate) -> u32 {
         self.codings.iter().rev().find(|(from, _)| *from <= day).unwrap_or(&self.codings[0]).1
     }
 
-    /// The row as it stood at the end of a day; none before the encounter.
+    /// Returns the row at the end of a day; `None` before the encounter.
     pub(super) fn record(&self, day: NaiveDate) -> Option<Record> {
         let (modified, code) = self.codings.iter().rev().find(|(from, _)| *from <= day)?;
         Some(vec![

@@ -1,32 +1,31 @@
-//! A small made-up hospital group to try the lake with, and the same at any size for benchmarks.
+//! Generates a small hospital group to try the lake with, and the same at any size for benchmarks.
 //!
-//! Two hospitals, three monthly deliveries. An extract is taken on the seventh of the next month
-//! and shows every table as it stood the evening before; the payers send what happened to the
-//! claims since the last delivery. Patients move, providers change department, payments come in,
-//! and the older a balance is, the less of it is collected (see `payments`). Names, addresses,
-//! phone numbers and social security numbers cannot belong to anybody.
+//! There are two hospitals and three monthly deliveries. An extract is made on the seventh of the next month and has
+//! every table as of the evening before; the payers send the changes of claims since the last delivery. Patients move,
+//! providers change department, payments arrive, and the older a balance is, the less of it is collected (see
+//! `payments`). Names, addresses, phone numbers and social security numbers cannot belong to a real person.
 //!
-//! Feeds are never clean, so each of these defects is put in on purpose, and [`DemoFiles::defects`]
-//! says what the lake does about it:
+//! Real feeds have defects, so the demo adds these on purpose; [`DemoFiles::defects`] says how the lake handles
+//! each one:
 //!
 //! | month | file | defect |
 //! |---|---|---|
 //! | 1 | patients of hos-b | the word NULL for a first name |
 //! | 1 | patients of hos-a | a line break inside a quoted field |
-//! | 1 | transactions of hos-b | an amount that is no number |
+//! | 1 | transactions of hos-b | an amount that is not a number |
 //! | 1 | claims of hospital 2 | a byte order mark |
 //! | 2 | encounters of hos-a | a row without key |
 //! | 2 | encounters of hos-b | two date formats in one column |
 //! | 2 | patients of hos-a | an implausible phone number |
-//! | 2 | transactions of hos-b | rows that stand there twice |
+//! | 2 | transactions of hos-b | repeated rows |
 //! | 2 | claims of hospital 1 | rows sent again unchanged |
 //! | 2 | claims of hospital 2 | a ragged row |
-//! | 2 | claims of hospital 9 | a hospital that nobody knows |
+//! | 2 | claims of hospital 9 | an unknown hospital |
 //! | 3 | claims of hospital 1 | late corrections: modified before the current version |
 //! | 3 | claims of hospital 2 | columns in another order |
 //! | 3 | claims of hospital 1 | a file in UTF-16 |
-//! | 3 | claims of hospital 2 | a file dropped twice under two names |
-//! | 3 | departments of hos-a | a row that vanished from a full extract |
+//! | 3 | claims of hospital 2 | a file uploaded twice under two names |
+//! | 3 | departments of hos-a | a row missing from a full extract |
 
 mod benchmark;
 mod claims;
@@ -58,20 +57,20 @@ pub use defects::REFUSED;
 /// One row of a file, field by field.
 type Record = Vec<String>;
 
-/// Seed of the demo where no other is asked for.
+/// Default seed of the demo.
 pub const SEED: u64 = 20_241_107;
 
-/// Date that the KPIs of the demo are computed for.
+/// Date of the demo's KPIs.
 pub const AS_OF: NaiveDate = dice::date(2024, 11, 7);
 
-/// The months that are delivered, as the names of the claims files have them.
+/// The months of the deliveries, as in the names of the claims files.
 pub const MONTHS: [&str; 3] = ["2024-08", "2024-09", "2024-10"];
 
-/// When each month's extracts are taken.
+/// Times of the extracts, by month.
 pub const EXTRACTED_AT: [DateTime<Utc>; 3] =
     [two_in_the_morning(2024, 9, 7), two_in_the_morning(2024, 10, 7), two_in_the_morning(2024, 11, 7)];
 
-/// What [`write()`] wrote.
+/// The files that [`write()`] wrote.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DemoFiles {
     /// The deliveries, oldest first.
@@ -79,7 +78,7 @@ pub struct DemoFiles {
     pub defects: Vec<Defect>,
 }
 
-/// What is delivered in one month.
+/// The delivery of one month.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DemoDelivery {
     pub month: &'static str,
@@ -88,11 +87,11 @@ pub struct DemoDelivery {
     pub emr: PathBuf,
     /// Folder of the landed files, `claims/*.csv` and `cptcodes/*.csv`.
     pub landing: PathBuf,
-    /// Rows of all files.
+    /// Number of rows of all files.
     pub rows: u64,
 }
 
-/// Something that went wrong on purpose.
+/// An intentional defect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Defect {
     /// Number of the delivery, from 1.
@@ -100,12 +99,12 @@ pub struct Defect {
     /// Path of the file below the delivery's folder.
     pub file: &'static str,
     pub wrong: &'static str,
-    /// What the lake does about it.
+    /// How the lake handles it.
     pub lake: &'static str,
 }
 
-/// Writes the deliveries to `<dir>/month-1` to `<dir>/month-3`, below 30,000 rows in all. The same seed
-/// writes the same bytes.
+/// Writes the deliveries to `<dir>/month-1` to `<dir>/month-3`, with fewer than 30,000 rows in all. The same
+/// seed writes the same bytes.
 ///
 /// # Errors
 /// A file cannot be written.

@@ -1,4 +1,4 @@
-//! The three months of the demo as they leave the hospitals' systems, before anything goes wrong.
+//! The three deliveries of the demo before the defects are added.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +13,7 @@ use super::transactions::{self, transaction};
 use super::world::{Calendar, HOSPITALS, Scale, World};
 use super::{EXTRACTED_AT, MONTHS, cpt_codes, dice};
 
-/// What is delivered in one month: path below its folder → file.
+/// The delivery of one month: path below its folder → file.
 pub(super) type Delivery = BTreeMap<String, Sheet>;
 
 const SCALE: Scale = Scale { patients: 400, providers: 25, departments: 10, encounters: 1_500, transactions: 2_500 };
@@ -24,12 +24,12 @@ const FIRST_DAY: NaiveDate = dice::date(2024, 5, 6);
 /// Day on which a department of the first hospital closes.
 const CLOSES_ON: NaiveDate = dice::date(2024, 10, 20);
 
-/// Last day that a month's delivery knows of: the one before its extraction.
+/// Returns the last day that a month's delivery covers: the day before the extract.
 pub(super) fn last_day(month: usize) -> NaiveDate {
     dice::days_before(EXTRACTED_AT[month].date_naive(), 1)
 }
 
-/// Every month's delivery.
+/// Returns the delivery of every month.
 pub(super) fn deliveries(seed: u64) -> [Delivery; 3] {
     let calendar = Calendar {
         first_day: FIRST_DAY,

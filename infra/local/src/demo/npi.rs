@@ -1,41 +1,46 @@
 //! National provider identifiers: ten digits, the last of them a check digit.
 
 use rand::Rng;
+use rcm_model::codes::npi_check_digit;
 
 use super::dice::Dice;
 
-/// An identifier whose check digit is right. It starts with 2, where none is given out so far.
+/// Returns an identifier with a valid check digit. It starts with 2; no such identifiers are assigned so far.
 pub(super) fn npi(dice: &mut Dice) -> String {
-    let body = dice.random_range(200_000_000_u64..300_000_000);
-    format!("{body}{}", check_digit(body))
+    with_check_digit(dice, 0)
 }
 
-/// The same with a wrong check digit, as after a slip of the hand.
+/// Returns the identifier with a wrong check digit, as after a typing error.
 pub(super) fn mistyped_npi(dice: &mut Dice) -> String {
-    let body = dice.random_range(200_000_000_u64..300_000_000);
-    format!("{body}{}", (check_digit(body) + 1) % 10)
+    with_check_digit(dice, 1)
 }
 
-/// Check digit of nine digits: the Luhn formula over the prefix 80840 of health cards and the body
-/// (45 CFR 162.406).
-fn check_digit(body: u64) -> u64 {
-    let mut rest = 80_840_000_000_000 + body;
-    let (mut sum, mut doubled) = (0, true);
-    while rest > 0 {
-        let digit = if doubled { rest % 10 * 2 } else { rest % 10 };
-        sum += digit / 10 + digit % 10;
-        rest /= 10;
-        doubled = !doubled;
-    }
-    (10 - sum % 10) % 10
+/// An identifier whose check digit is too high by so much.
+fn with_check_digit(dice: &mut Dice, too_high_by: u32) -> String {
+    let body = dice.random_range(200_000_000_u64..300_000_000).to_string();
+    let digit = npi_check_digit(&body).unwrap_or_default();
+    format!("{body}{}", (digit + too_high_by) % 10)
 }
 
 #[cfg(test)]
 mod tests {
+    use rand::SeedableRng;
+    use rcm_model::codes::{is_npi, is_valid_npi};
+
     use super::*;
 
     #[test]
     fn the_check_digit_is_that_of_the_example_in_the_standard() {
-        assert_eq!(check_digit(123_456_789), 3);
+        assert_eq!(npi_check_digit("123456789"), Some(3));
+    }
+
+    #[test]
+    fn a_mistyped_identifier_is_wrong_in_its_check_digit_alone() {
+        let mut dice = Dice::seed_from_u64(1);
+        for _ in 0..50 {
+            assert!(is_valid_npi(&npi(&mut dice)));
+            let mistyped = mistyped_npi(&mut dice);
+            assert!(is_npi(&mistyped) && !is_valid_npi(&mistyped), "{mistyped}");
+        }
     }
 }

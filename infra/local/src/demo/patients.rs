@@ -1,4 +1,4 @@
-//! One row per patient, as registered last.
+//! Generates one row per patient, with the latest registration.
 
 use chrono::{Datelike, NaiveDate};
 use rand::Rng;
@@ -8,7 +8,7 @@ use super::dice::{date, day_between, days_before, percent, pick};
 use super::words::{FIRST_NAMES, LAST_NAMES, address, phone, ssn};
 use super::world::{Purpose, World, patient_id};
 
-/// A patient and where they lived when.
+/// A patient and their addresses over time.
 #[derive(Debug)]
 pub(super) struct Patient {
     number: u64,
@@ -18,7 +18,7 @@ pub(super) struct Patient {
     ssn: String,
     gender: &'static str,
     born: NaiveDate,
-    /// From when on they were registered how, the first registration first.
+    /// Registrations with their start dates, the first one first.
     homes: Vec<(NaiveDate, Home)>,
 }
 
@@ -28,8 +28,8 @@ struct Home {
     address: String,
 }
 
-/// Makes a patient. One in seven moves or takes another number in the calendar's later part, and
-/// one in thirty is saved again with nothing changed.
+/// Generates a patient. One in seven moves or gets another phone number in the later part of the calendar, and one in
+/// thirty is saved again unchanged.
 pub(super) fn patient(world: &World, number: u64) -> Patient {
     let mut dice = world.dice(Purpose::Patients, number);
     let registered = registered_on(world, number);
@@ -69,7 +69,7 @@ impl Patient {
         self.homes.push((on, home));
     }
 
-    /// The row as it stood at the end of a day; none before the patient was registered.
+    /// Returns the row at the end of a day; `None` before the patient was registered.
     pub(super) fn record(&self, day: NaiveDate) -> Option<Record> {
         let (modified, home) = self.homes.iter().rev().find(|(from, _)| *from <= day)?;
         Some(vec![
@@ -87,14 +87,14 @@ impl Patient {
     }
 }
 
-/// How many patients are registered by a day. They carry the lowest numbers.
+/// Returns the number of patients that are registered by a day. They have the lowest numbers.
 pub(super) fn registered_by(world: &World, day: NaiveDate) -> u64 {
     let days = (day - world.calendar.first_day).num_days().max(0) as u64;
     let regulars = regulars(world);
     regulars + days * (world.scale.patients - regulars) / world.days()
 }
 
-/// Nine of ten patients were registered in the three years before the first day, the others come
+/// Returns the day of registration: for nine of ten patients in the three years before the first day, for the others
 /// one after the other.
 fn registered_on(world: &World, number: u64) -> NaiveDate {
     let regulars = regulars(world);

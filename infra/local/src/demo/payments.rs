@@ -1,8 +1,8 @@
 //! Who pays, when and how much: the payer mix, the days to payment and the denials of the demo.
 //!
-//! Shaped so that, of the balance still open after 30, 60 and 90 days, about as much comes in later
-//! as finance departments aim for (93, 85 and 73 %), that a tenth of the claims is denied at first,
-//! and that four in a hundred are rejected before anybody reads them.
+//! The probabilities are chosen so that, of the balance still open after 30, 60 and 90 days, about as much is paid
+//! later as finance departments aim for (93, 85 and 73 %), that a tenth of the claims is denied at first, and that four
+//! in a hundred are rejected.
 
 use chrono::NaiveDate;
 use rand::Rng;
@@ -39,7 +39,7 @@ impl Payer {
         }
     }
 
-    /// Days from service to payment of a clean claim: mostly the first range, else the second.
+    /// Days from service to payment of a clean claim: usually the first range, else the second.
     fn days_to_payment(self, dice: &mut Dice) -> u64 {
         let (quick_of_hundred, quick, slow) = match self {
             Self::Medicare => (72, 15..=30, 31..=44),
@@ -57,13 +57,13 @@ pub(super) struct Coverage {
     pub(super) payer: Payer,
     /// The payer's name on a claim.
     pub(super) payor: &'static str,
-    /// The payer's number in the transactions; empty for who pays alone.
+    /// The payer's number in the transactions; empty for a self-paying patient.
     pub(super) payor_number: &'static str,
     pub(super) medicaid_id: String,
     pub(super) medicare_id: String,
 }
 
-/// How a patient is insured: the same for all their encounters.
+/// Returns the insurance of a patient; it is the same for all encounters.
 pub(super) fn coverage(world: &World, patient: u64) -> Coverage {
     let mut dice = world.dice(Purpose::Coverage, patient);
     let payer = match dice.random_range(0..100) {
@@ -92,46 +92,46 @@ pub(super) fn coverage(world: &World, patient: u64) -> Coverage {
     }
 }
 
-/// What the payer said to a claim.
+/// Answer of the payer to a claim.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Answer {
+pub(super) enum PayerDecision {
     Paid,
-    /// Refused on its merits; often paid later, after an appeal.
+    /// The payer refuses to pay; often paid later, after an appeal.
     Denied,
-    /// Sent back unread for an error in it; paid after it was sent again.
+    /// Returned for an error before it was processed; paid after it was sent again.
     Rejected,
 }
 
-/// What is paid in all by when; a later payment names the new total.
+/// A date and the total paid by then; a later payment has the new total.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Payment {
     pub(super) on: NaiveDate,
     pub(super) total_cents: i64,
 }
 
-/// How the payer of a claim answers it.
-pub(super) fn answer(dice: &mut Dice) -> Answer {
+/// Draws the answer of the payer to a claim.
+pub(super) fn answer(dice: &mut Dice) -> PayerDecision {
     match dice.random_range(0..1_000) {
-        0..105 => Answer::Denied,
-        105..148 => Answer::Rejected,
-        _ => Answer::Paid,
+        0..105 => PayerDecision::Denied,
+        105..148 => PayerDecision::Rejected,
+        _ => PayerDecision::Paid,
     }
 }
 
-/// The payments of a claim.
+/// Draws the payments of a claim.
 pub(super) fn insurer_payments(
     dice: &mut Dice,
     payer: Payer,
-    answer: Answer,
+    answer: PayerDecision,
     service: NaiveDate,
     cents: i64,
 ) -> Vec<Payment> {
     let days = payer.days_to_payment(dice);
     let days = match answer {
-        Answer::Paid => days,
-        Answer::Rejected => days + dice.random_range(8..=20),
-        Answer::Denied if percent(dice, 93) => dice.random_range(50..=105),
-        Answer::Denied => return Vec::new(),
+        PayerDecision::Paid => days,
+        PayerDecision::Rejected => days + dice.random_range(8..=20),
+        PayerDecision::Denied if percent(dice, 93) => dice.random_range(50..=105),
+        PayerDecision::Denied => return Vec::new(),
     };
     let on = days_after(service, days);
     if !percent(dice, 5) {
@@ -142,7 +142,7 @@ pub(super) fn insurer_payments(
     if percent(dice, 60) { vec![first, rest] } else { vec![first] }
 }
 
-/// The payments of who pays alone: many late, some never.
+/// Draws the payments of a self-paying patient: many late, some never.
 pub(super) fn patient_payments(dice: &mut Dice, service: NaiveDate, cents: i64) -> Vec<Payment> {
     let days = match dice.random_range(0..100) {
         0..55 => dice.random_range(5..=40),
@@ -152,7 +152,7 @@ pub(super) fn patient_payments(dice: &mut Dice, service: NaiveDate, cents: i64) 
     vec![Payment { on: days_after(service, days), total_cents: cents }]
 }
 
-/// The payment of a patient's share: most pay at the desk.
+/// Draws the payment of a patient's share: most pay at the time of service.
 pub(super) fn copay_payments(dice: &mut Dice, service: NaiveDate, cents: i64) -> Vec<Payment> {
     let days = match dice.random_range(0..100) {
         0..62 => dice.random_range(0..=2),

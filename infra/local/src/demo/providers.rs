@@ -1,4 +1,4 @@
-//! One row per provider and one per department: small tables without a modified time.
+//! Generates one row per provider and one per department: small tables without a modified time.
 
 use chrono::NaiveDate;
 use rand::Rng;
@@ -44,7 +44,7 @@ const DEPARTMENTS: [&str; 10] = [
 /// Every seventh provider goes to another department in the calendar's later part.
 const MOVES_EVERY: u64 = 7;
 
-/// A provider's row as it stood at the end of a day.
+/// Returns the row of a provider at the end of a day.
 pub(super) fn provider_record(world: &World, number: u64, day: NaiveDate) -> Record {
     let mut dice = world.dice(Purpose::Providers, number);
     vec![
@@ -57,8 +57,7 @@ pub(super) fn provider_record(world: &World, number: u64, day: NaiveDate) -> Rec
     ]
 }
 
-/// The department a provider works for on a day. Who works for the one that closes goes to the
-/// first one.
+/// Returns the department of a provider on a day. Providers of the department that closes move to the first one.
 pub(super) fn department_of_provider(world: &World, number: u64, day: NaiveDate) -> u64 {
     let departments = world.scale.departments;
     let mut dice = world.dice(Purpose::Posts, number);
@@ -69,7 +68,7 @@ pub(super) fn department_of_provider(world: &World, number: u64, day: NaiveDate)
     if department == departments && is_closed(world, day) { 1 } else { department }
 }
 
-/// A department's row at the end of a day; none once it is closed.
+/// Returns the row of a department at the end of a day; `None` after it has closed.
 pub(super) fn department_record(world: &World, number: u64, day: NaiveDate) -> Option<Record> {
     if number == world.scale.departments && is_closed(world, day) {
         return None;

@@ -1,4 +1,4 @@
-//! A CSV file, before it is written: in memory for the demo, row by row for the benchmark.
+//! CSV files: held in memory for the demo, written row by row for the benchmark.
 
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
@@ -8,14 +8,14 @@ use csv::{Terminator, Writer, WriterBuilder};
 
 use super::Record;
 
-/// How the bytes of a file are made from its text.
+/// Encoding of a file.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) enum Encoding {
     #[default]
     Utf8,
-    /// With the mark that spreadsheets put in front.
+    /// UTF-8 with the byte order mark that spreadsheets write.
     Utf8WithMark,
-    /// Little-endian with its mark, as "Unicode text" is exported.
+    /// Little-endian UTF-16 with its byte order mark, as "Unicode text" is exported.
     Utf16,
 }
 
@@ -33,12 +33,12 @@ impl Sheet {
         Self { header, rows: rows.collect(), encoding: Encoding::Utf8 }
     }
 
-    /// The text in a row's column; empty where there is no such column.
+    /// Returns the text in a column of a row; empty if there is no such column.
     pub(super) fn get(&self, row: usize, column: &str) -> &str {
         self.position(column).and_then(|position| self.rows[row].get(position)).map_or("", String::as_str)
     }
 
-    /// Writes over the text in a row's column, if there is such a column.
+    /// Replaces the text in a column of a row, if there is such a column.
     pub(super) fn set(&mut self, row: usize, column: &str, text: &str) {
         if let Some(position) = self.position(column) {
             text.clone_into(&mut self.rows[row][position]);
@@ -49,7 +49,7 @@ impl Sheet {
         self.header.iter().position(|name| name == column)
     }
 
-    /// Writes the file, with its folders.
+    /// Writes the file and creates its folders.
     pub(super) fn write(&self, path: &Path) -> io::Result<()> {
         let mut text = rows_to(Vec::new());
         text.write_record(&self.header)?;
@@ -75,7 +75,7 @@ impl Sheet {
     }
 }
 
-/// Writes a file row by row, so that its size does not matter. Answers the number of rows.
+/// Writes a file row by row, so that memory does not grow with it. Returns the number of rows.
 pub(super) fn stream(path: &Path, header: &[&str], rows: impl Iterator<Item = Record>) -> io::Result<u64> {
     let mut writer = rows_to(create(path)?);
     writer.write_record(header)?;

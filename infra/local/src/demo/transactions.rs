@@ -1,4 +1,4 @@
-//! One row per billed transaction, with what is paid of it so far.
+//! Generates one row per billed transaction, with the amount paid so far.
 
 use chrono::NaiveDate;
 use rand::Rng;
@@ -6,7 +6,7 @@ use rand::Rng;
 use super::Record;
 use super::dice::{days_after, percent, pick};
 use super::encounters::{Encounter, encounter};
-use super::payments::{self, Answer, Coverage, Payer, Payment};
+use super::payments::{self, Coverage, Payer, PayerDecision, Payment};
 use super::words::icd_code;
 use super::world::{Purpose, World, claim_id, department_id, encounter_id, patient_id, provider_id, transaction_id};
 
@@ -42,8 +42,8 @@ pub(super) struct Transaction {
     pub(super) coverage: Coverage,
     pub(super) service_date: NaiveDate,
     pub(super) amount_cents: i64,
-    /// What the payer says to its claim; none if no claim is made.
-    pub(super) answer: Option<Answer>,
+    /// Answer of the payer to its claim; `None` if there is no claim.
+    pub(super) answer: Option<PayerDecision>,
     /// Oldest first.
     pub(super) payments: Vec<Payment>,
     inserted: NaiveDate,
@@ -52,7 +52,7 @@ pub(super) struct Transaction {
     icd_code: String,
 }
 
-/// Makes a transaction. Numbers follow the encounters, so that later ones happen later.
+/// Generates a transaction. Numbers follow the encounters, so that later numbers have later dates.
 pub(super) fn transaction(world: &World, number: u64) -> Transaction {
     let mut dice = world.dice(Purpose::Transactions, number);
     let encounter = encounter(world, 1 + (number - 1) * world.scale.encounters / world.scale.transactions);
@@ -96,19 +96,19 @@ fn amount_type(payer: Payer, is_copay: bool) -> &'static str {
 }
 
 impl Transaction {
-    /// What is paid by the end of a day; none while nothing is.
+    /// Returns the amount paid by the end of a day; `None` before the first payment.
     fn paid_by(&self, day: NaiveDate) -> Option<&Payment> {
         self.payments.iter().rev().find(|payment| payment.on <= day)
     }
 
-    /// Books one more payment.
+    /// Adds a payment.
     pub(super) fn pay(&mut self, on: NaiveDate) {
         let paid = self.payments.last().map_or(0, |payment| payment.total_cents);
         let open = self.amount_cents - paid;
         self.payments.push(Payment { on, total_cents: if open > 0 { self.amount_cents } else { paid - 1 } });
     }
 
-    /// The row as it stood at the end of a day; none before it was billed.
+    /// Returns the row at the end of a day; `None` before it was billed.
     pub(super) fn record(&self, day: NaiveDate) -> Option<Record> {
         if self.inserted > day {
             return None;
@@ -141,8 +141,7 @@ impl Transaction {
     }
 }
 
-/// An amount as a system writes it that keeps money in single precision: 988.37 becomes
-/// 988.3699951171875.
+/// Formats an amount like a system that stores money in single precision: 988.37 becomes 988.3699951171875.
 fn single_precision(cents: i64) -> String {
     f64::from((cents as f64 / 100.0) as f32).to_string()
 }

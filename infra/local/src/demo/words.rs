@@ -1,4 +1,4 @@
-//! Names that nobody bears and places that are nowhere.
+//! Names of people and places that do not exist.
 
 use rand::Rng;
 
@@ -118,7 +118,7 @@ const TOWNS: [&str; 10] = [
     "Vapor Springs",
 ];
 
-/// An address that no letter reaches: there is no state ZZ and no post code below 00100.
+/// Returns an address that cannot exist: there is no state ZZ and no post code below 00100.
 pub(super) fn address(dice: &mut Dice) -> String {
     let house = dice.random_range(1..=9_999);
     let (street, town) = (pick(dice, &STREETS), pick(dice, &TOWNS));
@@ -126,7 +126,7 @@ pub(super) fn address(dice: &mut Dice) -> String {
     format!("{house} {street}{flat}, {town}, ZZ {:05}", dice.random_range(1..100))
 }
 
-/// A phone number of the range 555-0100 to 555-0199, kept free for stories, as people write them.
+/// Returns a phone number from 555-0100 to 555-0199, which are reserved for fiction, in a common format.
 pub(super) fn phone(dice: &mut Dice) -> String {
     let (area, line) = (dice.random_range(201..990), dice.random_range(100..200));
     match dice.random_range(0..4) {
@@ -137,14 +137,14 @@ pub(super) fn phone(dice: &mut Dice) -> String {
     }
 }
 
-/// A social security number of the area 900 to 999, which is never given out.
+/// Returns a social security number of the area 900 to 999, which is never assigned.
 pub(super) fn ssn(dice: &mut Dice) -> String {
     let (area, group, serial) =
         (dice.random_range(900..1_000), dice.random_range(1..100), dice.random_range(1..10_000));
     format!("{area}-{group:02}-{serial:04}")
 }
 
-/// An ICD-10 code by its syntax; its chapter may not know it.
+/// Returns a code with the syntax of ICD-10; it may not exist.
 pub(super) fn icd_code(dice: &mut Dice) -> String {
     let chapter = pick(dice, &["E", "I", "J", "K", "M", "N", "R"]);
     format!("{chapter}{:02}.{}", dice.random_range(10..60), dice.random_range(0..10))

@@ -1,28 +1,27 @@
-//! A made-up hospital: how large it is, when it lives, and the ids it gives.
+//! A generated hospital: its size, its calendar, and its ids.
 //!
-//! Every row is a function of the world, its table and its number alone. So a table needs no memory
-//! while it is written, a row can look up the row that it refers to by making it again, and the
-//! demo and the benchmark share the same makers at any size.
+//! Every row depends only on the world, its table and its number. So writing a table needs no memory, a row finds the
+//! row that it refers to by generating it again, and the demo and the benchmark share the same code at any size.
 
 use chrono::NaiveDate;
 use rand::SeedableRng;
 
 use super::dice::{Dice, days_after};
 
-/// What tells one hospital from the other.
+/// The differences between the hospitals.
 #[derive(Debug)]
 pub(super) struct Hospital {
     pub(super) datasource: &'static str,
     /// First word of the names of its claims files.
     pub(super) file_prefix: &'static str,
-    /// What its providers table puts before a provider's id, and no other table.
+    /// Prefix of provider ids in its providers table; its other tables do not have it.
     pub(super) provider_prefix: &'static str,
     /// Header of its patients table: the hospitals name the same columns differently.
     pub(super) patient_header: [&'static str; 10],
     number: u64,
 }
 
-/// Both hospitals of the group. They give the same ids to different people.
+/// Both hospitals of the group. They use the same ids for different people.
 pub(super) static HOSPITALS: [Hospital; 2] = [
     Hospital {
         datasource: "hos-a",
@@ -62,7 +61,7 @@ pub(super) static HOSPITALS: [Hospital; 2] = [
     },
 ];
 
-/// Rows of each table of one hospital.
+/// Number of rows of each table of one hospital.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Scale {
     pub(super) patients: u64,
@@ -72,14 +71,13 @@ pub(super) struct Scale {
     pub(super) transactions: u64,
 }
 
-/// Days on which things happen.
+/// The calendar of a hospital.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Calendar {
     /// First and last day on which patients are treated.
     pub(super) first_day: NaiveDate,
     pub(super) last_day: NaiveDate,
-    /// First day on which patients move and providers change department: what was extracted before
-    /// has something to differ from.
+    /// First day on which patients move and providers change department, so that later extracts have changes.
     pub(super) moves_from: NaiveDate,
     /// Day on which the last department closes.
     pub(super) closes_on: Option<NaiveDate>,
@@ -94,7 +92,7 @@ pub(super) struct World {
     dice: Dice,
 }
 
-/// What a row's draws are for: draws for one purpose never shift those for another.
+/// Purpose of a row's random draws: draws for one purpose never change those for another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub(super) enum Purpose {
@@ -118,7 +116,7 @@ impl World {
         Self { hospital, scale, calendar, dice: Dice::seed_from_u64(seed) }
     }
 
-    /// The draws of one row for one purpose.
+    /// Returns the random draws of one row for one purpose.
     pub(super) fn dice(&self, purpose: Purpose, row: u64) -> Dice {
         let mut dice = self.dice.clone();
         dice.set_stream(self.hospital.number << 60 | u64::from(purpose as u8) << 48 | row);
@@ -130,8 +128,8 @@ impl World {
         (self.calendar.last_day - self.calendar.first_day).num_days() as u64 + 1
     }
 
-    /// The day on which row `number` of `count` happens, if they are spread evenly over the
-    /// calendar. Rows beyond the count fall after the last day.
+    /// Returns the day of row `number` of `count` if the rows are spread evenly over the calendar. Rows beyond the
+    /// count are after the last day.
     pub(super) fn day_of(&self, number: u64, count: u64) -> NaiveDate {
         days_after(self.calendar.first_day, (number - 1) * self.days() / count.max(1))
     }

@@ -1,10 +1,10 @@
-//! What the demo is made of.
+//! Describes the data of the demo.
 
 use super::figures::count;
 use super::table::{list, sections};
 use crate::demo::DemoFiles;
 
-/// The deliveries of the demo, and what is wrong with them on purpose.
+/// Returns the deliveries of the demo and their intentional defects as text.
 #[must_use]
 pub fn demo_files(files: &DemoFiles) -> String {
     let deliveries = files.deliveries.iter().map(|delivery| {
@@ -21,7 +21,7 @@ pub fn demo_files(files: &DemoFiles) -> String {
         .map(|defect| format!("month-{}/{}\n      {}: {}", defect.month, defect.file, defect.wrong, defect.lake));
     sections(&[
         list("A made-up hospital group, delivered in three months", &deliveries.collect::<Vec<_>>()),
-        list("What is wrong with the files on purpose, and what the lake does about it", &defects.collect::<Vec<_>>()),
+        list("Intentional defects of the files, and how the lake handles them", &defects.collect::<Vec<_>>()),
     ])
 }
 
@@ -53,7 +53,7 @@ mod tests {
         A made-up hospital group, delivered in three months
           2024-08, extracted on 2024-09-07: 9,876 rows
 
-        What is wrong with the files on purpose, and what the lake does about it
+        Intentional defects of the files, and how the lake handles them
           month-1/emr/hos-b/transactions.csv
               an amount is no number: the row goes to quarantine
         ");

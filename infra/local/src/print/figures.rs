@@ -1,34 +1,34 @@
-//! Figures as people read them.
+//! Formats numbers and times for people.
 
 use chrono::{DateTime, NaiveTime, TimeDelta, Utc};
 use rcm_domain::money::format_cents;
 
-/// What stands where a figure does not exist, such as a ratio over nothing.
+/// Placeholder for a value that does not exist, such as a ratio with a zero denominator.
 pub(super) const NONE: &str = "–";
 
-/// An amount with a comma after each three digits.
+/// Formats an amount with thousands separators.
 pub(super) fn money(cents: i128) -> String {
     let plain = format_cents(cents);
     let (whole, fraction) = plain.split_once('.').unwrap_or((&plain, "00"));
     format!("{}.{fraction}", grouped(whole))
 }
 
-/// A count with a comma after each three digits.
+/// Formats a count with thousands separators.
 pub(super) fn count(count: u64) -> String {
     grouped(&count.to_string())
 }
 
-/// A count, or nothing to look at where it is nought.
+/// A count, or nothing to look at where it is zero.
 pub(super) fn count_or_blank(number: u64) -> String {
     if number == 0 { String::new() } else { count(number) }
 }
 
-/// A share as a percentage.
+/// Formats a share as a percentage.
 pub(super) fn percent(share: Option<f64>, decimals: usize) -> String {
     share.map_or_else(|| NONE.to_owned(), |share| format!("{:.decimals$} %", share * 100.0))
 }
 
-/// How long something took.
+/// Formats a duration.
 pub(super) fn duration(time: TimeDelta) -> String {
     let milliseconds = time.num_milliseconds().max(0);
     match milliseconds {
@@ -38,7 +38,7 @@ pub(super) fn duration(time: TimeDelta) -> String {
     }
 }
 
-/// How long ago something was, in its largest unit.
+/// Formats an age in its largest unit.
 pub(super) fn age(time: TimeDelta) -> String {
     match time.num_seconds().max(0) {
         0..60 => "just now".to_owned(),
@@ -48,7 +48,7 @@ pub(super) fn age(time: TimeDelta) -> String {
     }
 }
 
-/// A moment to the second; its date alone at midnight, as most sources know no time of day.
+/// Formats a time to the second; only the date at midnight, because most sources have no time of day.
 pub(super) fn moment(moment: DateTime<Utc>) -> String {
     let format = if moment.time() == NaiveTime::MIN { "%Y-%m-%d" } else { "%Y-%m-%d %H:%M:%S" };
     moment.format(format).to_string()

@@ -1,4 +1,4 @@
-//! One key's timeline.
+//! Prints the versions of one key.
 
 use chrono::{DateTime, Utc};
 use rcm_platform::load::printable;
@@ -6,7 +6,7 @@ use rcm_platform::load::printable;
 use super::figures::{NONE, moment};
 use super::table::{sections, table};
 
-/// What precedes a value that differs from the version before.
+/// Mark before a value that differs from the previous version.
 const CHANGED: &str = "* ";
 
 /// Every version of one key.
@@ -22,41 +22,43 @@ pub struct History {
     pub quarantined: Vec<QuarantinedRow>,
 }
 
-/// A row of a key that failed a rule: not a version of it, but not lost either.
+/// A row of a key that failed a rule. It is in quarantine and not a version of the key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct QuarantinedRow {
     pub quarantined_at: DateTime<Utc>,
-    /// Bronze stream, load and place in it, such as `hosb/patients load 1 row 402`.
+    /// Bronze stream, load and row number, such as `hosb/patients load 1 row 402`.
     pub place: String,
     /// The rules that it failed.
     pub reasons: String,
-    /// `open`, `resolved` or `discarded`.
+    /// `open`, unless somebody has changed the status in the table.
     pub status: String,
 }
 
-/// One version of a key: what was so from one moment until another.
+/// One version of a key: its attributes from one time until another.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Version {
     pub from: DateTime<Utc>,
-    /// End of the version, not included; none while it is open.
+    /// End of the version, exclusive; `None` while it is open.
     pub to: Option<DateTime<Utc>>,
     pub is_current: bool,
-    /// The key was gone from the source when the version ended.
+    /// The source had deleted the key when the version ended.
     pub is_deleted: bool,
-    /// Load that brought it.
+    /// Load of the version.
     pub load_id: String,
     /// Value of each tracked column.
     pub values: Vec<Option<String>>,
 }
 
 impl Version {
-    /// A version that lost a tie of modified times and is kept for the audit trail alone.
+    /// Returns whether the version was never valid: it lost a tie of modified times, or is the event that deleted the
+    /// key.
     fn is_empty(&self) -> bool {
         self.to == Some(self.from)
     }
 
     fn state(&self) -> &'static str {
         match self {
+            _ if self.is_empty() && self.is_deleted => "deletion",
             _ if self.is_empty() => "lost a tie",
             _ if self.is_current => "current",
             _ if self.is_deleted => "deleted",
@@ -69,16 +71,16 @@ impl Version {
     }
 }
 
-/// A key's versions, a line each: the columns that ever changed beside each other, what changed
-/// marked, and the columns that never did below.
+/// Returns the versions of a key as text: one line per version with the columns that changed, changes marked, and
+/// below the columns that never changed.
 #[must_use]
 pub fn history(history: &History) -> String {
     let title = printable(&format!("{} {}", history.entity, history.key));
     if history.versions.is_empty() && history.quarantined.is_empty() {
-        return format!("{title}\n  has no version: the lake does not know this key\n");
+        return format!("{title}\n  has no version: the lake does not have this key\n");
     }
     if history.versions.is_empty() {
-        let title = format!("{title}\n  has no version: every row of it failed a rule\n\n");
+        let title = format!("{title}\n  has no version: every row of this key failed a rule\n\n");
         return title + &sections(&[quarantined(&history.quarantined)]);
     }
     let (changing, steady): (Vec<usize>, Vec<usize>) =
@@ -116,7 +118,7 @@ fn versions(title: &str, history: &History, changing: &[usize]) -> String {
         }));
         line.push(version.load_id.clone());
         lines.push(line);
-        // A version that lost a tie was never valid, so nothing changed from it to the next.
+        // The next version is compared with the last version that was valid.
         if !version.is_empty() {
             before = Some(version);
         }
@@ -216,7 +218,7 @@ mod tests {
         };
         insta::assert_snapshot!(history(&History { quarantined: vec![row], ..of(Vec::new()) }), @r"
         patients HOSP1-000001-hos-a
-          has no version: every row of it failed a rule
+          has no version: every row of this key failed a rule
 
         In quarantine
           since        row                          failed                    status
@@ -227,6 +229,6 @@ mod tests {
 
     #[test]
     fn an_unknown_key_is_said_to_be_unknown() {
-        assert!(history(&of(Vec::new())).contains("does not know this key"));
+        assert!(history(&of(Vec::new())).contains("does not have this key"));
     }
 }

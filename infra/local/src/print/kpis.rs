@@ -6,13 +6,14 @@ use chrono::NaiveDate;
 use serde::{Serialize, Serializer};
 
 use super::figures::{NONE, count, money, percent};
+use super::kpi_table::{self, KpiTable, kpi_table};
 use super::table::{list, sections, table};
 
 /// Datasource of a row that stands for all hospitals together.
 pub const ALL: &str = "all";
 
 /// The KPIs of a date. Amounts are cents here and numbers with two decimals in JSON; ratios are
-/// fractions, and null where the denominator is nought.
+/// fractions, and null where the denominator is zero.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Kpis {
     /// Date that they are computed for.
@@ -21,6 +22,9 @@ pub struct Kpis {
     pub days_in_ar: Vec<DaysInArRow>,
     pub collection_rate: Vec<CollectionRow>,
     pub claims: Vec<ClaimsRow>,
+    /// KPIs that are printed as tables of their columns; in JSON each under its name.
+    #[serde(flatten, serialize_with = "kpi_table::by_name")]
+    pub tables: Vec<KpiTable>,
     /// What a KPI leaves out, and how many rows.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
@@ -88,9 +92,11 @@ pub struct ClaimsRow {
     pub denied: u64,
     pub rejected: u64,
     pub paid: u64,
+    /// Claims with a status that the model does not know.
+    pub unknown_status: u64,
     pub denial_rate: Option<f64>,
     pub rejection_rate: Option<f64>,
-    /// Share of the claims that were not rejected.
+    /// Share of the claims that were neither rejected nor of an unknown status.
     pub clean_claim_rate: Option<f64>,
 }
 
@@ -111,7 +117,7 @@ pub fn aging_rows(datasource: &str, buckets: &[(&str, i128)]) -> Vec<AgingRow> {
 impl ClaimsRow {
     /// A group of gold's rows: its rates are those of its sums, which no row of gold has.
     #[must_use]
-    pub fn new(group: &str, claims: u64, amount: i128, denied: u64, rejected: u64, paid: u64) -> Self {
+    pub fn new(group: &str, claims: u64, amount: i128, denied: u64, rejected: u64, paid: u64, unknown: u64) -> Self {
         let share = |part: u64| ratio(i128::from(part), i128::from(claims));
         Self {
             group: group.to_owned(),
@@ -120,9 +126,10 @@ impl ClaimsRow {
             denied,
             rejected,
             paid,
+            unknown_status: unknown,
             denial_rate: share(denied),
             rejection_rate: share(rejected),
-            clean_claim_rate: share(claims - rejected),
+            clean_claim_rate: share(claims.saturating_sub(rejected + unknown)),
         }
     }
 }
@@ -131,14 +138,15 @@ impl ClaimsRow {
 #[must_use]
 pub fn kpis(kpis: &Kpis) -> String {
     let title = format!("Receivables as of {}\n\n", kpis.as_of);
-    let tables = sections(&[
+    let mut tables = vec![
         aging(&kpis.ar_aging),
         days_in_ar(&kpis.days_in_ar),
         collection(&kpis.collection_rate),
         claims(&kpis.claims),
-        list("Worth knowing", &kpis.notes),
-    ]);
-    title + &tables
+    ];
+    tables.extend(kpis.tables.iter().map(kpi_table));
+    tables.push(list("Worth knowing", &kpis.notes));
+    title + &sections(&tables)
 }
 
 /// A line per bucket, a pair of columns per datasource.
@@ -229,7 +237,7 @@ fn ratio(numerator: i128, denominator: i128) -> Option<f64> {
 }
 
 /// Writes cents as a number with decimals. A double holds every cent of amounts below 90 trillion.
-fn amount<S: Serializer>(cents: &i128, serializer: S) -> Result<S::Ok, S::Error> {
+pub(super) fn amount<S: Serializer>(cents: &i128, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_f64(*cents as f64 / 100.0)
 }
 
@@ -280,7 +288,8 @@ mod tests {
                 yield_rate: Some(0.93),
                 benchmark: Some(0.93),
             }],
-            claims: vec![ClaimsRow::new(ALL, 20_000, 5_123_456_789, 2_000, 800, 12_000)],
+            claims: vec![ClaimsRow::new(ALL, 20_000, 5_123_456_789, 2_000, 800, 12_000, 0)],
+            tables: Vec::new(),
             notes: vec!["days to payment leave out 12 transactions paid before their service".to_owned()],
         }
     }

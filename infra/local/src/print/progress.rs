@@ -1,4 +1,4 @@
-//! What goes on while a run goes on.
+//! Shows the progress of a run.
 
 use std::io::{self, IsTerminal, Write};
 use std::sync::{Arc, Mutex};
@@ -12,11 +12,11 @@ use super::figures::{count, duration};
 use super::summary::outcome;
 use super::table::printable_lines;
 
-/// How often a bar shows that its stage is alive.
+/// Interval at which a progress bar is redrawn.
 const TICK: Duration = Duration::from_millis(100);
 
-/// Shows the stages of a run on standard error: a bar for each while it runs on a terminal, a line
-/// for each that has ended elsewhere, nothing if it shall be quiet.
+/// Shows the stages of a run on standard error. On a terminal each running stage has a progress bar; elsewhere each
+/// stage has a line when it ends; quiet progress shows nothing.
 #[derive(Clone)]
 pub struct Progress {
     display: Display,
@@ -29,7 +29,7 @@ enum Display {
     Quiet,
 }
 
-/// A stage that runs.
+/// A running stage.
 #[must_use = "a stage that is never finished stays on the screen"]
 pub struct Running {
     display: Display,
@@ -52,7 +52,7 @@ impl Progress {
         Self { display }
     }
 
-    /// Shows that a stage has begun to work on its subject.
+    /// Shows that a stage has started on its subject.
     pub fn start(&self, stage: &str, subject: &str) -> Running {
         let subject = printable(subject);
         let bar = match &self.display {
@@ -87,7 +87,7 @@ impl Running {
         if let Display::Lines(lines) = self.display
             && let Ok(mut lines) = lines.lock()
         {
-            // A run does not fail because nobody listens.
+            // A run does not fail if standard error is closed.
             let _ = writeln!(lines, "{line}");
         }
     }
@@ -103,7 +103,7 @@ fn bar(stage: &str, subject: &str) -> ProgressBar {
     bar
 }
 
-/// The line alone, without the wheel that turns.
+/// The line without the spinner.
 fn ended_style() -> ProgressStyle {
     ProgressStyle::with_template("{msg}").unwrap_or_else(|_| ProgressStyle::default_spinner())
 }
@@ -124,13 +124,14 @@ fn failure_line(stage: &str, subject: &str, error: &StageFailure) -> String {
 #[cfg(test)]
 mod tests {
     use chrono::{DateTime, TimeDelta, Utc};
-    use rcm_model::event::LoadCounts;
+    use rcm_model::event::{LoadCounts, StageTimes};
+    use rcm_platform::StageError;
 
     use super::*;
 
     fn report() -> StageReport {
         let started_at = DateTime::<Utc>::UNIX_EPOCH;
-        let times = (started_at, started_at + TimeDelta::milliseconds(250));
+        let times = StageTimes { started_at, finished_at: started_at + TimeDelta::milliseconds(250) };
         StageReport {
             loads: vec![LoadCounts { read: 5_000, quarantined: 15, ..LoadCounts::default() }],
             ..StageReport::new("run", "silver-patients", "patients", times)
@@ -142,7 +143,8 @@ mod tests {
         let written = Arc::new(Mutex::new(Vec::new()));
         let progress = Progress { display: Display::Lines(written.clone()) };
         progress.start("silver-patients", "patients").finish(&report());
-        let failure = StageFailure { name: "Timeout".to_owned(), message: "no answer".to_owned() };
+        let failure =
+            StageFailure { message: "no answer".to_owned(), ..StageFailure::from(&StageError::timeout(String::new())) };
         progress.start("emr-extract", "hosa/claims").fail(&failure);
         let text = String::from_utf8(written.lock().unwrap().clone()).unwrap();
         insta::assert_snapshot!(text, @r"

@@ -1,63 +1,68 @@
-//! What the lake holds, and how fresh it is.
+//! Prints what the lake holds and how fresh it is.
 
 use chrono::{DateTime, Utc};
 use rcm_model::event::ControlCheck;
+use rcm_model::standstill::Standstill;
+use serde::Serialize;
 
 use super::figures::{NONE, age, count, count_or_blank, moment};
+use super::standstills;
 use super::table::{list, sections, table};
 
 /// The state of a lake.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Status {
     /// Root of the lake.
     pub lake: String,
-    /// The moment that ages are counted to.
+    /// The time that ages are computed for.
     pub now: DateTime<Utc>,
     pub streams: Vec<StreamStatus>,
     pub tables: Vec<TableStatus>,
     pub quarantine: Vec<QuarantineStatus>,
-    /// The checks of the last run that did not pass.
+    /// The failed control checks of the last run that had any.
     pub failed_checks: Vec<ControlCheck>,
+    /// What waits for a person.
+    pub standstills: Vec<Standstill>,
 }
 
 /// A bronze stream.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct StreamStatus {
     pub stream: String,
     pub loads: u64,
-    /// Rows of all loads.
+    /// Number of rows of all loads.
     pub rows: u64,
-    /// When the last load ended; none if there was none.
+    /// Time of the last load; `None` if there is none.
     pub last_load: Option<DateTime<Utc>>,
-    /// How far the incremental loads have come, in UTC; the next one starts the stream's overlap before it.
+    /// Watermark of the incremental loads, in UTC; the next one starts earlier by the stream's overlap.
     pub watermark: Option<String>,
 }
 
 /// A Delta table.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct TableStatus {
     /// Path below the lake's root, such as `silver/patients`.
     pub table: String,
     pub version: i64,
     pub rows: u64,
-    /// Rows that are current; none for tables without history.
+    /// Number of current rows; `None` for tables without history.
     pub current_rows: Option<u64>,
     pub changed_at: Option<DateTime<Utc>>,
 }
 
-/// Rows of an entity that wait for somebody.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// Number of open quarantine entries of an entity.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct QuarantineStatus {
     pub entity: String,
     pub open: u64,
 }
 
-/// The state of a lake as tables.
+/// Returns the state of a lake as tables.
 #[must_use]
 pub fn status(status: &Status) -> String {
     let title = format!("Lake {}\n\n", status.lake);
-    if status.streams.is_empty() && status.tables.is_empty() {
-        return format!("{title}  holds nothing so far: `rcm run` fills it\n");
+    if status.streams.is_empty() && status.tables.is_empty() && status.standstills.is_empty() {
+        return format!("{title}  is empty; hint: `rcm run` fills it\n");
     }
     let checks = status
         .failed_checks
@@ -68,6 +73,7 @@ pub fn status(status: &Status) -> String {
             streams(status),
             tables(status),
             quarantine(status),
+            standstills::section(&status.standstills),
             list("Failed control checks", &checks.collect::<Vec<_>>()),
         ])
 }
@@ -108,6 +114,7 @@ fn quarantine(status: &Status) -> String {
 #[cfg(test)]
 mod tests {
     use chrono::TimeDelta;
+    use rcm_model::standstill::StandstillKind;
 
     use super::*;
 
@@ -157,6 +164,13 @@ mod tests {
                 QuarantineStatus { entity: "claims".to_owned(), open: 0 },
             ],
             failed_checks: vec![ControlCheck::equal("gold/fact_claims", "rows", &3, &4)],
+            standstills: vec![Standstill {
+                kind: StandstillKind::FileRefused,
+                subject: "landing/claims/a.csv".to_owned(),
+                since: Some(now() - TimeDelta::days(2)),
+                because: "no mapping claims it".to_owned(),
+                hint: "rename it".to_owned(),
+            }],
         };
         insta::assert_snapshot!(status(&sample), @r"
         Lake file:///lake
@@ -178,6 +192,11 @@ mod tests {
         ──────────────────
           patients     15
 
+        Waits for a person
+          landing/claims/a.csv
+              file refused since 2024-11-05 02:00:00 UTC: no mapping claims it
+              hint: rename it
+
         Failed control checks
           gold/fact_claims: rows: expected 3, found 4
         ");
@@ -192,6 +211,7 @@ mod tests {
             tables: Vec::new(),
             quarantine: Vec::new(),
             failed_checks: Vec::new(),
+            standstills: Vec::new(),
         };
         assert!(status(&empty).contains("rcm run"));
     }

@@ -1,18 +1,18 @@
-//! What a run did, table by table.
+//! Prints what a run did, as tables.
 
 use std::collections::BTreeMap;
 
 use chrono::TimeDelta;
-use rcm_model::event::{LoadCounts, Outcome, StageReport};
+use rcm_model::event::{LoadCounts, Outcome, Severity, StageReport};
 
 use super::figures::{count, count_or_blank, duration};
 use super::table::{list, sections, table};
 
-/// Stages whose names start so bring rows into the lake, into silver and into gold.
+/// Prefixes of the names of silver stages and gold stages.
 const SILVER: &str = "silver-";
 const GOLD: &str = "gold-";
 
-/// Something that a run does not take into the lake.
+/// Something that a run did not load.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PassedOver {
     /// A folder below `landing/`, a path on this machine, or a number of files.
@@ -20,9 +20,8 @@ pub struct PassedOver {
     pub reason: &'static str,
 }
 
-/// The summary of a run from the reports of its stages: what came in, what became of the rows of
-/// each entity, what gold was made, what failed, what is worth reading, and the lines that say what
-/// to look at `next`.
+/// Returns the summary of a run from the reports of its stages: sources, rows per silver table, gold tables, failed
+/// rules, failures, notes, and the commands in `next`.
 #[must_use]
 pub fn summary(reports: &[StageReport], next: &[String]) -> String {
     sections(&[
@@ -31,12 +30,12 @@ pub fn summary(reports: &[StageReport], next: &[String]) -> String {
         gold(reports),
         rules(reports),
         list("Failed", &failures(reports)),
-        list("Worth reading", &notes(reports)),
+        list("Notes", &notes(reports)),
         list("Next", next),
     ])
 }
 
-/// What maintenance did.
+/// Returns what maintenance did, as text.
 #[must_use]
 pub fn maintenance(report: &StageReport) -> String {
     if report.notes.is_empty() {
@@ -45,14 +44,14 @@ pub fn maintenance(report: &StageReport) -> String {
     sections(&[list("Done", &report.notes)])
 }
 
-/// What a run did not take, and why. Nothing where there is none of it.
+/// Returns what a run did not load, and why, as text. Empty if there is nothing.
 #[must_use]
 pub fn passed_over(passed_over: &[PassedOver]) -> String {
     let lines = passed_over.iter().map(|PassedOver { name, reason }| format!("{name}: {reason}"));
     list("Passed over", &lines.collect::<Vec<_>>())
 }
 
-/// How an outcome is told.
+/// Returns the word for an outcome.
 pub(super) fn outcome(outcome: Outcome) -> &'static str {
     match outcome {
         Outcome::Done => "done",
@@ -67,7 +66,7 @@ fn time(report: &StageReport) -> TimeDelta {
     report.finished_at - report.started_at
 }
 
-/// One line per stream or file that was looked at.
+/// Returns one line per stream or file.
 fn sources(reports: &[StageReport]) -> String {
     let others = [SILVER, GOLD, "plan", "audit"];
     let of_sources = reports.iter().filter(|report| !others.iter().any(|other| report.stage.starts_with(other)));
@@ -79,7 +78,7 @@ fn sources(reports: &[StageReport]) -> String {
     table("Sources", &["source", "outcome", "rows", "time"], 2, rows.collect())
 }
 
-/// One line per silver table, and their sum.
+/// Returns one line per silver table, and their sum.
 fn entities(reports: &[StageReport]) -> String {
     let mut entities: BTreeMap<&str, (LoadCounts, TimeDelta)> = BTreeMap::new();
     let mut all = (LoadCounts::default(), TimeDelta::zero());
@@ -118,24 +117,24 @@ fn add(sum: &mut LoadCounts, load: &LoadCounts) {
     sum.deleted += load.deleted;
 }
 
-/// One line per gold table that was committed.
+/// Returns one line per committed gold table.
 fn gold(reports: &[StageReport]) -> String {
     let commits = reports.iter().filter(|report| report.stage.starts_with(GOLD)).flat_map(|report| &report.commits);
     let rows = commits.map(|commit| vec![commit.table.clone(), commit.version.to_string(), count(commit.rows)]);
     table("Gold", &["table", "version", "rows"], 1, rows.collect())
 }
 
-/// One line per rule that some row failed.
+/// Returns one line per rule that a row failed.
 fn rules(reports: &[StageReport]) -> String {
-    let mut failed: BTreeMap<(&str, &str, &str), (u64, u64)> = BTreeMap::new();
+    let mut failed: BTreeMap<(Severity, &str, &str), (u64, u64)> = BTreeMap::new();
     for rule in reports.iter().flat_map(|report| &report.rules) {
-        let (failures, checked) = failed.entry((&rule.severity, &rule.entity, &rule.rule)).or_default();
+        let (failures, checked) = failed.entry((rule.severity, &rule.entity, &rule.rule)).or_default();
         *failures += rule.failed;
         *checked += rule.checked;
     }
     failed.retain(|_, (failures, _)| *failures > 0);
     let rows = failed.into_iter().map(|((severity, entity, rule), (failures, checked))| {
-        vec![severity.to_owned(), entity.to_owned(), rule.to_owned(), count(failures), count(checked)]
+        vec![severity.as_str().to_owned(), entity.to_owned(), rule.to_owned(), count(failures), count(checked)]
     });
     table("Rules that rows failed", &["severity", "entity", "rule", "failed", "of"], 3, rows.collect())
 }
@@ -151,7 +150,7 @@ fn failures(reports: &[StageReport]) -> Vec<String> {
     errors.chain(checks).collect()
 }
 
-/// Notes of the stages that did something; that nothing was new or nothing is configured needs no reading.
+/// Returns the notes of the stages that did something. Stages without new data or configuration are left out.
 fn notes(reports: &[StageReport]) -> Vec<String> {
     let is_quiet = |outcome| matches!(outcome, Outcome::NothingNew | Outcome::Skipped);
     let active = reports.iter().filter(|report| !is_quiet(report.outcome));
@@ -161,13 +160,14 @@ fn notes(reports: &[StageReport]) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use chrono::{DateTime, Utc};
-    use rcm_model::event::{ControlCheck, RuleCount, StageFailure, TableCommit};
+    use rcm_model::event::{ControlCheck, ErrorContext, RuleCount, StageFailure, StageTimes, TableCommit};
 
     use super::*;
 
     fn report(stage: &str, subject: &str, milliseconds: i64) -> StageReport {
         let started_at = DateTime::<Utc>::UNIX_EPOCH;
-        StageReport::new("run", stage, subject, (started_at, started_at + TimeDelta::milliseconds(milliseconds)))
+        let finished_at = started_at + TimeDelta::milliseconds(milliseconds);
+        StageReport::new("run", stage, subject, StageTimes { started_at, finished_at })
     }
 
     fn load(read: u64, new: u64, changed: u64, quarantined: u64) -> LoadCounts {
@@ -189,6 +189,7 @@ mod tests {
             error: Some(StageFailure {
                 name: "BrokenContract".to_owned(),
                 message: "no hospital has such files".to_owned(),
+                context: ErrorContext::default(),
             }),
             ..report("landing-to-bronze", "landing/claims/hospital9.csv", 3)
         };
@@ -197,7 +198,7 @@ mod tests {
             rules: vec![RuleCount {
                 entity: "patients".to_owned(),
                 rule: "first_name_literal_null".to_owned(),
-                severity: "error".to_owned(),
+                severity: Severity::Error,
                 load_id: "l".to_owned(),
                 checked: 5_000,
                 failed: 15,
@@ -243,7 +244,7 @@ mod tests {
           landing-to-bronze landing/claims/hospital9.csv: BrokenContract: no hospital has such files
           gold/fact_claims: amount: expected 1.00, found 1.01
 
-        Worth reading
+        Notes
           patients: column `Shoe` is new in hosa/patients
 
         Next

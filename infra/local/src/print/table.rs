@@ -1,12 +1,12 @@
-//! The one look of all tables: a line below the header, columns apart by blanks.
+//! Formats all tables: a line below the header, columns separated by blanks.
 
 use comfy_table::{CellAlignment, Table};
 use rcm_platform::load::printable;
 
 const PRESET: &str = "     ──            ";
 
-/// A table with a title, a header and its first `left` columns to the left, the others, which are
-/// figures, to the right. Nothing where there are no rows.
+/// Returns a table with a title and a header. The first `left` columns are left-aligned, the others, which are numbers,
+/// right-aligned. Empty if there are no rows.
 pub(super) fn table(title: &str, header: &[&str], left: usize, rows: Vec<Vec<String>>) -> String {
     if rows.is_empty() {
         return String::new();
@@ -25,7 +25,7 @@ pub(super) fn table(title: &str, header: &[&str], left: usize, rows: Vec<Vec<Str
     format!("{title}\n{}\n\n", body.join("\n"))
 }
 
-/// A title and a line for each item. Nothing where there are none.
+/// Returns a title and a line per item. Empty if there are none.
 pub(super) fn list(title: &str, items: &[String]) -> String {
     if items.is_empty() {
         return String::new();
@@ -34,12 +34,12 @@ pub(super) fn list(title: &str, items: &[String]) -> String {
     format!("{title}\n  {}\n\n", items.join("\n  "))
 }
 
-/// A text that may have several lines, without control characters but for the breaks between them.
+/// Replaces the control characters of a text except line breaks.
 pub(super) fn printable_lines(text: &str) -> String {
     text.split('\n').map(printable).collect::<Vec<_>>().join("\n")
 }
 
-/// Sections one after the other, without a blank line at the end.
+/// Joins sections, without a blank line at the end.
 pub(super) fn sections(sections: &[String]) -> String {
     format!("{}\n", sections.concat().trim_end())
 }

@@ -1,7 +1,7 @@
-//! What tries of a stage that failed had done, as they tell it in the lake.
+//! Reads the reports of failed tries from the lake.
 //!
-//! A function that fails answers its error alone. What it had loaded, committed and found until then is in the
-//! report that it left.
+//! A failed function returns only its error. What it had loaded, committed and found before is in its report in the
+//! lake.
 
 use std::collections::BTreeSet;
 
@@ -9,8 +9,8 @@ use rcm_model::event::{Outcome, StageReport};
 use rcm_platform::stage::REPORTS;
 use rcm_platform::{Lake, StageError};
 
-/// The reports of some stages' tries that failed in a run, for each subject the oldest first. None where they
-/// cannot be read: a run goes on without them.
+/// Returns the reports of the failed tries of some stages in a run, for each subject the oldest first. Returns none if
+/// they cannot be read, because a run continues without them.
 pub(super) async fn failed(lake: &Lake, run_id: &str, stages: &BTreeSet<&str>) -> Vec<StageReport> {
     if stages.is_empty() {
         return Vec::new();
@@ -18,7 +18,7 @@ pub(super) async fn failed(lake: &Lake, run_id: &str, stages: &BTreeSet<&str>) -
     match read(lake, run_id, stages).await {
         Ok(reports) => reports,
         Err(error) => {
-            tracing::warn!(error = error.name(), message = %error, "what failed stages had done cannot be read");
+            tracing::warn!(error = error.name(), message = %error, "the reports of failed tries cannot be read");
             Vec::new()
         }
     }
@@ -27,14 +27,14 @@ pub(super) async fn failed(lake: &Lake, run_id: &str, stages: &BTreeSet<&str>) -
 async fn read(lake: &Lake, run_id: &str, stages: &BTreeSet<&str>) -> Result<Vec<StageReport>, StageError> {
     let is_wanted = |name: &str| name.split_once("--").is_some_and(|(stage, _)| stages.contains(stage));
     let mut reports = Vec::new();
-    // A name ends in its report's time: the tries of a stage on a subject come in their order.
+    // A name ends with the time of its report: the tries of a stage on a subject are listed in their order.
     for meta in lake.list(&format!("{REPORTS}/{run_id}")).await? {
         if !meta.location.filename().is_some_and(is_wanted) {
             continue;
         }
         let bytes = lake.get(meta.location.as_ref()).await?;
         let report: StageReport = serde_json::from_slice(&bytes)
-            .map_err(|error| StageError::CorruptLake(format!("`{}`: {error}", meta.location)))?;
+            .map_err(|error| StageError::corrupt_lake(format!("`{}`: {error}", meta.location)))?;
         if report.error.is_some() {
             reports.push(report);
         }
@@ -42,8 +42,8 @@ async fn read(lake: &Lake, run_id: &str, stages: &BTreeSet<&str>) -> Result<Vec<
     Ok(reports)
 }
 
-/// Adds to how a stage ended what its tries that failed had done. Of a load, a rule or a check that several
-/// tries tell of, the last word counts: rows whose commit failed are taken in by the next try.
+/// Adds the work of failed tries to the report of a stage. If several tries report the same load, rule or check, the
+/// last one counts: the next try ingests rows whose commit failed.
 pub(super) fn add(report: &mut StageReport, tries: &[StageReport]) {
     let (stage, subject) = (report.stage.clone(), report.subject.clone());
     for tried in tries.iter().rev().filter(|tried| tried.stage == stage && tried.subject == subject) {
@@ -53,9 +53,9 @@ pub(super) fn add(report: &mut StageReport, tries: &[StageReport]) {
             (&a.entity, &a.rule, &a.load_id) == (&b.entity, &b.rule, &b.load_id)
         });
         put_before(&mut report.checks, &tried.checks, |a, b| (&a.table, &a.check) == (&b.table, &b.check));
-        put_before(&mut report.figures, &tried.figures, |a, b| (&a.name, &a.entity) == (&b.name, &b.entity));
+        put_before(&mut report.metrics, &tried.metrics, |a, b| (&a.name, &a.entity) == (&b.name, &b.entity));
         put_before(&mut report.notes, &tried.notes, |a, b| a == b);
-        // The try after it found done what it had done.
+        // The last try found the work of this try done.
         if report.outcome == Outcome::NothingNew && !(tried.loads.is_empty() && tried.commits.is_empty()) {
             report.outcome = Outcome::Done;
         }
@@ -69,7 +69,7 @@ fn put_before<T: Clone>(later: &mut Vec<T>, earlier: &[T], is_same: impl Fn(&T, 
 
 #[cfg(test)]
 mod tests {
-    use rcm_model::event::LoadCounts;
+    use rcm_model::event::{LoadCounts, StageTimes};
     use rcm_platform::Context;
     use rcm_platform::stage::{self, Failure, Work};
     use rcm_platform::testing::TestLake;
@@ -82,13 +82,13 @@ mod tests {
 
     async fn fails(context: &Context, stage: &str, loads: Vec<LoadCounts>) {
         let work = Work { loads, notes: vec!["drift".to_owned()], ..Work::default() };
-        let failure = Failure { error: StageError::Timeout("slow".to_owned()), work };
+        let failure = Failure { error: StageError::timeout("slow".to_owned()), work };
         stage::report(context, stage, "run", "claims", async { Err(failure) }).await.unwrap_err();
     }
 
-    /// How the stage ended, as far as its function answered.
+    /// Returns the report that the function returned.
     fn ended(context: &Context, outcome: Outcome) -> StageReport {
-        let times = (context.now(), context.now());
+        let times = StageTimes { started_at: context.now(), finished_at: context.now() };
         StageReport { outcome, ..StageReport::new("run", "silver-claims", "claims", times) }
     }
 

@@ -1,12 +1,12 @@
-//! A stand-in of the ICD API. Its codes have the form of ICD-10 codes; what they mean here is made
+//! A stand-in for the ICD API. Its codes have the form of ICD-10 codes; what they mean here is made
 //! up, since the classification is the WHO's.
 
 use serde_json::{Value, json};
 
-use super::server::{Answer, Request};
+use super::server::{Request, Response};
 
 pub(super) const CLIENT_ID: &str = "demo";
-/// It opens nothing but the stand-in.
+/// Secret that is valid only for the stand-in.
 pub(super) const CLIENT_SECRET: &str = "made-up";
 pub(super) const TOKEN_PATH: &str = "/connect/token";
 pub(super) const RELEASE: &str = "2019";
@@ -17,10 +17,10 @@ const CHAPTERS: [(&str, char); 7] =
     [("IV", 'E'), ("IX", 'I'), ("X", 'J'), ("XI", 'K'), ("XIII", 'M'), ("XIV", 'N'), ("XVIII", 'R')];
 /// First categories of the blocks of a chapter; a block has ten.
 const BLOCKS: [u32; 5] = [10, 20, 30, 40, 50];
-/// What follows the point of a code.
+/// Digits after the point of a code.
 const SUBCATEGORIES: [u32; 4] = [0, 1, 8, 9];
 
-pub(super) fn answer(request: &Request) -> Answer {
+pub(super) fn answer(request: &Request) -> Response {
     if request.url.path() == TOKEN_PATH {
         return token(request);
     }
@@ -34,7 +34,7 @@ pub(super) fn answer(request: &Request) -> Answer {
     }
 }
 
-fn token(request: &Request) -> Answer {
+fn token(request: &Request) -> Response {
     let form = url::form_urlencoded::parse(request.body.as_bytes());
     let form: std::collections::HashMap<String, String> = form.into_owned().collect();
     let expected = [
@@ -50,7 +50,7 @@ fn token(request: &Request) -> Answer {
     (200, json!({"access_token": TOKEN, "expires_in": 3600, "token_type": "Bearer"}))
 }
 
-/// A node by its code; the release by an empty one.
+/// Returns the node with a code; the release if the code is empty.
 fn node(code: &str) -> Option<Value> {
     if code.is_empty() {
         let chapters: Vec<String> = CHAPTERS.map(|(chapter, _)| chapter.to_owned()).into();
@@ -82,7 +82,7 @@ fn block(letter: char, first: u32) -> String {
     format!("{letter}{first}-{letter}{}", first + 9)
 }
 
-/// A node as the API has it: with addresses that say `http`, and no `child` below a leaf.
+/// Returns a node in the form of the API: its links have the scheme `http`, and a leaf has no `child`.
 fn described(code: &str, kind: &str, parent: Option<&str>, children: &[String]) -> Value {
     let link = |code: &str| format!("http://stand-in/icd/release/10/{RELEASE}/{code}");
     let mut node = json!({

@@ -1,5 +1,5 @@
-//! Stand-ins of the registries that a lake asks over HTTP, on this machine and for the demo alone:
-//! what they say is made up.
+//! Stand-ins for the registries that a lake requests over HTTP. They run on this machine, only for the demo, and
+//! return made-up data.
 
 mod icd;
 mod npi;
@@ -18,7 +18,7 @@ use self::server::Server;
 /// Name of the secret of the ICD API.
 const SECRET: &str = "demo-icd-api";
 
-/// Both registries, until this value is dropped.
+/// Both registries. They stop when this value is dropped.
 #[derive(Debug)]
 pub struct StandIns {
     npi: Server,
@@ -26,7 +26,7 @@ pub struct StandIns {
 }
 
 impl StandIns {
-    /// Starts both. The NPI registry knows the providers in the extracts `<emr>/<datasource>/providers.csv`.
+    /// Starts both registries. The NPI registry has the providers in the extracts `<emr>/<datasource>/providers.csv`.
     ///
     /// # Errors
     /// An extract cannot be read, or no port is free.
@@ -38,19 +38,19 @@ impl StandIns {
         })
     }
 
-    /// Where the NPI registry stands.
+    /// Returns the URL of the NPI registry.
     #[must_use]
     pub fn npi_url(&self) -> String {
         self.npi.url()
     }
 
-    /// Where the ICD API stands.
+    /// Returns the URL of the ICD API.
     #[must_use]
     pub fn icd_url(&self) -> String {
         self.icd.url()
     }
 
-    /// What they are and where, for a person.
+    /// Returns a text that names the registries and their URLs.
     #[must_use]
     pub fn describe(&self) -> String {
         format!(
@@ -61,7 +61,7 @@ impl StandIns {
         )
     }
 
-    /// Makes a lake's sources ask the stand-ins.
+    /// Configures a lake to use the stand-ins.
     pub fn configure(&self, sources: &mut Sources) {
         let http = Http { concurrency: 8, requests_per_second: 2_000.0, ..Http::default() };
         let search = NpiSearch {
@@ -71,7 +71,7 @@ impl StandIns {
         };
         sources.npi = Some(Npi {
             base_url: format!("{}/api/", self.npi_url()),
-            // Fewer than lie between two deliveries of the demo: each of them asks anew.
+            // Less than the time between two deliveries of the demo, so that each run requests again.
             max_age_days: 29,
             searches: vec![search],
             taxonomies: Vec::new(),
@@ -89,7 +89,7 @@ impl StandIns {
         });
     }
 
-    /// Writes the file with the secret that [`Self::configure`] names, and answers its path.
+    /// Writes the file with the secret that [`Self::configure`] names, and returns its path.
     ///
     /// # Errors
     /// It cannot be written.

@@ -1,4 +1,4 @@
-//! A stand-in of the NPI registry that knows the made-up providers of the demo.
+//! A stand-in for the NPI registry, with the made-up providers of the demo.
 
 use std::collections::{BTreeMap, HashMap};
 use std::io;
@@ -7,21 +7,21 @@ use std::path::Path;
 use rcm_model::codes::is_valid_npi;
 use serde_json::{Value, json};
 
-use super::server::{Answer, Request};
+use super::server::{Request, Response};
 
-/// Where all providers of the demo practise; there is no such state.
+/// State in which all providers of the demo practise; it does not exist.
 pub(super) const STATE: &str = "ZZ";
-/// Every so many entries the registry has the family name that the provider had before a wedding.
+/// One in this many entries has a former family name of the provider.
 const RENAMED_EVERY: usize = 7;
-/// Every so many entries the identifier is no longer in service.
+/// One in this many entries is deactivated.
 const DEACTIVATED_EVERY: usize = 11;
 
-/// Entries by identifier; none for one that is deactivated.
+/// Entries by identifier; `None` for a deactivated one.
 pub(super) struct Entries(BTreeMap<String, Option<Value>>);
 
 impl Entries {
-    /// One entry per right identifier in the provider files `<folder>/<datasource>/providers.csv`.
-    /// A mistyped one is not known here either.
+    /// Reads one entry per valid identifier in the provider files `<folder>/<datasource>/providers.csv`. A mistyped
+    /// identifier has no entry.
     ///
     /// # Errors
     /// A file cannot be read.
@@ -45,7 +45,7 @@ impl Entries {
         Ok(Self(entries.collect()))
     }
 
-    pub(super) fn answer(&self, request: &Request) -> Answer {
+    pub(super) fn answer(&self, request: &Request) -> Response {
         let query: HashMap<String, String> = request.url.query_pairs().into_owned().collect();
         if let Some(number) = query.get("number") {
             return match self.0.get(number) {
@@ -88,11 +88,11 @@ fn entry(number: &str, [first, last, specialty]: &[String; 3], is_renamed: bool)
     })
 }
 
-fn results(entries: &[&Value]) -> Answer {
+fn results(entries: &[&Value]) -> Response {
     (200, json!({"result_count": entries.len(), "results": entries}))
 }
 
-/// The registry reports errors with the status of a good answer.
-fn errors(field: &str, number: &str, description: &str) -> Answer {
+/// Returns an error. The registry reports errors with the status of a successful response.
+fn errors(field: &str, number: &str, description: &str) -> Response {
     (200, json!({"Errors": [{"field": field, "number": number, "description": description}]}))
 }

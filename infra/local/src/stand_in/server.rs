@@ -1,4 +1,4 @@
-//! The little of HTTP/1.1 that a stand-in needs: one request per connection, JSON back.
+//! The part of HTTP/1.1 that a stand-in needs: one request per connection, and a JSON response.
 
 use std::io;
 use std::net::SocketAddr;
@@ -16,28 +16,28 @@ use url::Url;
 const REQUEST_LIMIT: u64 = 64 * 1024;
 const REQUEST_TIME: Duration = Duration::from_secs(10);
 
-/// A server of this machine alone, on a free port, until it is dropped.
+/// A server that only this machine can reach, on a free port. It stops when it is dropped.
 #[derive(Debug)]
 pub(super) struct Server {
     address: SocketAddr,
     task: JoinHandle<()>,
 }
 
-/// A request, as far as stand-ins look at it.
+/// The parts of a request that stand-ins use.
 #[derive(Debug)]
 pub(super) struct Request {
     pub(super) method: String,
     pub(super) url: Url,
-    /// The value of `Authorization`, empty where there is none.
+    /// The value of `Authorization`; empty if there is none.
     pub(super) authorization: String,
     pub(super) body: String,
 }
 
 /// A status and a JSON document.
-pub(super) type Answer = (u16, Value);
+pub(super) type Response = (u16, Value);
 
 impl Server {
-    pub(super) async fn start(answer: impl Fn(&Request) -> Answer + Send + Sync + 'static) -> io::Result<Self> {
+    pub(super) async fn start(answer: impl Fn(&Request) -> Response + Send + Sync + 'static) -> io::Result<Self> {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
         let address = listener.local_addr()?;
         let answer = Arc::new(answer);
@@ -45,7 +45,7 @@ impl Server {
             loop {
                 let Ok((stream, _)) = listener.accept().await else { continue };
                 let answer = Arc::clone(&answer);
-                // A connection that breaks is the client's to notice.
+                // The client handles a broken connection.
                 tokio::spawn(async move { timeout(REQUEST_TIME, serve(stream, answer.as_ref())).await });
             }
         });
@@ -63,7 +63,7 @@ impl Drop for Server {
     }
 }
 
-async fn serve(mut stream: TcpStream, answer: &(impl Fn(&Request) -> Answer + Sync)) -> io::Result<()> {
+async fn serve(mut stream: TcpStream, answer: &(impl Fn(&Request) -> Response + Sync)) -> io::Result<()> {
     let (reading, mut writing) = stream.split();
     let mut lines = BufReader::new(reading.take(REQUEST_LIMIT));
     let (status, json) = match read(&mut lines).await? {

@@ -15,7 +15,7 @@ async fn the_pulls_ask_the_stand_ins_over_http() {
     let secrets_file = Some(registries.write_secret(folder.path()).unwrap());
     let root = Url::from_directory_path(folder.path().join("lake")).unwrap();
     let lake = Lake::open(root.as_str()).unwrap();
-    defaults::lay_in(&lake).await.unwrap();
+    defaults::install_defaults(&lake).await.unwrap();
     let environment = Environment { secrets_file, ..Environment::default() };
     let mut context = Context::of(lake, environment, Clock::system()).await.unwrap();
     registries.configure(&mut std::sync::Arc::make_mut(&mut context.settings).sources);

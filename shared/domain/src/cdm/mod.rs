@@ -1,26 +1,29 @@
 //! The common data model in frames: types of columns, schemas of tables, and the rows of a source as
 //! rows of the model.
 
-mod formats;
+mod dates;
+#[cfg(test)]
+mod dates_tests;
+mod texts;
 mod to_model;
 #[cfg(test)]
 mod typed_tests;
 
 use polars::prelude::*;
-use rcm_model::cdm::{Entity, Kind};
+use rcm_model::cdm::{ColumnType, Entity};
 
-pub use to_model::{UNPARSEABLE, to_model};
+pub use to_model::{UNPARSEABLE, UNREADABLE, check_conditions, to_model, wanted_rows, zone_of};
 
 use crate::money;
 
 /// Type of a column in silver.
 #[must_use]
-pub fn dtype(kind: Kind) -> DataType {
+pub fn dtype(kind: ColumnType) -> DataType {
     match kind {
-        Kind::Text | Kind::KeyOf(_) => DataType::String,
-        Kind::Money => money::dtype(),
-        Kind::Date => DataType::Date,
-        Kind::Boolean => DataType::Boolean,
+        ColumnType::Text | ColumnType::KeyOf(_) => DataType::String,
+        ColumnType::Money => money::dtype(),
+        ColumnType::Date => DataType::Date,
+        ColumnType::Boolean => DataType::Boolean,
     }
 }
 

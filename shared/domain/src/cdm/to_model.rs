@@ -1,95 +1,190 @@
 //! From a source's own columns to the model's.
 
+use std::collections::BTreeSet;
+
 use chrono::{DateTime, Utc};
 use polars::prelude::*;
 
-use rcm_model::cdm::date_format::has_offset;
-use rcm_model::cdm::{Entity, Kind, Mapping, entity};
+use rcm_model::cdm::reading::IdCase;
+use rcm_model::cdm::{ColumnSource, ColumnType, DateReader, Entity, EntityMapping, Filter, Mapping, entity};
 
-use super::{dtype, formats, timestamp};
+use super::dates::{dates, moments};
+use super::texts::{amounts, filled, ids, mapped, without_nulls};
+use super::{dtype, timestamp};
+use crate::quality::expression;
+use crate::scd2::IS_DELETE;
 
-/// Column of [`to_model`]'s answer: names of the columns whose value could not be read, separated
+/// Column that [`to_model`] returns: names of the columns whose value could not be read, separated
 /// by blanks; empty for a row that could be read whole.
 pub const UNPARSEABLE: &str = "unparseable";
+/// Column that [`to_model`] returns: the same of optional columns, which are null then and only counted.
+pub const UNREADABLE: &str = "unreadable";
 
 /// Turns the rows of one load into rows of the model, in the same order and number.
 ///
-/// Columns of the answer: the entity's key, its source id, `datasource`, the tracked columns,
-/// `src_inserted_at`, `src_modified_at` (`extracted_at` where the source has no modified time) and
-/// [`UNPARSEABLE`]. A value that cannot be read is null and its column is named there.
+/// Columns that it returns: the entity's key, its source id, `datasource`, the tracked columns,
+/// `src_inserted_at`, `src_modified_at` (`extracted_at` where the source has no modified time),
+/// [`UNPARSEABLE`], [`UNREADABLE`] and [`IS_DELETE`]. A value that cannot be read is null and its column is named
+/// there.
 ///
 /// # Errors
-/// A mapped column is missing.
+/// A mapped column is missing, or a condition cannot be asked of the rows.
 pub fn to_model(
     raw: &DataFrame,
     entity: &Entity,
     mapping: &Mapping,
+    columns: &EntityMapping,
     extracted_at: DateTime<Utc>,
 ) -> PolarsResult<DataFrame> {
-    let source = Source { raw, entity, mapping };
+    let source = SourceFrame { raw, mapping, columns, extracted_at };
     let id = entity.id();
-    let mut columns = vec![source.durable_key(entity.key, id, entity.name)?];
+    let mut model = vec![source.durable_key(entity.key, id, entity.name)?];
     if let Some(source_id) = entity.source_id {
-        columns.push(source.text(source_id)?);
+        model.push(source.id(source_id)?.alias(source_id));
     }
-    columns.push(lit(mapping.datasource.clone()).alias("datasource"));
-    let mut readable = Vec::new();
+    model.push(lit(mapping.datasource.clone()).alias("datasource"));
+    let untracked = columns.untracked(entity);
+    let (mut needed, mut optional) = (Vec::new(), Vec::new());
     for column in entity.tracked {
         let (value, failed) = source.read(column.name, column.kind)?;
-        columns.push(value);
-        readable.extend(failed);
+        model.push(value);
+        if untracked.contains(&column.name) { optional.extend(failed) } else { needed.extend(failed) }
     }
-    for moment in ["src_inserted_at", "src_modified_at"] {
-        let (value, failed) = source.moment(moment)?;
-        columns.push(value);
-        readable.extend(failed);
+    let (inserted, failed) = source.moment("src_inserted_at")?;
+    model.push(inserted);
+    optional.extend(failed);
+    if columns.has("src_modified_at") {
+        let (modified, failed) = source.moment("src_modified_at")?;
+        model.push(modified);
+        needed.extend(failed);
+    } else {
+        model.push(lit(extracted_at.timestamp_micros()).cast(timestamp()).alias("src_modified_at"));
     }
-    if mapping.source_column(entity.name, "src_modified_at").is_none() {
-        let extracted = lit(extracted_at.timestamp_micros()).cast(timestamp());
-        columns.pop();
-        columns.push(extracted.alias("src_modified_at"));
+    model.extend([names_of(&needed).alias(UNPARSEABLE), names_of(&optional).alias(UNREADABLE)]);
+    model.push(match &columns.deleted_where {
+        Some(condition) => is_true_where(condition)?.alias(IS_DELETE),
+        None => lit(false).alias(IS_DELETE),
+    });
+    raw.clone().lazy().select(model).collect()
+}
+
+/// Tells which rows of a source an entity is made of; none where it is made of all.
+///
+/// # Errors
+/// The condition cannot be asked of the rows.
+pub fn wanted_rows(raw: &DataFrame, columns: &EntityMapping) -> PolarsResult<Option<BooleanChunked>> {
+    let Some(condition) = &columns.filter else { return Ok(None) };
+    let wanted = raw.clone().lazy().select([is_true_where(condition)?.alias("wanted")]).collect()?;
+    Ok(Some(wanted.column("wanted")?.bool()?.clone()))
+}
+
+/// Checks that the conditions of a mapping are conditions.
+///
+/// # Errors
+/// The entity of the first that is none, and why.
+pub fn check_conditions(mapping: &Mapping) -> Result<(), (String, String)> {
+    for (entity, columns) in mapping.all_columns() {
+        let conditions = [("where", &columns.filter), ("deleted_where", &columns.deleted_where)];
+        for (key, condition) in conditions {
+            let Some(condition) = condition else { continue };
+            let refuse =
+                |error: &dyn std::fmt::Display| (entity.to_owned(), format!("{key} = `{}`: {error}", condition.sql()));
+            let names: BTreeSet<&str> = condition.columns().collect();
+            let texts = names.into_iter().map(|name| Column::new(PlSmallStr::from_str(name), ["text"])).collect();
+            let row = DataFrame::new_infer_height(texts).map_err(|error| refuse(&error))?;
+            let asked =
+                is_true_where(condition).and_then(|is_true| row.lazy().select([is_true.alias("is_true")]).collect());
+            let asked = asked.map_err(|error| refuse(&error))?;
+            if asked.column("is_true").map(Column::dtype).ok() != Some(&DataType::Boolean) {
+                return Err(refuse(&"is neither true nor false"));
+            }
+        }
     }
-    columns.push(unparseable(&readable));
-    raw.clone().lazy().select(columns).collect()
+    Ok(())
+}
+
+/// Whether a condition holds of a row; one that is null does not.
+fn is_true_where(condition: &Filter) -> PolarsResult<Expr> {
+    Ok(expression(condition.sql())?.fill_null(lit(false)))
+}
+
+/// The zone of a source's times; none where they are those of UTC.
+#[must_use]
+pub fn zone_of(mapping: &Mapping) -> Option<TimeZone> {
+    // `Mapping::parse` has checked the name.
+    TimeZone::opt_try_new(mapping.time_zone.as_deref().map(PlSmallStr::from_str)).ok().flatten()
 }
 
 /// An amount that a decimal of 18 digits with two behind the point cannot hold.
 const TOO_MUCH_MONEY: f64 = 1e16;
 
 /// A load's rows and how to read them.
-struct Source<'a> {
+struct SourceFrame<'a> {
     raw: &'a DataFrame,
-    entity: &'a Entity,
     mapping: &'a Mapping,
+    columns: &'a EntityMapping,
+    extracted_at: DateTime<Utc>,
 }
 
 /// A column that may hold values that cannot be read: its name and whether a row's is one.
 type Unreadable = (&'static str, Expr);
 
-impl Source<'_> {
-    /// The source's own type of a model column and the expression of its raw value; none where the
-    /// source does not have it.
-    fn raw(&self, column: &str) -> PolarsResult<Option<(Expr, DataType)>> {
-        let Some(name) = self.mapping.source_column(self.entity.name, column) else { return Ok(None) };
+impl SourceFrame<'_> {
+    /// The source's own type of one of its columns and the expression of its raw value.
+    fn raw(&self, name: &str) -> PolarsResult<(Expr, DataType)> {
         let dtype = self.raw.column(name)?.dtype().clone();
-        Ok(Some((col(PlSmallStr::from_str(name)), dtype)))
+        Ok((col(PlSmallStr::from_str(name)), dtype))
     }
 
-    /// Text without blanks around it; null where nothing is left.
+    /// The source's own type of a model column and the expression of its raw value; none where the
+    /// source does not have it.
+    fn raw_of(&self, column: &str) -> PolarsResult<Option<(Expr, DataType)>> {
+        let name = self.columns.source(column).and_then(|source| source.columns().next());
+        name.map(|name| self.raw(name)).transpose()
+    }
+
+    /// Text without blanks around it, in the model's words; null where nothing is left.
     fn text(&self, column: &str) -> PolarsResult<Expr> {
-        let value = match self.raw(column)? {
+        let value = match self.columns.source(column) {
+            Some(ColumnSource::Constant(constant)) => lit(constant.constant.clone()),
+            Some(source) => {
+                let Some((raw, dtype)) = self.raw_of(column)? else { return Ok(lit(NULL).cast(DataType::String)) };
+                // Tables that came out of a spreadsheet have their codes as floats.
+                let text = if dtype.is_float() { filled(raw).str().strip_suffix(lit(".0")) } else { filled(raw) };
+                if source.null_words().is_empty() { text } else { without_nulls(text, source.null_words().to_vec()) }
+            }
             None => lit(NULL).cast(DataType::String),
-            // Tables that came out of a spreadsheet have their ids as floats.
-            Some((raw, dtype)) if dtype.is_float() => trimmed(raw).str().strip_suffix(lit(".0")),
-            Some((raw, _)) => trimmed(raw),
         };
-        Ok(value.alias(column))
+        Ok(match self.mapping.values(column) {
+            Some(values) => mapped(value, values).alias(column),
+            None => value.alias(column),
+        })
+    }
+
+    /// The source's id, without what spreadsheets put around it; its parts together where there are several.
+    fn id(&self, column: &str) -> PolarsResult<Expr> {
+        let Some(source) = self.columns.source(column) else { return Ok(lit(NULL).cast(DataType::String)) };
+        let mut parts = Vec::new();
+        for name in source.columns() {
+            let words = [self.mapping.null_words.as_slice(), source.null_words()].concat();
+            parts.push(ids(self.raw(name)?.0, words, self.mapping.id_case));
+        }
+        let only = parts.len() == 1;
+        match parts.pop() {
+            Some(part) if only => Ok(part),
+            Some(last) => {
+                parts.push(last);
+                // Null where a part is: half a key is no key.
+                Ok(concat_str(parts, rcm_model::cdm::KEY_SEPARATOR, false))
+            }
+            None => Ok(lit(NULL).cast(DataType::String)),
+        }
     }
 
     fn durable_key(&self, column: &str, id: &str, of: &str) -> PolarsResult<Expr> {
-        let mut value = self.text(id)?;
+        let mut value = self.id(id)?;
         for prefix in self.mapping.id_prefixes(of) {
-            value = value.str().strip_prefix(lit(prefix.clone()));
+            value = value.str().strip_prefix(lit(folded(prefix, self.mapping.id_case)));
         }
         if entity(of).is_some_and(|entity| entity.source_id.is_some()) {
             value = value + lit(format!("-{}", self.mapping.datasource));
@@ -97,69 +192,66 @@ impl Source<'_> {
         Ok(value.alias(column))
     }
 
-    fn read(&self, column: &'static str, kind: Kind) -> PolarsResult<(Expr, Option<Unreadable>)> {
+    fn read(&self, column: &'static str, kind: ColumnType) -> PolarsResult<(Expr, Option<Unreadable>)> {
         match kind {
-            Kind::Text => Ok((self.text(column)?, None)),
-            Kind::KeyOf(entity) => Ok((self.durable_key(column, column, entity)?, None)),
-            Kind::Money | Kind::Boolean => self.cast(column, &dtype(kind)),
-            Kind::Date => {
-                let Some((raw, dtype)) = self.raw(column)? else { return Ok(absent(column, &DataType::Date)) };
+            ColumnType::Text => Ok((self.text(column)?, None)),
+            ColumnType::KeyOf(entity) => Ok((self.durable_key(column, column, entity)?, None)),
+            ColumnType::Money | ColumnType::Boolean => self.cast(column, &dtype(kind)),
+            ColumnType::Date => {
+                let Some((raw, dtype)) = self.raw_of(column)? else { return Ok(absent(column, &DataType::Date)) };
                 let value = match dtype {
                     DataType::Datetime(_, Some(_)) => self.to_local(raw.clone()).cast(DataType::Date),
                     dtype if dtype.is_temporal() => raw.clone().cast(DataType::Date),
-                    _ => self.parsed(
-                        &raw,
-                        |local| local.cast(DataType::Date),
-                        |moment| self.to_local(moment).cast(DataType::Date),
-                    ),
+                    _ => dates(self.readable(column, raw.clone()), self.reader_of(column)?),
                 };
-                Ok(checked(column, value, raw))
+                Ok(self.checked(column, value, raw))
             }
         }
     }
 
     fn cast(&self, column: &'static str, dtype: &DataType) -> PolarsResult<(Expr, Option<Unreadable>)> {
-        let Some((raw, raw_dtype)) = self.raw(column)? else { return Ok(absent(column, dtype)) };
+        let Some((raw, raw_dtype)) = self.raw_of(column)? else { return Ok(absent(column, dtype)) };
         let value = match (raw_dtype, dtype) {
-            (DataType::String, DataType::Boolean) => is_true(trimmed(raw.clone())),
-            (DataType::String, _) => trimmed(raw.clone()).cast(dtype.clone()),
+            (DataType::String, DataType::Boolean) => is_true(self.readable(column, raw.clone())),
+            (_, DataType::Boolean) => raw.clone().cast(dtype.clone()),
+            (DataType::String, _) => amounts(self.readable(column, raw.clone())),
             (raw_dtype, _) if raw_dtype.is_float() => {
                 let fits = raw.clone().abs().lt(lit(TOO_MUCH_MONEY));
                 let amount = when(fits).then(raw.clone()).otherwise(lit(NULL));
-                amount.round(2, RoundMode::HalfToEven).cast(dtype.clone())
+                amount.round(2, RoundMode::HalfAwayFromZero).cast(dtype.clone())
             }
+            (DataType::Decimal(..), _) => amounts(raw.clone().cast(DataType::String)),
             _ => raw.clone().cast(dtype.clone()),
         };
-        Ok(checked(column, value, raw))
+        Ok(self.checked(column, value, raw))
     }
 
     fn moment(&self, column: &'static str) -> PolarsResult<(Expr, Option<Unreadable>)> {
-        let Some((raw, dtype)) = self.raw(column)? else { return Ok(absent(column, &timestamp())) };
+        let Some((raw, dtype)) = self.raw_of(column)? else { return Ok(absent(column, &timestamp())) };
         let value = match dtype {
             DataType::Datetime(_, Some(_)) => raw.clone().cast(timestamp()),
             DataType::Datetime(_, None) | DataType::Date => self.to_utc(raw.clone()),
-            _ => self.parsed(&raw, |local| self.to_utc(local), |moment| moment),
+            _ => moments(self.readable(column, raw.clone()), self.reader_of(column)?),
         };
-        Ok(checked(column, value, raw))
+        Ok(self.checked(column, value, raw))
     }
 
-    /// A text read by the first of the mapping's formats that fits: `of_local` of a moment without a
-    /// zone, `of_utc` of one that a format with an offset has read.
-    fn parsed(&self, raw: &Expr, of_local: impl FnOnce(Expr) -> Expr, of_utc: impl FnOnce(Expr) -> Expr) -> Expr {
-        let formats = self.mapping.date_formats().map(str::to_owned);
-        let (with_offset, without): (Vec<String>, Vec<String>) = formats.partition(|format| has_offset(format));
-        let local = of_local(read_texts(raw, without, None));
-        if with_offset.is_empty() {
-            return local;
-        }
-        coalesce(&[local, of_utc(read_texts(raw, with_offset, Some(TimeZone::UTC)))])
+    /// A text of a date, a number or a truth value: null where it is one of the words for nothing.
+    fn readable(&self, column: &str, raw: Expr) -> Expr {
+        let own = self.columns.source(column).map_or(&[][..], ColumnSource::null_words);
+        without_nulls(filled(raw), [self.mapping.null_words.as_slice(), own].concat())
+    }
+
+    /// The reader of the texts of a column with dates or times.
+    fn reader_of(&self, column: &str) -> PolarsResult<DateReader> {
+        let reader = DateReader::of(self.mapping).map_err(|reason| polars_err!(ComputeError: "{reason}"))?;
+        // Nobody was born after the extract: a year of two digits is then one of the century before.
+        Ok(if column == "dob" { reader.not_after(self.extracted_at) } else { reader })
     }
 
     /// A moment with a zone, on the clock of the source: its day is the hospital's.
     fn to_local(&self, moment: Expr) -> Expr {
-        // `Mapping::parse` has checked the name.
-        let zone = self.mapping.time_zone.as_deref().map(PlSmallStr::from_str);
-        match TimeZone::opt_try_new(zone).ok().flatten() {
+        match zone_of(self.mapping) {
             Some(zone) => {
                 let local = moment.dt().convert_time_zone(zone);
                 local.dt().replace_time_zone(None, lit("earliest"), NonExistent::Null)
@@ -172,34 +264,30 @@ impl Source<'_> {
     /// skips is unreadable; one that it repeats is taken as the earlier.
     fn to_utc(&self, moment: Expr) -> Expr {
         let moment = moment.cast(DataType::Datetime(TimeUnit::Microseconds, None));
-        match &self.mapping.time_zone {
+        match zone_of(self.mapping) {
             None => moment.dt().replace_time_zone(Some(TimeZone::UTC), lit("raise"), NonExistent::Raise),
-            Some(zone) => {
-                // `Mapping::parse` has checked the name.
-                let zone = TimeZone::opt_try_new(Some(PlSmallStr::from_str(zone))).ok().flatten();
-                moment
-                    .dt()
-                    .replace_time_zone(zone, lit("earliest"), NonExistent::Null)
-                    .dt()
-                    .convert_time_zone(TimeZone::UTC)
-            }
+            Some(zone) => moment
+                .dt()
+                .replace_time_zone(Some(zone), lit("earliest"), NonExistent::Null)
+                .dt()
+                .convert_time_zone(TimeZone::UTC),
         }
+    }
+
+    /// A value, and whether it is missing although the source had something there.
+    fn checked(&self, column: &'static str, value: Expr, raw: Expr) -> (Expr, Option<Unreadable>) {
+        let failed = value.clone().is_null().and(self.readable(column, raw).is_not_null());
+        (value.alias(column), Some((column, failed)))
     }
 }
 
-/// Texts read by the first of some formats that fits, as moments in a zone or without one.
-fn read_texts(raw: &Expr, formats: Vec<String>, zone: Option<TimeZone>) -> Expr {
-    let dtype = DataType::Datetime(TimeUnit::Microseconds, zone.clone());
-    trimmed(raw.clone()).map(
-        move |texts| formats::read(&texts, &formats, zone.as_ref()),
-        move |_, field| Ok(Field::new(field.name().clone(), dtype.clone())),
-    )
-}
-
-/// Text without blanks around it, null where nothing is left.
-fn trimmed(raw: Expr) -> Expr {
-    let text = raw.cast(DataType::String).str().strip_chars(lit(NULL));
-    when(text.clone().eq(lit(""))).then(lit(NULL)).otherwise(text)
+/// A prefix in the case of the ids.
+fn folded(prefix: &str, case: Option<IdCase>) -> String {
+    match case {
+        Some(IdCase::Upper) => prefix.to_uppercase(),
+        Some(IdCase::Lower) => prefix.to_lowercase(),
+        None => prefix.to_owned(),
+    }
 }
 
 fn is_true(text: Expr) -> Expr {
@@ -215,21 +303,13 @@ fn absent(column: &'static str, dtype: &DataType) -> (Expr, Option<Unreadable>) 
     (lit(NULL).cast(dtype.clone()).alias(column), None)
 }
 
-/// A value, and whether it is missing although the source had something there.
-fn checked(column: &'static str, value: Expr, raw: Expr) -> (Expr, Option<Unreadable>) {
-    let failed = value.clone().is_null().and(trimmed(raw).is_not_null());
-    (value.alias(column), Some((column, failed)))
-}
-
-fn unparseable(readable: &[Unreadable]) -> Expr {
-    let names: Vec<Expr> = readable
+/// Names of the columns of a row that could not be read, each followed by a blank.
+fn names_of(columns: &[Unreadable]) -> Expr {
+    let names: Vec<Expr> = columns
         .iter()
         .map(|(column, failed)| when(failed.clone()).then(lit(format!("{column} "))).otherwise(lit("")))
         .collect();
-    if names.is_empty() {
-        return lit("").alias(UNPARSEABLE);
-    }
-    concat_str(names, "", false).alias(UNPARSEABLE)
+    if names.is_empty() { lit("") } else { concat_str(names, "", false) }
 }
 
 #[cfg(test)]
@@ -256,7 +336,8 @@ mod tests {
 
     fn model(raw: &DataFrame) -> DataFrame {
         let mapping = Mapping::parse("x.toml", MAPPING).unwrap();
-        to_model(raw, &TRANSACTIONS, &mapping, DateTime::UNIX_EPOCH).unwrap()
+        to_model(raw, &TRANSACTIONS, &mapping, mapping.columns("transactions", "").unwrap(), DateTime::UNIX_EPOCH)
+            .unwrap()
     }
 
     fn transaction(doctor: &str, day: &str, amount: &str, changed: &str) -> DataFrame {
@@ -273,6 +354,9 @@ mod tests {
     #[case(" 12 ", Some("12.00"))]
     #[case("-0.004", Some("0.00"))]
     #[case("1e3", Some("1000.00"))]
+    #[case("12.345", Some("12.35"))]
+    #[case("-12.345", Some("-12.35"))]
+    #[case("12.3449999", Some("12.34"))]
     #[case("", None)]
     fn money_is_rounded_to_the_cent(#[case] text: &str, #[case] expected: Option<&str>) {
         let rows = model(&transaction("PROV1", "2024-01-01", text, "2024-01-01"));
@@ -285,7 +369,7 @@ mod tests {
         let amounts = [12.345, 1e17, -1e300, f64::NAN];
         let rows = df!("Id" => ["1", "2", "3", "4"], "Doctor" => [""; 4], "Day" => ["2024-01-01"; 4], "Amount" => amounts, "Changed" => ["2024-01-01"; 4]);
         let rows = model(&rows.unwrap());
-        assert_eq!(value(&rows, "amount").as_deref(), Some("12.34"));
+        assert_eq!(value(&rows, "amount").as_deref(), Some("12.35"));
         let unparseable: Vec<_> = rows.column(UNPARSEABLE).unwrap().str().unwrap().iter().flatten().collect();
         assert_eq!(unparseable, ["", "amount ", "amount ", "amount "]);
     }
@@ -337,7 +421,14 @@ mod tests {
     ) {
         let mapping = MAPPING.replace("%d.%m.%Y %H:%M", "%Y-%m-%d %H:%M %z");
         let mapping = Mapping::parse("x.toml", &mapping).unwrap();
-        let rows = to_model(&transaction("P", text, "1", text), &TRANSACTIONS, &mapping, DateTime::UNIX_EPOCH).unwrap();
+        let rows = to_model(
+            &transaction("P", text, "1", text),
+            &TRANSACTIONS,
+            &mapping,
+            mapping.columns("transactions", "").unwrap(),
+            DateTime::UNIX_EPOCH,
+        )
+        .unwrap();
         assert_eq!(value(&rows, "service_date").as_deref(), Some(day));
         assert!(value(&rows, "src_modified_at").unwrap().starts_with(moment));
         assert_eq!(value(&rows, UNPARSEABLE).as_deref(), Some(""));
@@ -356,7 +447,14 @@ mod tests {
     fn a_source_without_modified_times_is_as_old_as_its_extract() {
         let mapping = Mapping::parse("x.toml", MAPPING).unwrap();
         let extracted_at = DateTime::from_timestamp_micros(1_234_567).unwrap();
-        let rows = to_model(&df!("Id" => ["H1-P"]).unwrap(), &PROVIDERS, &mapping, extracted_at).unwrap();
+        let rows = to_model(
+            &df!("Id" => ["H1-P"]).unwrap(),
+            &PROVIDERS,
+            &mapping,
+            mapping.columns("providers", "").unwrap(),
+            extracted_at,
+        )
+        .unwrap();
         assert_eq!(rows.column("src_modified_at").unwrap().datetime().unwrap().physical().get(0), Some(1_234_567));
         assert_eq!(value(&rows, "src_provider_id").as_deref(), Some("H1-P"), "the source's id stays as it is");
     }
@@ -375,14 +473,21 @@ mod tests {
         let rows = model(&raw);
         assert_eq!(value(&rows, "transaction_key").as_deref(), Some("7-hos-x"));
         assert_eq!(value(&rows, "service_date").as_deref(), Some("2022-01-08"));
-        assert_eq!(value(&rows, "amount").as_deref(), Some("12.34"), "half a cent goes to the even one");
+        assert_eq!(value(&rows, "amount").as_deref(), Some("12.35"), "half a cent goes away from zero");
         assert!(value(&rows, "src_modified_at").unwrap().starts_with("1970-01-01 05:00:00"));
     }
 
     #[test]
     fn a_missing_mapped_column_is_an_error() {
         let mapping = Mapping::parse("x.toml", MAPPING).unwrap();
-        let error = to_model(&df!("Id" => ["1"]).unwrap(), &TRANSACTIONS, &mapping, DateTime::UNIX_EPOCH).unwrap_err();
+        let error = to_model(
+            &df!("Id" => ["1"]).unwrap(),
+            &TRANSACTIONS,
+            &mapping,
+            mapping.columns("transactions", "").unwrap(),
+            DateTime::UNIX_EPOCH,
+        )
+        .unwrap_err();
         assert!(matches!(error, PolarsError::ColumnNotFound(_)));
     }
 }

@@ -16,7 +16,9 @@ fn model(column: &str, zone: &str, raw: Column) -> (Option<String>, String) {
     let mapping = Mapping::parse("x.toml", &mapping).unwrap();
     let id = Column::new("Id".into(), ["1"]);
     let frame = DataFrame::new_infer_height(vec![id, raw.with_name("Raw".into())]).unwrap();
-    let rows = to_model(&frame, &TRANSACTIONS, &mapping, DateTime::UNIX_EPOCH).unwrap();
+    let rows =
+        to_model(&frame, &TRANSACTIONS, &mapping, mapping.columns("transactions", "").unwrap(), DateTime::UNIX_EPOCH)
+            .unwrap();
     let text = |name: &str| {
         let values = rows.column(name).unwrap().cast(&DataType::String).unwrap();
         values.str().unwrap().get(0).map(str::to_owned)
@@ -45,7 +47,8 @@ const NEW_YORK: &str = "time_zone = \"America/New_York\"";
 #[case::decimal(decimal(98_837, 2), "988.37")]
 #[case::money(decimal(9_883_699, 4), "988.37")]
 #[case::money_down(decimal(9_883_649, 4), "988.36")]
-#[case::half_a_cent(decimal(123_450, 4), "12.34")]
+#[case::half_a_cent(decimal(123_450, 4), "12.35")]
+#[case::half_a_cent_that_is_owed_back(Column::new("".into(), [-12.345]), "-12.35")]
 #[case::half_a_cent_from_an_odd_one(decimal(123_550, 4), "12.36")]
 #[case::less_than_a_cent(decimal(10_049, 4), "1.00")]
 #[case::many_digits(decimal(1_234_567_890_123_456_789, 18), "1.23")]

@@ -1,7 +1,7 @@
 //! Figures that must agree before a gold table is committed, to the cent and to the row.
 
 use polars::prelude::*;
-use rcm_model::cdm::{Entity, Kind};
+use rcm_model::cdm::{ColumnType, Entity};
 use rcm_model::event::ControlCheck;
 
 use super::fact::is_in_gold;
@@ -28,7 +28,8 @@ impl Totals {
     /// # Errors
     /// The rows lack a column.
     pub fn of(rows: LazyFrame, entity: &Entity) -> PolarsResult<Self> {
-        let amounts = || entity.tracked.iter().filter(|column| column.kind == Kind::Money).map(|column| column.name);
+        let amounts =
+            || entity.tracked.iter().filter(|column| column.kind == ColumnType::Money).map(|column| column.name);
         let mut figures: Vec<Expr> = amounts().map(|name| col(name).sum()).collect();
         figures.push(rows_of(entity).alias("_rows"));
         let figures = rows.select(figures).collect()?;
@@ -70,7 +71,7 @@ pub fn rows_of(entity: &Entity) -> Expr {
 #[must_use]
 pub fn fact_equals_silver(table: &str, entity: &Entity, silver: &Totals, fact: &Totals) -> Vec<ControlCheck> {
     let mut checks = vec![ControlCheck::equal(table, "rows of current silver", &silver.rows, &fact.rows)];
-    for column in entity.tracked.iter().filter(|column| column.kind == Kind::Money) {
+    for column in entity.tracked.iter().filter(|column| column.kind == ColumnType::Money) {
         let check = format!("sum of {}", column.name);
         checks.push(same_cents(table, &check, silver.sum(column.name), fact.sum(column.name)));
     }

@@ -2,7 +2,7 @@
 
 use chrono::{Datelike, NaiveDate};
 use polars::prelude::*;
-use rcm_model::cdm::{Entity, Kind};
+use rcm_model::cdm::{ColumnType, Entity};
 
 use super::{UNKNOWN_SK, conform};
 
@@ -43,7 +43,7 @@ pub fn schema() -> Schema {
 /// # Errors
 /// The rows lack a column.
 pub fn span(rows: LazyFrame, entity: &Entity) -> PolarsResult<Option<Span>> {
-    let names = entity.tracked.iter().filter(|column| column.kind == Kind::Date).map(|column| column.name);
+    let names = entity.tracked.iter().filter(|column| column.kind == ColumnType::Date).map(|column| column.name);
     let bounds = names.flat_map(|name| {
         let year = col(name).dt().year();
         let plausible = col(name).filter(year.clone().gt_eq(lit(YEARS.0)).and(year.lt(lit(YEARS.1))));

@@ -1,7 +1,7 @@
 //! Dimensions: every version that a key ever had, without those that were valid at no moment.
 
 use polars::prelude::*;
-use rcm_model::cdm::{CPT_CODES, Column, DEPARTMENTS, Entity, ICD_CODES, Kind, NPI, PATIENTS, PROVIDERS};
+use rcm_model::cdm::{CPT_CODES, Column, ColumnType, DEPARTMENTS, Entity, ICD_CODES, NPI, PATIENTS, PROVIDERS};
 
 use super::{UNKNOWN_KEY, UNKNOWN_SK, conform, registry};
 use crate::cdm::{dtype, silver_schema, timestamp};
@@ -106,8 +106,8 @@ impl Dimension {
             ("effective_from", _) => lit(UNKNOWN_SINCE_MICROS).cast(timestamp()),
             ("is_current", _) => lit(true),
             ("is_deleted", _) => lit(false),
-            ("datasource", _) | (_, Some(Kind::KeyOf(_))) => lit(UNKNOWN_KEY),
-            (_, Some(Kind::Text)) => lit(UNKNOWN_TEXT),
+            ("datasource", _) | (_, Some(ColumnType::KeyOf(_))) => lit(UNKNOWN_KEY),
+            (_, Some(ColumnType::Text)) => lit(UNKNOWN_TEXT),
             (name, _) if name == self.entity.key => lit(UNKNOWN_KEY),
             _ => lit(NULL),
         }

@@ -55,7 +55,7 @@ impl Fact {
 
     /// The table, or some of its rows, from rows of the silver table.
     ///
-    /// `timelines` gives, for each of [`LOOKUPS`] in this order, what [`timeline`] answers; `zones` the
+    /// `timelines` gives, for each of [`LOOKUPS`] in this order, what [`timeline`] returns; `zones` the
     /// datasources whose days are not those of UTC. The rows come back in the order of their days, which is
     /// how they are asked for.
     ///

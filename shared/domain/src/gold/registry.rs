@@ -2,15 +2,17 @@
 
 use polars::prelude::*;
 
-use rcm_model::cdm::{Column, Kind, NPI};
+use rcm_model::cdm::{Column, ColumnType, NPI};
 
 /// Columns of `dim_provider`: what the registry says now, for every version of the provider.
 ///
 /// `npi_status` is that of the version's identifier, such as `active`; null for one that was not
 /// asked for. `npi_name_matches` says whether the registry has the identifier for a person of the
 /// same first and last name, whatever their case, blanks and hyphens; null where it shows no name.
-pub(super) const COLUMNS: [Column; 2] =
-    [Column { name: "npi_status", kind: Kind::Text }, Column { name: "npi_name_matches", kind: Kind::Boolean }];
+pub(super) const COLUMNS: [Column; 2] = [
+    Column { name: "npi_status", kind: ColumnType::Text, is_tracked: true },
+    Column { name: "npi_name_matches", kind: ColumnType::Boolean, is_tracked: true },
+];
 
 /// Adds [`COLUMNS`] to versions of the providers. `registry` has the current rows of silver npi.
 pub(super) fn with_registry(versions: LazyFrame, registry: LazyFrame) -> LazyFrame {

@@ -4,9 +4,10 @@ use chrono::NaiveDate;
 use polars::prelude::*;
 
 use super::measure::{
-    amount, balance_after, count, count_where, date, days, days_since_service, paid_by, rate, ratio, served_by, text,
+    amount, balance_at, count, count_where, date, days, days_since_service, rate, ratio, served_by, text,
 };
-use super::{GoldTables, Kpi, straight};
+use super::print::{Layout, Print};
+use super::{GoldTables, Kpi, control_sums};
 use crate::gold::conform;
 use crate::money;
 
@@ -19,7 +20,9 @@ pub const KPI: Kpi = Kpi {
     dated_by: ("fact_transactions", "service_date"),
     schema,
     compute,
-    adds_up: &[("balance", straight::balance)],
+    adds_up: &[("balance", control_sums::balance)],
+    metrics: &[],
+    print: Some(Print::Layout(Layout::Ageing)),
 };
 
 /// The age buckets: name, and the age in days that it begins with.
@@ -48,7 +51,7 @@ pub fn schema() -> Schema {
 /// # Errors
 /// The fact lacks a column.
 pub fn compute(gold: &GoldTables, as_of: NaiveDate) -> PolarsResult<DataFrame> {
-    let balance = balance_after(paid_by(lit(as_of)));
+    let balance = balance_at(lit(as_of));
     let grouped = served_by(&gold.transactions, as_of)
         .select([
             col("datasource"),
@@ -122,11 +125,11 @@ mod tests {
     fn a_service_after_the_date_is_not_owed_yet() {
         let gold = transactions(&[("2024-11-08", 100, None)]);
         assert_eq!(compute(&gold, as_of()).unwrap().height(), 0);
-        assert_eq!(straight::balance(&gold, as_of()).unwrap(), 0);
+        assert_eq!(control_sums::balance(&gold, as_of()).unwrap(), 0);
     }
 
     #[test]
-    fn only_what_was_paid_by_the_date_lowers_the_balance_and_never_below_nought() {
+    fn only_what_was_paid_by_the_date_lowers_the_balance_and_never_below_zero() {
         let gold = transactions(&[
             ("2024-11-01", 100, None),
             ("2024-11-01", 100, Some((30, "2024-11-07"))),
@@ -139,7 +142,7 @@ mod tests {
         assert_eq!(shown(&table, "balance"), ["270.00", "30.00"]);
         assert_eq!(shown(&table, "open_transactions"), ["3", "1"]);
         assert_eq!(shown(&table, "share_of_total"), ["0.9", "0.1"]);
-        assert_eq!(straight::balance(&gold, as_of()).unwrap(), 30_000);
+        assert_eq!(control_sums::balance(&gold, as_of()).unwrap(), 30_000);
         assert_eq!(shown(&by_bucket(&table).unwrap(), "balance"), ["270.00", "30.00"]);
     }
 

@@ -4,7 +4,8 @@ use chrono::NaiveDate;
 use polars::prelude::*;
 
 use super::measure::{amount, count, count_where, date, month_of, rate, ratio, text};
-use super::{GoldTables, Kpi, straight};
+use super::print::{Layout, Print};
+use super::{GoldTables, Kpi, control_sums};
 use crate::gold::conform;
 
 /// One row per month of the claim, datasource, payor and type of payor.
@@ -16,12 +17,30 @@ pub const KPI: Kpi = Kpi {
     dated_by: ("fact_claims", "claim_date"),
     schema,
     compute,
-    adds_up: &[("claim_amount", straight::claim_amount)],
+    adds_up: &[("claim_amount", control_sums::claim_amount)],
+    metrics: &[],
+    print: Some(Print::Layout(Layout::Claims)),
 };
 
-/// Columns: `denied`, `rejected` and `paid` are the claims of that status; the rates are their
-/// shares of `claims`. `clean_claim_proxy` = 1 − `rejection_rate`: the real clean claim rate would
-/// need to know which claims went through untouched.
+/// Statuses of a claim that the model knows, compared without case.
+pub const STATUSES: [&str; 11] = [
+    "approved",
+    "paid",
+    "denied",
+    "rejected",
+    "pending",
+    "submitted",
+    "accepted",
+    "partially paid",
+    "appealed",
+    "voided",
+    "closed",
+];
+
+/// Columns: `denied`, `rejected` and `paid` are the claims of that status, `unknown_status` those whose
+/// status is none of [`STATUSES`]; the rates are shares of `claims`. `clean_claim_proxy` is the share that is
+/// neither rejected nor of an unknown status: the real clean claim rate would need to know which claims went
+/// through untouched.
 #[must_use]
 pub fn schema() -> Schema {
     Schema::from_iter([
@@ -39,6 +58,7 @@ pub fn schema() -> Schema {
         rate("denial_rate"),
         rate("rejection_rate"),
         rate("clean_claim_proxy"),
+        count("unknown_status"),
     ])
 }
 
@@ -47,7 +67,9 @@ pub fn schema() -> Schema {
 /// # Errors
 /// The fact lacks a column.
 pub fn compute(gold: &GoldTables, as_of: NaiveDate) -> PolarsResult<DataFrame> {
-    let has_status = |status: &'static str| count_where(col("claim_status").str().to_lowercase().eq(lit(status)));
+    let status = || col("claim_status").str().to_lowercase();
+    let has_status = |name: &'static str| count_where(status().eq(lit(name)));
+    let is_known = STATUSES.iter().fold(lit(false), |known, name| known.or(status().eq(lit(*name))));
     let grain = ["claim_month", "datasource", "payor_id", "payor_type"];
     let rows = gold
         .claims
@@ -62,13 +84,18 @@ pub fn compute(gold: &GoldTables, as_of: NaiveDate) -> PolarsResult<DataFrame> {
             has_status("denied").alias("denied"),
             has_status("rejected").alias("rejected"),
             has_status("paid").alias("paid"),
+            count_where(is_known.not()).alias("unknown_status"),
         ])
         .with_columns([
             lit(as_of).alias("as_of"),
             ratio("denied", "claims").alias("denial_rate"),
             ratio("rejected", "claims").alias("rejection_rate"),
         ])
-        .with_columns([(lit(1.0) - col("rejection_rate")).alias("clean_claim_proxy")])
+        .with_columns([(col("claims").cast(DataType::Int64)
+            - col("rejected").cast(DataType::Int64)
+            - col("unknown_status").cast(DataType::Int64))
+        .alias("_clean")])
+        .with_columns([ratio("_clean", "claims").alias("clean_claim_proxy")])
         .sort(grain, SortMultipleOptions::default());
     conform(rows, &schema())
 }
@@ -109,5 +136,20 @@ mod tests {
         assert_eq!(shown(&table, "rejection_rate"), ["0.25", "0.0"]);
         assert_eq!(shown(&table, "clean_claim_proxy"), ["0.75", "1.0"]);
         assert_eq!(shown(&table, "paid"), ["0", "1"]);
+        assert_eq!(shown(&table, "unknown_status"), ["0", "0"]);
+    }
+
+    #[test]
+    fn a_status_that_is_not_known_is_counted_and_never_clean() {
+        let gold = claims(&[
+            ("2024-10-01", Some("D")),
+            ("2024-10-01", Some("Claim Denied")),
+            ("2024-10-01", Some("Partially Paid")),
+            ("2024-10-01", Some("rejected")),
+            ("2024-10-01", None),
+        ]);
+        let table = compute(&gold, as_of()).unwrap();
+        assert_eq!(shown(&table, "unknown_status"), ["2"]);
+        assert_eq!(shown(&table, "clean_claim_proxy"), ["0.4"]);
     }
 }

@@ -5,11 +5,14 @@ use chrono::{Days, NaiveDate};
 use polars::prelude::*;
 
 use super::measure::{
-    amount, balance_after, billed, count, count_where, date, days, days_since_service, is_paid_by, paid_by, rate,
-    ratio, served_by, sum_where, text,
+    amount, balance_at, billed, count, count_where, credit_at, date, days, days_since_service, is_paid_by, rate, ratio,
+    served_by, sum_where, text,
 };
+use super::print::{Layout, Print};
+use super::reversals::PAIR;
 use super::{ALL_DATASOURCES, GoldTables, Kpi};
 use crate::gold::conform;
+use crate::money;
 
 /// One row per date D, datasource and horizon k.
 pub const KPI: Kpi = Kpi {
@@ -21,12 +24,14 @@ pub const KPI: Kpi = Kpi {
     schema,
     compute,
     adds_up: &[],
+    metrics: &[],
+    print: Some(Print::Layout(Layout::Collection)),
 };
 
 /// Horizons k in days, and the share of a balance of that age that is usually still collected.
 pub const HORIZONS: [(i32, f64); 3] = [(30, 0.93), (60, 0.85), (90, 0.73)];
 /// Columns that add up over datasources.
-const SUMS: [&str; 7] = [
+const SUMS: [&str; 9] = [
     "transactions",
     "amount",
     "paid_within_k",
@@ -34,13 +39,17 @@ const SUMS: [&str; 7] = [
     "paid_after_k",
     "excluded_paid_before_service",
     "excluded_amount_paid_before_service",
+    "overpaid_transactions",
+    "overpaid_amount",
 ];
 
 /// Columns, all over the cohort of transactions with `service_date` ≤ D − k:
 /// `collected_within_k` = `paid_within_k` ÷ `amount`, of payments 0 to k days after service;
 /// `yield_of_balance_aged_k` = `paid_after_k` ÷ `balance_at_k`, of payments after day k and up to
 /// D; `benchmark` is what the second is held against. Payments dated before the service are in
-/// neither numerator: the last two columns say how many and how much.
+/// neither numerator: the next two columns say how many and how much. A rate may hide that some are
+/// paid more than was billed: `overpaid_transactions` are those of the cohort whose payments up to D
+/// exceed the amount, `overpaid_amount` is the money beyond it.
 #[must_use]
 pub fn schema() -> Schema {
     Schema::from_iter([
@@ -57,6 +66,8 @@ pub fn schema() -> Schema {
         rate("benchmark"),
         count("excluded_paid_before_service"),
         amount("excluded_amount_paid_before_service"),
+        count("overpaid_transactions"),
+        amount("overpaid_amount"),
     ])
 }
 
@@ -92,6 +103,8 @@ fn at_horizon(transactions: &LazyFrame, as_of: NaiveDate, horizon: i32) -> LazyF
     let within = is_paid.clone().and(col("wait").is_between(lit(0), lit(horizon), ClosedInterval::Both));
     let after = is_paid.clone().and(col("wait").gt(lit(horizon)));
     let before_service = is_paid.and(col("wait").lt(lit(0)));
+    let overpaid =
+        when(is_paid_by(lit(as_of)).or(col(PAIR).is_not_null())).then(credit_at(lit(as_of))).otherwise(money::zero());
     served_by(transactions, cohort_end)
         .select([
             col("datasource"),
@@ -99,7 +112,8 @@ fn at_horizon(transactions: &LazyFrame, as_of: NaiveDate, horizon: i32) -> LazyF
             col("paid_amount"),
             col("paid_date"),
             wait.alias("wait"),
-            balance_after(paid_by(at_horizon)).alias("balance_at_k"),
+            balance_at(at_horizon).alias("balance_at_k"),
+            overpaid.alias("overpaid_amount"),
         ])
         .group_by([col("datasource")])
         .agg([
@@ -110,6 +124,8 @@ fn at_horizon(transactions: &LazyFrame, as_of: NaiveDate, horizon: i32) -> LazyF
             sum_where(after, col("paid_amount")).alias("paid_after_k"),
             count_where(before_service.clone()).alias("excluded_paid_before_service"),
             sum_where(before_service, col("paid_amount")).alias("excluded_amount_paid_before_service"),
+            count_where(col("overpaid_amount").gt(money::zero())).alias("overpaid_transactions"),
+            col("overpaid_amount").sum(),
         ])
         .with_columns([lit(horizon).alias("horizon_days")])
 }
@@ -179,6 +195,24 @@ mod tests {
         let row = at_30(&[("2024-06-01", 100, Some((40, "2024-05-01"))), ("2024-06-01", 100, None)]);
         assert_eq!(shown(&row, "excluded_paid_before_service"), ["1"]);
         assert_eq!(shown(&row, "excluded_amount_paid_before_service"), ["40.00"]);
+    }
+
+    #[test]
+    fn payments_beyond_the_amount_stand_beside_the_rate() {
+        let row = at_30(&[
+            ("2024-06-01", 100, Some((160, "2024-06-05"))),
+            ("2024-06-01", 100, Some((100, "2024-06-05"))),
+            ("2024-06-01", 100, Some((170, "2024-11-08"))),
+            ("2024-06-01", -30, None),
+        ]);
+        assert_eq!(shown(&row, "overpaid_transactions"), ["1"]);
+        assert_eq!(shown(&row, "overpaid_amount"), ["60.00"]);
+    }
+
+    #[test]
+    fn a_payment_of_zero_before_the_service_is_none_that_is_left_out() {
+        let row = at_30(&[("2024-06-01", 100, Some((0, "2024-05-01")))]);
+        assert_eq!(shown(&row, "excluded_paid_before_service"), ["0"]);
     }
 
     #[test]

@@ -4,10 +4,11 @@ use chrono::NaiveDate;
 use polars::prelude::*;
 
 use super::measure::{
-    amount, balance_after, billed, count, count_where, credit_after, date, days, days_since_service, paid_by, rate,
-    ratio, served_by, sum_where, text,
+    amount, balance_at, billed, count, count_where, credit_at, date, days, days_since_service, rate, ratio, sum_where,
+    text,
 };
-use super::{ALL_DATASOURCES, GoldTables, Kpi, straight};
+use super::print::{Layout, Print};
+use super::{ALL_DATASOURCES, GoldTables, Kpi, MetricOf, control_sums};
 use crate::gold::conform;
 use crate::money;
 
@@ -20,20 +21,36 @@ pub const KPI: Kpi = Kpi {
     dated_by: ("fact_transactions", "service_date"),
     schema,
     compute,
-    adds_up: &[("balance", straight::balance)],
+    adds_up: &[("balance", control_sums::balance), ("credit_balance", control_sums::credit)],
+    metrics: &METRICS,
+    print: Some(Print::Layout(Layout::DaysInAr)),
 };
 
+/// What is emitted as metrics: days, amount and percent.
+const METRICS: [MetricOf; 3] = [
+    MetricOf { name: "DaysInAr", column: "days_in_ar", factor: 1.0 },
+    MetricOf { name: "ArBalance", column: "balance", factor: 1.0 },
+    MetricOf { name: "ArOver90Percent", column: "share_over_90_days", factor: 100.0 },
+];
 /// Days whose amount gives the average day.
 const PERIOD_DAYS: i32 = 90;
 /// Age in days after which a balance counts as old.
 const OLD_AFTER_DAYS: i32 = 90;
 /// Columns that add up over datasources.
-const SUMS: [&str; 5] =
-    ["balance", "amount_in_period", "balance_over_90_days", "credit_balance", "credit_transactions"];
+const SUMS: [&str; 7] = [
+    "balance",
+    "amount_in_period",
+    "balance_over_90_days",
+    "credit_balance",
+    "credit_transactions",
+    "future_transactions",
+    "future_amount",
+];
 
 /// Columns: `days_in_ar` = `balance` ÷ (`amount_in_period`, of age 0 to 89, ÷ `period_days`);
 /// `share_over_90_days` = `balance_over_90_days` ÷ `balance`. Credit balances, what was paid beyond
-/// the amount, stand apart: they lower no other balance.
+/// the amount, stand apart: they lower no other balance. `future_transactions` and `future_amount` are of
+/// service dates after D, which are in no other column.
 #[must_use]
 pub fn schema() -> Schema {
     Schema::from_iter([
@@ -47,6 +64,8 @@ pub fn schema() -> Schema {
         rate("share_over_90_days"),
         amount("credit_balance"),
         count("credit_transactions"),
+        count("future_transactions"),
+        amount("future_amount"),
     ])
 }
 
@@ -55,22 +74,30 @@ pub fn schema() -> Schema {
 /// # Errors
 /// The fact lacks a column.
 pub fn compute(gold: &GoldTables, as_of: NaiveDate) -> PolarsResult<DataFrame> {
-    let paid = paid_by(lit(as_of));
-    let sums = served_by(&gold.transactions, as_of)
+    let is_served = col("service_date").lt_eq(lit(as_of));
+    let of_served = |money: Expr| when(is_served.clone()).then(money).otherwise(money::zero());
+    let is_aged = |ages: Expr| col("is_served").and(ages);
+    let sums = gold
+        .transactions
+        .clone()
+        .filter(col("service_date").is_not_null())
         .select([
             col("datasource"),
+            is_served.clone().alias("is_served"),
             billed().alias("amount"),
             days_since_service(lit(as_of)).alias("age"),
-            balance_after(paid.clone()).alias("balance"),
-            credit_after(paid).alias("credit"),
+            of_served(balance_at(lit(as_of))).alias("balance"),
+            of_served(credit_at(lit(as_of))).alias("credit"),
         ])
         .group_by([col("datasource")])
         .agg([
             col("balance").sum(),
-            sum_where(col("age").lt(lit(PERIOD_DAYS)), col("amount")).alias("amount_in_period"),
-            sum_where(col("age").gt(lit(OLD_AFTER_DAYS)), col("balance")).alias("balance_over_90_days"),
+            sum_where(is_aged(col("age").lt(lit(PERIOD_DAYS))), col("amount")).alias("amount_in_period"),
+            sum_where(is_aged(col("age").gt(lit(OLD_AFTER_DAYS))), col("balance")).alias("balance_over_90_days"),
             col("credit").sum().alias("credit_balance"),
             count_where(col("credit").gt(money::zero())).alias("credit_transactions"),
+            count_where(col("is_served").not()).alias("future_transactions"),
+            sum_where(col("is_served").not(), col("amount")).alias("future_amount"),
         ])
         .with_columns([lit(as_of).alias("as_of")]);
     rates(sums)
@@ -130,6 +157,18 @@ mod tests {
     fn a_credit_that_is_paid_after_the_date_is_none_yet() {
         let gold = transactions(&[("2024-11-01", 100, Some((160, "2024-11-08")))]);
         assert_eq!(shown(&compute(&gold, as_of()).unwrap(), "credit_balance"), ["0.00"]);
+    }
+
+    #[test]
+    fn services_after_the_date_stand_apart() {
+        let gold = transactions(&[("2024-11-08", 200, None), ("2204-10-01", 100, None), ("2024-11-07", 10, None)]);
+        let table = compute(&gold, as_of()).unwrap();
+        assert_eq!(shown(&table, "future_transactions"), ["2"]);
+        assert_eq!(shown(&table, "future_amount"), ["300.00"]);
+        assert_eq!(
+            (shown(&table, "balance"), shown(&table, "amount_in_period")),
+            (vec!["10.00".into()], vec!["10.00".into()])
+        );
     }
 
     #[test]

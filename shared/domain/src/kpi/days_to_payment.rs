@@ -17,11 +17,13 @@ pub const KPI: Kpi = Kpi {
     schema,
     compute,
     adds_up: &[],
+    metrics: &[],
+    print: None,
 };
 
 /// Columns: median and 90th percentile (between neighbours, linear) of `paid_date` −
-/// `service_date` over `payments`, those up to D with a wait of 0 days or more. Payments dated
-/// before the service are left out: `excluded_paid_before_service` says how many.
+/// `service_date` over `payments`, those up to D with a wait of 0 days or more; 0.00 is no payment.
+/// Payments dated before the service are left out: `excluded_paid_before_service` says how many.
 #[must_use]
 pub fn schema() -> Schema {
     Schema::from_iter([
@@ -85,6 +87,13 @@ mod tests {
         assert_eq!(shown(&table, "median_days"), ["10.0"]);
         assert_eq!(shown(&table, "p90_days"), ["18.0"]);
         assert_eq!(shown(&table, "excluded_paid_before_service"), ["1"]);
+    }
+
+    #[test]
+    fn a_payment_of_zero_is_none() {
+        let given = [("2024-10-01", 1, Some((0, "2024-10-31"))), ("2024-10-01", 1, Some((1, "2024-10-11")))];
+        let table = compute(&transactions(&given), as_of()).unwrap();
+        assert_eq!((shown(&table, "payments"), shown(&table, "median_days")), (vec!["1".into()], vec!["10.0".into()]));
     }
 
     #[test]

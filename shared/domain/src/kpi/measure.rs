@@ -3,6 +3,7 @@
 use chrono::NaiveDate;
 use polars::prelude::*;
 
+use super::reversals::{OTHER_PAID, OTHER_PAID_DATE, PAIR};
 use crate::money;
 
 /// Transactions with a service date up to `as_of`: those that a measure as of that date is over.
@@ -12,17 +13,28 @@ pub(super) fn served_by(transactions: &LazyFrame, as_of: NaiveDate) -> LazyFrame
 
 /// What of `paid_amount` was paid up to a date; a null amount or date is no payment.
 pub(super) fn paid_by(date: Expr) -> Expr {
-    when(col("paid_date").lt_eq(date)).then(col("paid_amount")).otherwise(lit(NULL)).fill_null(money::zero())
+    paid_of("paid_amount", "paid_date", date)
 }
 
-/// What is still owed after `paid`.
-pub(super) fn balance_after(paid: Expr) -> Expr {
-    positive(billed() - paid)
+fn paid_of(amount: &str, paid_date: &str, date: Expr) -> Expr {
+    when(col(paid_date).lt_eq(date)).then(col(amount)).otherwise(lit(NULL)).fill_null(money::zero())
 }
 
-/// What was paid beyond the amount.
-pub(super) fn credit_after(paid: Expr) -> Expr {
-    positive(paid - billed())
+/// What is still owed of what was not paid up to a date; nothing of a charge that was taken back, nor of
+/// the one that takes it back.
+pub(super) fn balance_at(date: Expr) -> Expr {
+    when(col(PAIR).is_not_null()).then(money::zero()).otherwise(positive(billed() - paid_by(date)))
+}
+
+/// What was paid up to a date beyond the amount. Of a charge that was taken back, that is what was paid on
+/// it and on the one that takes it back.
+pub(super) fn credit_at(date: Expr) -> Expr {
+    let on_both = paid_by(date.clone()) + paid_of(OTHER_PAID, OTHER_PAID_DATE, date.clone());
+    when(col(PAIR).is_null())
+        .then(positive(paid_by(date) - billed()))
+        .when(col(PAIR).gt(lit(0)))
+        .then(positive(on_both))
+        .otherwise(money::zero())
 }
 
 /// The amount; nothing is owed where there is none.
@@ -39,9 +51,9 @@ pub(super) fn days_since_service(date: Expr) -> Expr {
     (date - col("service_date")).dt().total_days(false)
 }
 
-/// Whether there is a payment up to `date`.
+/// Whether there is a payment up to `date`; zero is none.
 pub(super) fn is_paid_by(date: Expr) -> Expr {
-    col("paid_amount").is_not_null().and(col("paid_date").lt_eq(date)).fill_null(lit(false))
+    col("paid_amount").neq(money::zero()).and(col("paid_date").lt_eq(date)).fill_null(lit(false))
 }
 
 /// The first day of the month of a date column.
@@ -49,7 +61,7 @@ pub(super) fn month_of(column: &str) -> Expr {
     col(column).dt().truncate(lit("1mo"))
 }
 
-/// A share or rate between two columns; null where the denominator is nought.
+/// A share or rate between two columns; null where the denominator is zero.
 pub(super) fn ratio(numerator: &str, denominator: &str) -> Expr {
     let [numerator, denominator] = [numerator, denominator].map(|name| col(name).cast(DataType::Float64));
     when(denominator.clone().neq(lit(0.0))).then(numerator / denominator).otherwise(lit(NULL))
@@ -85,9 +97,9 @@ pub(super) fn days(name: &'static str) -> Field {
     Field::new(name.into(), DataType::Int32)
 }
 
-/// An amount.
+/// A sum of amounts.
 pub(super) fn amount(name: &'static str) -> Field {
-    Field::new(name.into(), money::dtype())
+    Field::new(name.into(), money::sum_dtype())
 }
 
 /// A share, a rate, or days with a fraction.

@@ -4,7 +4,7 @@ use chrono::NaiveDate;
 use polars::prelude::*;
 
 use super::measure::{amount, billed, count, date, month_of, paid_by, rate, ratio, served_by, text};
-use super::{GoldTables, Kpi, straight};
+use super::{GoldTables, Kpi, control_sums};
 use crate::gold::conform;
 
 /// One row per month of service, datasource and line of business.
@@ -16,7 +16,9 @@ pub const KPI: Kpi = Kpi {
     dated_by: ("fact_transactions", "service_date"),
     schema,
     compute,
-    adds_up: &[("amount", straight::amount)],
+    adds_up: &[("amount", control_sums::amount)],
+    metrics: &[],
+    print: None,
 };
 
 /// Columns: the totals are those of the month and datasource, and the shares are of them;

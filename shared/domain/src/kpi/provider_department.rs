@@ -4,7 +4,7 @@ use chrono::NaiveDate;
 use polars::prelude::*;
 
 use super::measure::{amount, billed, count, date, month_of, paid_by, served_by, text};
-use super::{GoldTables, Kpi, straight};
+use super::{GoldTables, Kpi, control_sums};
 use crate::gold::conform;
 
 /// One row per month of service, provider and department.
@@ -16,7 +16,9 @@ pub const KPI: Kpi = Kpi {
     dated_by: ("fact_transactions", "service_date"),
     schema,
     compute,
-    adds_up: &[("amount", straight::amount)],
+    adds_up: &[("amount", control_sums::amount)],
+    metrics: &[],
+    print: None,
 };
 
 /// Columns: `paid_amount` is what was paid up to D; the names are today's, null where the key has

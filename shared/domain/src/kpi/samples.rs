@@ -5,6 +5,7 @@ use polars::prelude::*;
 use rcm_model::cdm::TRANSACTIONS;
 
 use super::GoldTables;
+use super::reversals::paired;
 use crate::gold::FACTS;
 use crate::gold::dimension::{DIM_DEPARTMENT, DIM_PROVIDER};
 use crate::money;
@@ -41,7 +42,7 @@ pub(super) fn tables(transactions: DataFrame, claims: DataFrame) -> GoldTables {
     let [fact_transactions, fact_claims, _] = &FACTS;
     debug_assert_eq!(fact_transactions.entity.name, TRANSACTIONS.name);
     GoldTables {
-        transactions: filled(transactions, &fact_transactions.schema()),
+        transactions: paired(filled(transactions, &fact_transactions.schema())).unwrap(),
         claims: filled(claims, &fact_claims.schema()),
         providers: DataFrame::empty_with_schema(&DIM_PROVIDER.schema()).lazy(),
         departments: DataFrame::empty_with_schema(&DIM_DEPARTMENT.schema()).lazy(),

@@ -1,23 +1,18 @@
 //! What the rules say about the rows of one load.
 
+use std::collections::BTreeSet;
+
+use chrono::{DateTime, Utc};
 use polars::prelude::*;
 use rcm_model::cdm::Entity;
 use rcm_model::codes;
+use rcm_model::event::Severity;
 
-use super::rule::{Kind, Rule, Rulebook, Severity};
-use crate::cdm::UNPARSEABLE;
-
-/// Rules that hold for every entity and cannot be switched off: without them a row has no place in
-/// history.
-const MALFORMED: &str = "malformed_record";
-const KEY_MISSING: &str = "key_missing";
-const MODIFIED_AT_MISSING: &str = "modified_at_missing";
-const UNPARSEABLE_VALUE: &str = "unparseable_value";
-/// Column of the verdicts with the reasons of a row.
-const REASONS: &str = "reasons";
-
-/// Names of verdicts that no rule of a file may have.
-pub(super) const RESERVED: [&str; 5] = [MALFORMED, KEY_MISSING, MODIFIED_AT_MISSING, UNPARSEABLE_VALUE, REASONS];
+use super::builtin::{self, MALFORMED, REASONS};
+use super::rule::{Rule, RuleKind, Rulebook};
+use super::{sql, trial};
+use crate::cdm::{UNPARSEABLE, timestamp};
+use crate::scd2::IS_DELETE;
 
 /// What the rules say about the rows of one load.
 #[derive(Debug)]
@@ -25,12 +20,42 @@ pub struct Assessment {
     /// One value per row: the ids of the error rules it fails, separated by `; `; null for a row
     /// that may go to silver.
     pub reasons: StringChunked,
-    pub tallies: Vec<Tally>,
+    pub tallies: Vec<FailedRows>,
+    /// Rules that were not asked, since the source lacks what they look at.
+    pub not_run: Vec<NotRun>,
+}
+
+/// A rule that was not asked of a load, and the first of its columns that the source does not have.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NotRun {
+    pub rule: String,
+    pub column: String,
+}
+
+/// What a load says about its rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LoadNature {
+    /// That they are so as of its own time.
+    Extract,
+    /// That they changed at their modified times.
+    Event,
+}
+
+/// What the rules want to know of a load beside its rows.
+#[derive(Debug, Clone, Copy)]
+pub struct LoadFacts<'a> {
+    pub nature: LoadNature,
+    /// Time of the extract, or of the landed file.
+    pub extracted_at: DateTime<Utc>,
+    /// Columns of the model that the source has; the key and its id count as had.
+    pub columns: &'a BTreeSet<String>,
+    /// The source's own names of the columns that make its id, in their order.
+    pub key_headers: &'a [&'a str],
 }
 
 /// How many rows of a load failed one rule.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Tally {
+pub struct FailedRows {
     pub rule: String,
     pub severity: Severity,
     pub failed: u64,
@@ -38,7 +63,7 @@ pub struct Tally {
 
 /// Holds the rules against the rows of one load.
 ///
-/// `rows` is what [`crate::cdm::to_model`] answers; `malformed` says which of them did not fit
+/// `rows` is what [`crate::cdm::to_model`] returns; `malformed` says which of them did not fit
 /// their file's header.
 ///
 /// # Errors
@@ -48,18 +73,33 @@ pub fn assess(
     malformed: &BooleanChunked,
     entity: &Entity,
     rulebook: &Rulebook,
+    load: &LoadFacts,
 ) -> PolarsResult<Assessment> {
-    let checks = checks(entity, rulebook)?;
+    let mut checks = builtin::checks(rows, entity, load);
+    let mut not_run = Vec::new();
+    for rule in &rulebook.rules {
+        let columns = columns_of(rule)?;
+        if let Some(column) = columns.iter().find(|column| !has(load, entity, column)) {
+            not_run.push(NotRun { rule: rule.id.clone(), column: column.clone() });
+        } else if rule.kind != RuleKind::References {
+            let mut check = check(rule, &columns, entity, load.extracted_at)?;
+            if rows.schema().contains(IS_DELETE) {
+                // What deletes its key need not say what the key was.
+                check.fails = check.fails.and(col(IS_DELETE).not());
+            }
+            checks.push(check);
+        }
+    }
     let mut frame = rows.clone();
     frame.with_column(malformed.clone().with_name(MALFORMED.into()).into_column())?;
     let verdicts = frame.lazy().select(verdicts(&checks)).collect()?;
     let mut tallies = Vec::with_capacity(checks.len());
     for check in &checks {
         let failed = verdicts.column(&check.id)?.bool()?.sum().unwrap_or(0).into();
-        tallies.push(Tally { rule: check.id.clone(), severity: check.severity, failed });
+        tallies.push(FailedRows { rule: check.id.clone(), severity: check.severity, failed });
     }
     let reasons = verdicts.column(REASONS)?.str()?.clone();
-    Ok(Assessment { reasons, tallies })
+    Ok(Assessment { reasons, tallies, not_run })
 }
 
 /// Rows of a whole table whose key is in none of the parents, per `references` rule.
@@ -72,9 +112,9 @@ pub fn check_references(
     rows: &LazyFrame,
     rulebook: &Rulebook,
     mut parents: impl FnMut(&str) -> PolarsResult<Option<LazyFrame>>,
-) -> PolarsResult<Vec<Tally>> {
+) -> PolarsResult<Vec<FailedRows>> {
     let mut tallies = Vec::new();
-    for rule in rulebook.rules.iter().filter(|rule| rule.kind == Kind::References) {
+    for rule in rulebook.rules.iter().filter(|rule| rule.kind == RuleKind::References) {
         let (Some(column), Some(parent)) = (rule.columns.first(), &rule.entity) else { continue };
         let Some(parents) = parents(parent)? else { continue };
         let key = col(PlSmallStr::from_str(column));
@@ -88,56 +128,50 @@ pub fn check_references(
             .collect()?;
         let failed = orphans.columns()[0].get(0)?.extract::<u64>();
         let failed = failed.ok_or_else(|| polars_err!(ComputeError: "rows cannot be counted"))?;
-        tallies.push(Tally { rule: rule.id.clone(), severity: rule.severity, failed });
+        tallies.push(FailedRows { rule: rule.id.clone(), severity: rule.severity, failed });
     }
     Ok(tallies)
 }
 
 /// A rule as it is asked of a row.
-struct Check {
-    id: String,
-    severity: Severity,
+pub(super) struct Check {
+    pub(super) id: String,
+    pub(super) severity: Severity,
     /// True for a row that fails; never null.
-    fails: Expr,
+    pub(super) fails: Expr,
     /// What the row's list of reasons says.
-    reason: Expr,
+    pub(super) reason: Expr,
 }
 
 impl Check {
-    fn new(id: &str, severity: Severity, fails: Expr) -> Self {
+    pub(super) fn new(id: &str, severity: Severity, fails: Expr) -> Self {
         Self { id: id.to_owned(), severity, fails: fails.fill_null(lit(false)), reason: lit(format!("{id}; ")) }
     }
 }
 
-fn checks(entity: &Entity, rulebook: &Rulebook) -> PolarsResult<Vec<Check>> {
+/// Asks a rule where its columns could be read: a value that could not is reported as that, not as missing too.
+fn check(rule: &Rule, columns: &[String], entity: &Entity, extracted_at: DateTime<Utc>) -> PolarsResult<Check> {
     let well_formed = col(MALFORMED).not();
-    let unparseable = col(UNPARSEABLE).neq(lit(""));
-    let unreadable = col(UNPARSEABLE).str().strip_chars_end(lit(" "));
-    let mut checks = vec![
-        Check::new(MALFORMED, Severity::Error, col(MALFORMED)),
-        Check::new(KEY_MISSING, Severity::Error, well_formed.clone().and(col(entity.key).is_null())),
-        Check::new(
-            MODIFIED_AT_MISSING,
-            Severity::Error,
-            well_formed.clone().and(col("src_modified_at").is_null()).and(is_unreadable("src_modified_at").not()),
-        ),
-        Check {
-            reason: concat_str([lit(format!("{UNPARSEABLE_VALUE}: ")), unreadable, lit("; ")], "", false),
-            ..Check::new(UNPARSEABLE_VALUE, Severity::Error, unparseable)
-        },
-    ];
-    for rule in rulebook.rules.iter().filter(|rule| rule.kind != Kind::References) {
-        let fails = fails(rule, entity)?;
-        // A value that could not be read is reported as that, not as missing too.
-        let readable =
-            rule.columns.iter().fold(well_formed.clone(), |readable, column| readable.and(is_unreadable(column).not()));
-        checks.push(Check::new(&rule.id, rule.severity, readable.and(fails)));
+    let readable = columns.iter().fold(well_formed, |readable, column| readable.and(is_unreadable(column).not()));
+    Ok(Check::new(&rule.id, rule.severity, readable.and(fails(rule, entity, extracted_at)?)))
+}
+
+/// All columns that a rule looks at.
+fn columns_of(rule: &Rule) -> PolarsResult<Vec<String>> {
+    let mut columns = rule.columns.clone();
+    if let Some(expression) = &rule.expression {
+        columns.extend(sql::columns(&sql::expression(expression)?));
     }
-    Ok(checks)
+    Ok(columns)
+}
+
+/// Whether the source has a column of the model. It always has a key and a name.
+fn has(load: &LoadFacts, entity: &Entity, column: &str) -> bool {
+    column == entity.key || column == entity.id() || column == "datasource" || load.columns.contains(column)
 }
 
 /// Whether a column is among those that could not be read: `amount` is none of `paid_amount `.
-fn is_unreadable(column: &str) -> Expr {
+pub(super) fn is_unreadable(column: &str) -> Expr {
     (lit(" ") + col(UNPARSEABLE)).str().contains_literal(lit(format!(" {column} ")))
 }
 
@@ -153,13 +187,22 @@ fn verdicts(checks: &[Check]) -> Vec<Expr> {
 }
 
 /// Whether a row fails a rule; null counts as passed.
-pub(super) fn fails(rule: &Rule, entity: &Entity) -> PolarsResult<Expr> {
+pub(super) fn fails(rule: &Rule, entity: &Entity, extracted_at: DateTime<Utc>) -> PolarsResult<Expr> {
     if let Some(expression) = &rule.expression {
-        return Ok(polars::sql::sql_expr(expression)?.not());
+        return Ok(sql::expression(expression)?.not());
     }
-    if rule.kind == Kind::DateOrder {
+    if rule.kind == RuleKind::DateOrder {
         let [earlier, later] = [0, 1].map(|index| col(PlSmallStr::from_str(&rule.columns[index])));
         return Ok(later.lt(earlier));
+    }
+    if rule.kind == RuleKind::NotAfterLoad {
+        let schema = trial::schema(entity);
+        let after = rule.columns.iter().map(|column| {
+            let now = lit(extracted_at.timestamp_micros()).cast(timestamp());
+            let now = if schema.get(column) == Some(&DataType::Date) { now.cast(DataType::Date) } else { now };
+            col(PlSmallStr::from_str(column)).gt(now)
+        });
+        return Ok(after.reduce(Expr::or).unwrap_or_else(|| lit(false)));
     }
     rule.columns
         .iter()
@@ -168,25 +211,27 @@ pub(super) fn fails(rule: &Rule, entity: &Entity) -> PolarsResult<Expr> {
 
 fn fails_on(rule: &Rule, value: Expr, entity: &Entity) -> PolarsResult<Expr> {
     Ok(match rule.kind {
-        Kind::NotNull => value.is_null(),
-        Kind::NotLiteralNull => value.str().to_lowercase().eq(lit("null")),
-        Kind::Unique => col(entity.key).n_unique().over([value.clone()])?.gt(lit(1)).and(value.is_not_null()),
-        Kind::AcceptedValues => {
-            let accepted = Series::new("accepted".into(), &rule.values);
+        RuleKind::NotNull => value.is_null(),
+        RuleKind::NotLiteralNull => value.str().to_lowercase().eq(lit("null")),
+        RuleKind::Unique => col(entity.key).n_unique().over([value.clone()])?.gt(lit(1)).and(value.is_not_null()),
+        RuleKind::AcceptedValues => {
+            let fold = |text: &String| if rule.ignore_case { text.to_lowercase() } else { text.clone() };
+            let accepted = Series::new("accepted".into(), rule.values.iter().map(fold).collect::<Vec<_>>());
+            let value = if rule.ignore_case { value.str().to_lowercase() } else { value };
             value.is_in(lit(accepted).implode(true), false).not()
         }
-        Kind::Matches => not_matching(value, rule.pattern.as_deref().unwrap_or("")),
-        Kind::Range => {
+        RuleKind::Matches => not_matching(value, rule.pattern.as_deref().unwrap_or("")),
+        RuleKind::Range => {
             let value = value.cast(DataType::Float64);
             let below = rule.min.map(|min| value.clone().lt(lit(min)));
             let above = rule.max.map(|max| value.gt(lit(max)));
             below.into_iter().chain(above).reduce(Expr::or).unwrap_or_else(|| lit(false))
         }
-        Kind::NpiCheckDigit => text_fails(value, |npi| !codes::is_valid_npi(npi)),
-        Kind::Icd10Syntax => not_matching(value, codes::ICD10_PATTERN),
-        Kind::CptSyntax => not_matching(value, codes::CPT_PATTERN),
-        Kind::PlausiblePhone => text_fails(value, |phone| !codes::is_plausible_phone(phone)),
-        Kind::DateOrder | Kind::References | Kind::Expression => lit(false),
+        RuleKind::NpiCheckDigit => text_fails(value, |npi| !codes::is_valid_npi(npi)),
+        RuleKind::Icd10Syntax => not_matching(value, codes::ICD10_PATTERN),
+        RuleKind::CptSyntax => not_matching(value, codes::CPT_PATTERN),
+        RuleKind::PlausiblePhone => text_fails(value, |phone| !codes::is_plausible_phone(phone)),
+        RuleKind::DateOrder | RuleKind::NotAfterLoad | RuleKind::References | RuleKind::Expression => lit(false),
     })
 }
 
@@ -206,21 +251,39 @@ fn text_fails(value: Expr, fails: impl Fn(&str) -> bool + Send + Sync + 'static)
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use rcm_model::cdm::{CLAIMS, PATIENTS, TRANSACTIONS};
 
     use super::*;
-    use crate::quality::trial;
+
+    /// Columns of a source that has everything.
+    pub(in super::super) fn all_columns(entity: &Entity) -> BTreeSet<String> {
+        trial::schema(entity).iter_names().map(ToString::to_string).collect()
+    }
+
+    fn assess_all(
+        rows: &DataFrame,
+        malformed: &BooleanChunked,
+        entity: &Entity,
+        book: &Rulebook,
+        left_out: &str,
+    ) -> Assessment {
+        let mut columns = all_columns(entity);
+        columns.remove(left_out);
+        let extracted_at = DateTime::UNIX_EPOCH + chrono::TimeDelta::days(10);
+        let load = LoadFacts { nature: LoadNature::Extract, extracted_at, columns: &columns, key_headers: &["ID"] };
+        assess(rows, malformed, entity, book, &load).unwrap()
+    }
 
     /// Rows of an entity with the given columns; all others are null.
-    fn rows(entity: &Entity, columns: &DataFrame) -> DataFrame {
+    pub(in super::super) fn rows(entity: &Entity, columns: &DataFrame) -> DataFrame {
         let mut schema = trial::schema(entity);
         schema.with_column(UNPARSEABLE.into(), DataType::String);
         let height = columns.height();
         let nulls = schema.iter().map(|(name, dtype)| Column::full_null(name.clone(), height, dtype));
         let mut rows = DataFrame::new_infer_height(nulls.collect()).unwrap();
         let moments = Column::new_scalar("src_modified_at".into(), Scalar::from(0_i64), height);
-        rows.with_column(moments.cast(&crate::cdm::timestamp()).unwrap()).unwrap();
+        rows.with_column(moments.cast(&timestamp()).unwrap()).unwrap();
         rows.with_column(Column::new_scalar(UNPARSEABLE.into(), Scalar::from(PlSmallStr::EMPTY), height)).unwrap();
         for column in columns.columns() {
             let dtype = schema.get(column.name()).unwrap();
@@ -233,7 +296,7 @@ mod tests {
         let rows = rows(entity, columns);
         let malformed = BooleanChunked::full("m".into(), false, rows.height());
         let book = Rulebook::parse(entity.name, rules).unwrap();
-        let assessment = assess(&rows, &malformed, entity, &book).unwrap();
+        let assessment = assess_all(&rows, &malformed, entity, &book, "");
         assessment.reasons.iter().map(|reasons| reasons.map(str::to_owned)).collect()
     }
 
@@ -249,11 +312,17 @@ mod tests {
     #[case("accepted_values", "columns=['first_name']\nvalues=['Ada', 'Bob']", Some("Bob"), None)]
     #[case("accepted_values", "columns=['first_name']\nvalues=['Ada', 'Bob']", Some("Cleo"), Some("r"))]
     #[case("accepted_values", "columns=['first_name']\nvalues=['Ada']", None, None)]
+    #[case("accepted_values", "columns=['first_name']\nvalues=['aDa']\nignore_case=true", Some("ADA"), None)]
+    #[case("accepted_values", "columns=['first_name']\nvalues=['Ada']\nignore_case=true", Some("Bob"), Some("r"))]
     #[case("matches", "columns=['first_name']\npattern='^[A-Z]'", Some("ada"), Some("r"))]
     #[case("plausible_phone", "columns=['first_name']", Some("-5550100123"), Some("r"))]
     #[case("icd10_syntax", "columns=['first_name']", Some("I19.4"), None)]
     #[case("icd10_syntax", "columns=['first_name']", Some("19.4"), Some("r"))]
+    #[case("icd10_syntax", "columns=['first_name']", Some("QA0.0101"), None)]
+    #[case("icd10_syntax", "columns=['first_name']", Some("NULL"), Some("r"))]
     #[case("cpt_syntax", "columns=['first_name']", Some("9921"), Some("r"))]
+    #[case("cpt_syntax", "columns=['first_name']", Some("J1100"), None)]
+    #[case("cpt_syntax", "columns=['first_name']", Some("LT"), Some("r"))]
     #[case("npi_check_digit", "columns=['first_name']", Some("1234567893"), None)]
     #[case("npi_check_digit", "columns=['first_name']", Some("1234567890"), Some("r"))]
     #[case("expression", "expression=\"first_name = 'Ada'\"", Some("Bob"), Some("r"))]
@@ -317,7 +386,7 @@ mod tests {
         let malformed = BooleanChunked::full("m".into(), false, 2);
         let book =
             Rulebook::parse("patients", &rule("not_null", "columns=['first_name']").replace("error", "warn")).unwrap();
-        let assessment = assess(&rows, &malformed, &PATIENTS, &book).unwrap();
+        let assessment = assess_all(&rows, &malformed, &PATIENTS, &book, "");
         assert_eq!(assessment.reasons.null_count(), 2);
         let tally = assessment.tallies.iter().find(|tally| tally.rule == "r").unwrap();
         assert_eq!((tally.failed, tally.severity), (1, Severity::Warn));
@@ -328,7 +397,33 @@ mod tests {
         let rows = rows(&PATIENTS, &df!("patient_key" => [None::<&str>]).unwrap());
         let malformed = BooleanChunked::full("m".into(), true, 1);
         let book = Rulebook::parse("patients", &rule("not_null", "columns=['dob']")).unwrap();
-        let assessment = assess(&rows, &malformed, &PATIENTS, &book).unwrap();
+        let assessment = assess_all(&rows, &malformed, &PATIENTS, &book, "");
         assert_eq!(assessment.reasons.get(0), Some("malformed_record"));
+    }
+
+    #[rstest::rstest]
+    #[case(rule("not_null", "columns=['encounter_key']"), "encounter_key")]
+    #[case(rule("not_null", "columns=['amount', 'encounter_key']"), "encounter_key")]
+    #[case(rule("date_order", "columns=['service_date', 'paid_date']"), "paid_date")]
+    #[case(rule("expression", "expression=\"amount > 0 and claim_id is not null\""), "claim_id")]
+    #[case(rule("references", "columns=['encounter_key']\nentity='encounters'").replace("error", "warn"), "encounter_key")]
+    fn a_rule_on_a_column_that_the_source_lacks_is_not_asked_and_named(#[case] rule: String, #[case] lacks: &str) {
+        let rows = rows(&TRANSACTIONS, &df!("transaction_key" => ["k"]).unwrap());
+        let malformed = BooleanChunked::full("m".into(), false, 1);
+        let book = Rulebook::parse("transactions", &rule).unwrap();
+        let assessment = assess_all(&rows, &malformed, &TRANSACTIONS, &book, lacks);
+        assert_eq!(assessment.not_run, [NotRun { rule: "r".to_owned(), column: lacks.to_owned() }]);
+        assert!(assessment.tallies.iter().all(|tally| tally.rule != "r"));
+        assert_eq!(assessment.reasons.get(0), None);
+    }
+
+    #[test]
+    fn dates_and_times_after_the_load_are_found() {
+        let columns = df!("transaction_key" => ["a", "b", "c"], "service_date" => [Some(11), Some(10), None]).unwrap();
+        let found = reasons(&TRANSACTIONS, &columns, &rule("not_after_load", "columns=['service_date']"));
+        assert_eq!(found, [Some("r".to_owned()), None, None]);
+        let columns = df!("transaction_key" => ["a"], "src_inserted_at" => [864_000_000_001_i64]).unwrap();
+        let found = reasons(&TRANSACTIONS, &columns, &rule("not_after_load", "columns=['src_inserted_at']"));
+        assert_eq!(found, [Some("r".to_owned())]);
     }
 }

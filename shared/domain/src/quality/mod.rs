@@ -3,8 +3,12 @@
 //! A rule of severity `error` keeps a row out of silver; one of severity `warn` only counts.
 
 mod assess;
+mod builtin;
 mod rule;
+mod sql;
 mod trial;
 
-pub use assess::{Assessment, Tally, assess, check_references};
-pub use rule::{Kind, Rule, RuleError, Rulebook, Severity};
+pub(crate) use sql::expression;
+
+pub use assess::{Assessment, FailedRows, LoadFacts, LoadNature, NotRun, assess, check_references};
+pub use rule::{Rule, RuleError, RuleKind, Rulebook};

@@ -1,20 +1,60 @@
 //! `configs/quality/<entity>.toml`: the rules of one entity.
 
+use polars::prelude::DataType;
 use rcm_model::cdm::{self, Entity};
+use rcm_model::event::Severity;
 use serde::Deserialize;
 
-use super::assess::RESERVED;
+use super::builtin::RESERVED;
 use super::trial;
+
+/// Share of a load's rows that may be quarantined where a file says nothing else.
+const QUARANTINED_SHARE: f64 = 0.5;
+/// Rows of the smallest load that it holds for: of a handful, half says nothing.
+const QUARANTINED_SHARE_FROM: u64 = 20;
 
 /// The rules of one entity, in the order of its file.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Rulebook {
-    /// Share of a load's rows that may be quarantined before the run of this table fails.
+    /// Share of a load's rows that may be quarantined before the run of this table fails; of loads of some rows
+    /// half, where nothing is said.
     #[serde(default)]
     pub max_quarantined_share: Option<f64>,
     #[serde(default, rename = "rule")]
     pub rules: Vec<Rule>,
+}
+
+impl Rulebook {
+    /// All that decides which rows go to quarantine, in one form: two rulebooks with the same text let the same
+    /// rows through. Descriptions, thresholds and rules that only warn are not in it.
+    #[must_use]
+    pub fn canonical_errors(&self) -> String {
+        let errors = self.rules.iter().filter(|rule| rule.severity == Severity::Error);
+        let mut lines: Vec<String> = errors
+            .map(|rule| {
+                // Without `..`, so that the compiler asks for every new field whether it decides which rows pass.
+                let Rule {
+                    kind,
+                    columns,
+                    values,
+                    ignore_case,
+                    pattern,
+                    min,
+                    max,
+                    expression,
+                    id: _,
+                    severity: _,
+                    description: _,
+                    max_failed_share: _,
+                    entity: _,
+                } = rule;
+                format!("{kind:?} {columns:?} {values:?} {ignore_case} {pattern:?} {min:?} {max:?} {expression:?}")
+            })
+            .collect();
+        lines.sort_unstable();
+        lines.join("\n")
+    }
 }
 
 /// One rule: what must hold of a row.
@@ -22,7 +62,7 @@ pub struct Rulebook {
 #[serde(deny_unknown_fields)]
 pub struct Rule {
     pub id: String,
-    pub kind: Kind,
+    pub kind: RuleKind,
     #[serde(default)]
     pub columns: Vec<String>,
     pub severity: Severity,
@@ -33,6 +73,9 @@ pub struct Rule {
     /// For `accepted_values`.
     #[serde(default)]
     pub values: Vec<String>,
+    /// For `accepted_values`: letters count alike in any case.
+    #[serde(default)]
+    pub ignore_case: bool,
     /// For `matches`: a regular expression.
     #[serde(default)]
     pub pattern: Option<String>,
@@ -53,7 +96,7 @@ pub struct Rule {
 /// What a rule looks at. Nulls pass every kind but `not_null`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Kind {
+pub enum RuleKind {
     NotNull,
     /// Not the word NULL, in any case, that some exports write for a null.
     NotLiteralNull,
@@ -64,6 +107,8 @@ pub enum Kind {
     Range,
     /// The first column is not later than the second.
     DateOrder,
+    /// Not later than the load: a date than its day, a time than its time.
+    NotAfterLoad,
     /// The key is in another entity. Parents may come after their children, so it can only warn.
     References,
     NpiCheckDigit,
@@ -73,27 +118,6 @@ pub enum Kind {
     /// At least seven digits, and no negative number.
     PlausiblePhone,
     Expression,
-}
-
-/// What becomes of a row that fails a rule.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Severity {
-    /// It goes to quarantine.
-    Error,
-    /// It is counted.
-    Warn,
-}
-
-impl Severity {
-    /// The word in the configuration and in `audit/quality_metrics`.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Error => "error",
-            Self::Warn => "warn",
-        }
-    }
 }
 
 /// Why a rulebook cannot be used.
@@ -116,6 +140,9 @@ impl Rulebook {
     pub fn parse(entity: &str, text: &str) -> Result<Self, RuleError> {
         let book: Self = toml::from_str(text).map_err(|error| RuleError::Syntax(error.message().to_owned()))?;
         let entity = cdm::entity(entity).ok_or_else(|| RuleError::UnknownEntity(entity.to_owned()))?;
+        if book.max_quarantined_share.is_some_and(|share| !(0.0..=1.0).contains(&share)) {
+            return Err(RuleError::Syntax("max_quarantined_share is a share, from 0 to 1".to_owned()));
+        }
         for (index, rule) in book.rules.iter().enumerate() {
             let unusable = |reason: String| RuleError::Rule { rule: rule.id.clone(), reason };
             if book.rules[..index].iter().any(|other| other.id == rule.id) {
@@ -128,6 +155,12 @@ impl Rulebook {
         }
         Ok(book)
     }
+
+    /// The share of a load of so many rows that may be quarantined; none where any may.
+    #[must_use]
+    pub fn quarantine_limit(&self, rows: u64) -> Option<f64> {
+        self.max_quarantined_share.or((rows >= QUARANTINED_SHARE_FROM).then_some(QUARANTINED_SHARE))
+    }
 }
 
 impl Rule {
@@ -137,9 +170,9 @@ impl Rule {
             return Err(format!("`{}` has no column `{column}`", entity.name));
         }
         let (wanted, or_more) = match self.kind {
-            Kind::Expression => (0, true),
-            Kind::DateOrder => (2, false),
-            Kind::References => (1, false),
+            RuleKind::Expression => (0, true),
+            RuleKind::DateOrder => (2, false),
+            RuleKind::References => (1, false),
             _ => (1, true),
         };
         if self.columns.len() < wanted || (self.columns.len() > wanted && !or_more) {
@@ -148,11 +181,11 @@ impl Rule {
         // What a kind is told by: without it the rule asks nothing, with another's it would ask less than
         // its reader believes.
         let told_by = [
-            (Kind::AcceptedValues, "values", !self.values.is_empty()),
-            (Kind::Matches, "pattern", self.pattern.is_some()),
-            (Kind::Range, "min or max", self.min.is_some() || self.max.is_some()),
-            (Kind::References, "entity", self.entity.is_some()),
-            (Kind::Expression, "expression", self.expression.is_some()),
+            (RuleKind::AcceptedValues, "values", !self.values.is_empty()),
+            (RuleKind::Matches, "pattern", self.pattern.is_some()),
+            (RuleKind::Range, "min or max", self.min.is_some() || self.max.is_some()),
+            (RuleKind::References, "entity", self.entity.is_some()),
+            (RuleKind::Expression, "expression", self.expression.is_some()),
         ];
         for (kind, name, is_given) in told_by {
             match (self.kind == kind, is_given) {
@@ -160,6 +193,13 @@ impl Rule {
                 (false, true) => return Err(format!("its kind does not go with `{name}`")),
                 _ => {}
             }
+        }
+        if self.ignore_case && self.kind != RuleKind::AcceptedValues {
+            return Err("its kind does not go with `ignore_case`".to_owned());
+        }
+        let is_moment = |column: &String| schema.get(column).is_some_and(DataType::is_temporal);
+        if self.kind == RuleKind::NotAfterLoad && !self.columns.iter().all(is_moment) {
+            return Err(format!("on `{}`: its kind needs dates or times", entity.name));
         }
         self.check_reference()?;
         trial::try_out(self, entity)
@@ -219,6 +259,15 @@ mod tests {
         "id='a'\nkind='not_null'\ncolumns=['effective_from']\nseverity='error'\ndescription=''",
         "no column `effective_from`"
     )]
+    #[case("id='a'\nkind='not_after_load'\ncolumns=['ssn']\nseverity='warn'\ndescription=''", "dates or times")]
+    #[case(
+        "id='a'\nkind='not_null'\ncolumns=['ssn']\nignore_case=true\nseverity='warn'\ndescription=''",
+        "does not go with `ignore_case`"
+    )]
+    #[case(
+        "id='a'\nkind='expression'\nexpression=\"ssn in (select x from read_csv('a.csv'))\"\nseverity='warn'\ndescription=''",
+        "`select`"
+    )]
     #[case("id='a'\nkind='expression'\nexpression='is_current'\nseverity='warn'\ndescription=''", "is_current")]
     fn a_rule_that_cannot_work_is_refused_with_its_id(#[case] rule: &str, #[case] expected: &str) {
         let error = Rulebook::parse("patients", &format!("[[rule]]\n{rule}")).unwrap_err().to_string();
@@ -235,9 +284,31 @@ mod tests {
     #[case("key_missing")]
     #[case("malformed_record")]
     #[case("reasons")]
+    #[case("trailer_row")]
+    #[case("modified_in_future")]
+    #[case("unreadable_value")]
     fn the_id_of_a_rule_that_needs_no_file_is_refused(#[case] id: &str) {
         let rule = format!("[[rule]]\nid='{id}'\nkind='not_null'\ncolumns=['dob']\nseverity='error'\ndescription=''");
         let error = Rulebook::parse("patients", &rule).unwrap_err().to_string();
         assert!(error.contains(&format!("rule `{id}`")) && error.contains("needs no file"), "{error}");
+    }
+
+    #[rstest::rstest]
+    #[case("", 19, None)]
+    #[case("", 20, Some(0.5))]
+    #[case("max_quarantined_share = 0.2", 10, Some(0.2))]
+    #[case("max_quarantined_share = 1.0", 1000, Some(1.0))]
+    fn half_of_a_load_may_be_quarantined_where_nothing_else_is_said(
+        #[case] text: &str,
+        #[case] rows: u64,
+        #[case] expected: Option<f64>,
+    ) {
+        assert_eq!(Rulebook::parse("patients", text).unwrap().quarantine_limit(rows), expected);
+    }
+
+    #[test]
+    fn a_share_of_more_than_all_is_refused() {
+        let error = Rulebook::parse("patients", "max_quarantined_share = 50.0").unwrap_err().to_string();
+        assert!(error.contains("from 0 to 1"), "{error}");
     }
 }

@@ -1,13 +1,15 @@
 //! Rules are tried out on a row of nulls before they are asked of a load.
 
+use chrono::DateTime;
 use polars::prelude::*;
 use rcm_model::cdm::Entity;
 
 use super::assess::{check_references, fails};
-use super::rule::{Kind, Rule, Rulebook};
+use super::rule::{Rule, RuleKind, Rulebook};
+use super::sql::{self, unpanicked};
 use crate::cdm::{dtype, timestamp};
 
-/// Columns that a rule may look at: those that [`crate::cdm::to_model`] answers.
+/// Columns that a rule may look at: those that [`crate::cdm::to_model`] returns.
 pub(super) fn schema(entity: &Entity) -> Schema {
     let mut schema = Schema::with_capacity(24);
     for name in [entity.key].into_iter().chain(entity.source_id).chain(["datasource"]) {
@@ -28,7 +30,7 @@ pub(super) fn schema(entity: &Entity) -> Schema {
 /// It cannot be asked, and why.
 pub(super) fn try_out(rule: &Rule, entity: &Entity) -> Result<(), String> {
     let what = if rule.expression.is_some() { "expression".to_owned() } else { format!("on `{}`", entity.name) };
-    match ask(rule, entity) {
+    match unpanicked(|| ask(rule, entity)) {
         Ok(true) => Ok(()),
         Ok(false) => Err(format!("{what}: it must be true or false")),
         Err(error) => Err(format!("{what}: {}", reason(&error))),
@@ -40,19 +42,19 @@ fn reason(error: &PolarsError) -> String {
     error.to_string().lines().map(str::trim).take_while(|line| !line.is_empty()).collect::<Vec<_>>().join(" ")
 }
 
-/// Whether the rule answers with true, false or null.
+/// Whether the rule is true, false or null.
 fn ask(rule: &Rule, entity: &Entity) -> PolarsResult<bool> {
     let nulls = schema(entity).iter().map(|(name, dtype)| Column::full_null(name.clone(), 1, dtype)).collect();
     let row = DataFrame::new_infer_height(nulls)?.lazy();
-    if rule.kind == Kind::References {
+    if rule.kind == RuleKind::References {
         let keys = DataFrame::new_infer_height(vec![Column::new_empty(entity.key.into(), &DataType::String)])?;
         let rulebook = Rulebook { rules: vec![rule.clone()], ..Rulebook::default() };
         check_references(&row, &rulebook, |_| Ok(Some(keys.clone().lazy())))?;
         return Ok(true);
     }
     let verdict = match &rule.expression {
-        Some(expression) => polars::sql::sql_expr(expression)?,
-        None => fails(rule, entity)?,
+        Some(expression) => sql::expression(expression)?,
+        None => fails(rule, entity, DateTime::UNIX_EPOCH)?,
     };
     let verdict = row.select([verdict]).collect()?;
     Ok(verdict.columns().iter().all(|column| column.dtype().is_bool()))
@@ -60,11 +62,11 @@ fn ask(rule: &Rule, entity: &Entity) -> PolarsResult<bool> {
 
 #[cfg(test)]
 mod tests {
-    use chrono::DateTime;
     use rcm_model::cdm::{ENTITIES, Mapping};
 
     use super::*;
-    use crate::cdm::{UNPARSEABLE, to_model};
+    use crate::cdm::{UNPARSEABLE, UNREADABLE, to_model};
+    use crate::scd2::IS_DELETE;
 
     #[test]
     fn a_rule_may_look_at_what_the_model_has() {
@@ -72,8 +74,16 @@ mod tests {
             let id = entity.id();
             let mapping = format!("datasource = \"x\"\n[entities.{}]\n{id} = \"Id\"", entity.name);
             let mapping = Mapping::parse("x.toml", &mapping).unwrap();
-            let rows = to_model(&df!("Id" => ["1"]).unwrap(), entity, &mapping, DateTime::UNIX_EPOCH).unwrap();
-            assert_eq!(rows.drop(UNPARSEABLE).unwrap().schema().as_ref(), &schema(entity), "{}", entity.name);
+            let rows = to_model(
+                &df!("Id" => ["1"]).unwrap(),
+                entity,
+                &mapping,
+                mapping.columns(entity.name, "").unwrap(),
+                DateTime::UNIX_EPOCH,
+            )
+            .unwrap();
+            let rows = rows.drop_many([UNPARSEABLE, UNREADABLE, IS_DELETE]);
+            assert_eq!(rows.schema().as_ref(), &schema(entity), "{}", entity.name);
         }
     }
 }

@@ -7,21 +7,45 @@ use rcm_model::cdm::Entity;
 
 /// What a null leaves in a hash: no value of any column does.
 const NULL: &[u8] = b"\xff\x00null";
+/// What makes the hash of a row that deletes its key another one.
+const DELETED: &[u8] = b"\xff\x00deleted";
 
-/// Hash of the tracked columns of every row, column by column.
+/// Hash of the tracked columns of every row, column by column, without those in `untracked`.
 ///
 /// # Errors
 /// A tracked column is missing.
-pub(super) fn row_hash(rows: &DataFrame, entity: &Entity) -> PolarsResult<Int64Chunked> {
+pub(super) fn row_hash(rows: &DataFrame, entity: &Entity, untracked: &[&str]) -> PolarsResult<Int64Chunked> {
+    let names = entity.tracked.iter().map(|column| column.name).filter(|name| !untracked.contains(name));
+    Ok(hash_of(rows, names)?.with_name("row_hash".into()))
+}
+
+/// Hash of some columns of every row.
+///
+/// # Errors
+/// A column is missing.
+pub(super) fn hash_of<'a>(rows: &DataFrame, columns: impl Iterator<Item = &'a str>) -> PolarsResult<Int64Chunked> {
     let mut hashes = vec![0_u64; rows.height()];
-    for column in entity.tracked {
-        fold_column(&mut hashes, rows.column(column.name)?)?;
+    for name in columns {
+        fold_column(&mut hashes, rows.column(name)?)?;
     }
-    Ok(Int64Chunked::from_iter_values("row_hash".into(), hashes.into_iter().map(|hash| hash as i64)))
+    Ok(Int64Chunked::from_iter_values("hash".into(), hashes.into_iter().map(|hash| hash as i64)))
+}
+
+/// The hashes, of which those of rows that delete their key differ from those of rows that hold the same
+/// attributes: the two may have the same time.
+pub(super) fn deleted_hash(hashes: Int64Chunked, is_delete: &BooleanChunked) -> Int64Chunked {
+    if !is_delete.any() {
+        return hashes;
+    }
+    let flavoured = hashes.iter().zip(is_delete.iter()).map(|(hash, is_delete)| {
+        let hash = hash.unwrap_or_default();
+        if is_delete == Some(true) { xxh3_64_with_seed(DELETED, hash as u64) as i64 } else { hash }
+    });
+    Int64Chunked::from_iter_values("row_hash".into(), flavoured)
 }
 
 /// Surrogate key of a version: of its key, its start and its attributes, so that the same history
-/// has the same surrogate keys whenever it is computed. Never nought, which is the unknown member.
+/// has the same surrogate keys whenever it is computed. Never zero, which is the unknown member.
 ///
 /// # Errors
 /// A column is missing.
@@ -76,7 +100,7 @@ mod tests {
     #[test]
     fn null_and_empty_and_moved_values_hash_differently() {
         let rows = df!("name" => [Some("Cardiology"), None, Some("")]).unwrap();
-        let hashes = row_hash(&rows, &DEPARTMENTS).unwrap();
+        let hashes = row_hash(&rows, &DEPARTMENTS, &[]).unwrap();
         assert_eq!(hashes.n_unique().unwrap(), 3);
     }
 
@@ -84,7 +108,7 @@ mod tests {
     #[test]
     fn a_hash_never_changes() {
         let rows = df!("name" => ["Cardiology"]).unwrap();
-        let hash = row_hash(&rows, &DEPARTMENTS).unwrap().get(0);
+        let hash = row_hash(&rows, &DEPARTMENTS, &[]).unwrap().get(0);
         assert_eq!(hash, Some(xxh3_64_with_seed(b"Cardiology", 0) as i64));
     }
 }

@@ -1,31 +1,41 @@
-//! SCD type 2: a key's history as a function of the *set* of events seen for it.
+//! SCD type 2: from the rows of loads to the versions of each key.
 //!
-//! An event is a row of a load: a key, a sequence (modified time, bronze sequence, position in the
-//! load) and attributes. A version spans `[effective_from, effective_to)` and keeps every
-//! observation of its attributes, so that the order in which events arrive does not matter: a late
-//! one finds what it needs to take its place.
+//! A version spans `[effective_from, effective_to)`. There are two kinds of sources, which differ in what
+//! decides the present:
 //!
-//! Of two payloads with one modified time, the one that bronze saw first later wins; the other
-//! stays as an empty version. Seeing either of them again changes nothing.
-//!
-//! A full extract also says which keys are gone. What is kept of that is, per key, from which
-//! bronze sequence on it was present or absent (`presence`, on the key's last version); with the
-//! list of the stream's full extracts that gives every deletion and return. Bronze numbers the full
-//! extracts of a stream in the order of their time; nothing else is asked of the order of loads.
+//! - An **extract** says what the source holds when it is read ([`plan_extracts`]). Loads are applied one after
+//!   the other; the row that a load brings is the key's current version, whatever its stamps say. The modified
+//!   time only says since when.
+//! - A **landed event** comes late, twice and in any order ([`plan_events`]). The timeline is a function of the
+//!   *set* of events: (modified time, landed file, position). A version keeps every observation of its
+//!   attributes, so that a late event finds what it needs to take its place. Of two payloads with one modified
+//!   time the one of the later file wins; the other stays as an empty version. An event that deletes its key
+//!   is kept as an empty version that is marked as deleted.
 
+mod columns;
 mod events;
+mod extract;
 mod hash;
 mod plan;
 mod points;
-mod presence;
+mod repeated;
 mod timeline;
 mod triage;
+mod write;
 
-pub use events::{LOAD_ID, POSITION, SEQUENCE, events};
+pub use events::{IS_DELETE, LOAD_ID, POSITION, SEQUENCE, events};
+pub use extract::{ExtractBatch, ExtractLoad, plan_extracts};
 pub use hash::bucket_of;
-pub use plan::{Extracts, Plan, outcome, plan};
-pub use presence::{FullExtract, KeysSeen};
+pub use plan::{Holdings, Outcome, Plan, plan_events};
+pub use repeated::repeated_keys;
 pub use triage::{Triage, triage};
 
+/// Warning: a row changed although its modified time did not move on.
+pub const MODIFIED_GOES_BACK: &str = "modified_goes_back";
+/// Warning: two different rows of one load have the same key and modified time.
+pub const KEY_REPEATED: &str = "key_repeated";
+
+#[cfg(test)]
+mod extract_tests;
 #[cfg(test)]
 mod tests;

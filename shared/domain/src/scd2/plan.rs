@@ -1,13 +1,15 @@
-//! What a batch of events changes in one bucket of a silver table.
+//! What a batch of landed events changes in one bucket of a silver table.
+
+use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 use polars::prelude::*;
 use rcm_model::cdm::Entity;
 
-use super::events::{LOAD_ID, POSITION, SEQUENCE};
+use super::columns::Counts;
+use super::events::{LOAD_ID, POSITION};
 use super::hash::surrogate;
 use super::points;
-use super::presence::{FullExtract, KeysSeen, resolve, toggles};
 use super::timeline::{Timeline, timeline};
 use super::triage::Triage;
 use crate::cdm::{presence_dtype, silver_schema, timestamp};
@@ -21,47 +23,71 @@ pub struct Plan {
     /// Column with the entity's surrogate key: stored rows that `write` replaces, or that are no
     /// more.
     pub replace: DataFrame,
-    /// One row per good event of the batch: `load_id`, `outcome`.
-    pub outcomes: DataFrame,
-    /// Keys that a full extract ended: `datasource`, `sequence`, `deleted`.
-    pub deleted: DataFrame,
+    /// Good rows of the batch, by load and outcome.
+    pub outcomes: Counts<Outcome>,
+    /// Keys that a full extract ended, by load.
+    pub deleted: BTreeMap<String, u64>,
+    /// Rows that fail a rule which only their history shows, by load and rule.
+    pub warnings: Counts<&'static str>,
+    /// What the datasource of each full extract must hold after it.
+    pub holdings: Vec<Holdings>,
 }
 
-/// What [`Plan::outcomes`] says of an event.
-pub mod outcome {
+/// What became of a good row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Outcome {
     /// It brought a key that was not known.
-    pub const NEW: &str = "new";
+    New,
     /// It became the newest version of a known key.
-    pub const CHANGED: &str = "changed";
+    Changed,
     /// It said what was known already.
-    pub const UNCHANGED: &str = "unchanged";
-    /// It became an older version, or lost a tie.
-    pub const SUPERSEDED: &str = "superseded";
+    Unchanged,
+    /// It became an older version, or lost to another row of its key.
+    Superseded,
 }
 
-/// What is known of the full extracts of an entity's streams.
-#[derive(Debug, Clone, Copy)]
-pub struct Extracts<'a> {
-    /// All of them, the new ones too.
-    pub all: &'a [FullExtract],
-    /// The new ones, and the keys of the bucket that are in them.
-    pub seen: &'a KeysSeen,
+impl Outcome {
+    /// The outcome of a number that a frame holds.
+    fn of(code: i32) -> Option<Self> {
+        [Self::New, Self::Changed, Self::Unchanged, Self::Superseded]
+            .into_iter()
+            .find(|outcome| *outcome as i32 == code)
+    }
+}
+
+/// Keys and amounts that a datasource holds now, by its last full extract: those of the good rows, and of the
+/// versions that stand for keys whose row is in quarantine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Holdings {
+    pub load_id: String,
+    pub datasource: String,
+    pub keys: u64,
+    /// In cents, in the order of the entity's amounts.
+    pub sums: Vec<i128>,
+}
+
+impl Holdings {
+    /// Nothing yet.
+    pub(super) fn new(load_id: &str, datasource: &str, amounts: usize) -> Self {
+        Self { load_id: load_id.to_owned(), datasource: datasource.to_owned(), keys: 0, sums: vec![0; amounts] }
+    }
 }
 
 /// Plans the versions of one bucket.
 ///
 /// `current` has the bucket's current rows; `history` every stored row, current and closed, of the
-/// keys in [`Triage::need_history`]; `events` is the whole batch.
+/// keys in [`Triage::need_history`]; `events` is the whole batch; `untracked` names columns whose latest value
+/// a version keeps.
 ///
 /// # Errors
 /// A frame lacks a column.
-pub fn plan(
+pub fn plan_events(
     entity: &Entity,
+    untracked: &[&str],
     current: &DataFrame,
     history: &DataFrame,
     events: &DataFrame,
     triage: &Triage,
-    extracts: Extracts<'_>,
     now: DateTime<Utc>,
 ) -> PolarsResult<Plan> {
     let fresh = triage.fresh.with_row_index("event".into(), None)?;
@@ -72,39 +98,20 @@ pub fn plan(
     let fresh =
         fresh.lazy().with_column((col("event") + lit(stored.height() as IdxSize)).alias("payload")).collect()?;
     let (ordered, rewritten) = (stored.slice(0, in_order.height()), stored.slice(in_order.height() as i64, usize::MAX));
-
-    let values = concat(
+    let points = concat(
         [
-            points::of_current(entity, ordered.clone().lazy()),
+            points::of_current(entity, ordered.lazy()),
             points::of_history(entity, rewritten.clone().lazy()),
+            points::of_deletions(entity, rewritten.lazy()),
             points::of_events(entity, fresh.clone().lazy()),
         ],
         UnionArgs::default(),
     )?;
-    let kept = ordered.lazy().select([col(entity.key).alias("key"), col("presence")]).drop_nulls(None);
-    let (laid_out, presence) = if extracts.all.is_empty() {
-        (timeline(values)?, kept)
-    } else {
-        let known = known_keys(entity, &rewritten, &fresh, &triage.need_history)?;
-        let resolved = resolve(&known, extracts.all, extracts.seen)?;
-        let laid_out = timeline(concat([values, points::of_extracts(resolved.clone().lazy())], UnionArgs::default())?)?;
-        let alive = laid_out.versions.clone().lazy().filter(col("is_current")).select([col("key")]);
-        let key = [col("key")];
-        let dead = known.lazy().join(alive, key.clone(), key, JoinArgs::new(JoinType::Anti));
-        let toggles = toggles(&resolved, dead)?.lazy();
-        (laid_out, concat([kept, toggles], UnionArgs::default())?)
-    };
-    let Timeline { versions, fates } = laid_out;
-    let versions = with_payload(entity, &versions, &stored, &fresh)?;
-    let versions = versions
-        .lazy()
-        .join(presence, [col(entity.key)], [col("key")], JoinArgs::new(JoinType::Left))
-        .with_column(when(col("is_last")).then(col("presence")).otherwise(lit(NULL)).alias("presence"))
-        .collect()?;
-    let (write, replace) = difference(entity, &versions, &stored, now)?;
-    let deleted = deletions(entity, &write, &stored, extracts.seen)?;
-    let outcomes = outcomes(entity, events, &fresh, &fates, &stored)?;
-    Ok(Plan { write, replace, outcomes, deleted })
+    let Timeline { versions, outcomes } = timeline(points)?;
+    let versions = with_payload(entity, untracked, &versions, &stored, &fresh)?;
+    let (write, replace) = difference(entity, versions, &stored, now)?;
+    let outcomes = outcomes_by_load(entity, events, &fresh, &outcomes, &stored)?;
+    Ok(Plan { write, replace, outcomes, deleted: BTreeMap::new(), warnings: Counts::new(), holdings: Vec::new() })
 }
 
 /// Current rows whose key only has events after everything the row has observed.
@@ -123,37 +130,10 @@ fn in_order(
         .collect()
 }
 
-/// One row per key whose history is laid out anew: `key`, `datasource`, `since`, `presence`.
-fn known_keys(
-    entity: &Entity,
-    rewritten: &DataFrame,
-    fresh: &DataFrame,
-    need_history: &DataFrame,
-) -> PolarsResult<DataFrame> {
-    let first_observed =
-        col("observations").list().eval(element().struct_().field_by_name("sequence")).list().min().alias("since");
-    let stored = rewritten.clone().lazy().select([
-        col(entity.key).alias("key"),
-        col("datasource"),
-        first_observed,
-        col("presence"),
-    ]);
-    let arrived = fresh.clone().lazy().select([
-        col(entity.key).alias("key"),
-        col("datasource"),
-        col(SEQUENCE).alias("since"),
-        lit(NULL).cast(presence_dtype()).alias("presence"),
-    ]);
-    let arrived = arrived.join(need_history.clone().lazy(), [col("key")], [col("key")], JoinArgs::new(JoinType::Semi));
-    concat([stored, arrived], UnionArgs::default())?
-        .group_by_stable([col("key")])
-        .agg([col("datasource").first(), col("since").min(), col("presence").drop_nulls().first()])
-        .collect()
-}
-
-/// Versions with everything that comes from the row they were made of, and their surrogate key.
+/// Versions with everything that comes from the rows they were made of, and their surrogate key.
 fn with_payload(
     entity: &Entity,
+    untracked: &[&str],
     versions: &DataFrame,
     stored: &DataFrame,
     fresh: &DataFrame,
@@ -163,11 +143,16 @@ fn with_payload(
     columns.extend(entity.tracked.iter().map(|column| col(column.name)));
     let rows = [stored, fresh].map(|frame| frame.clone().lazy().select(columns.clone()));
     let payloads = concat(rows, UnionArgs::default())?.collect()?;
-    let taken = payloads.take(versions.column("payload")?.idx()?)?;
-    let mut versions = versions.drop("payload")?.hstack(taken.columns())?;
+    let mut taken = payloads.take(versions.column("payload")?.idx()?)?;
+    for name in untracked {
+        taken.with_column(payloads.column(name)?.take(versions.column("latest")?.idx()?)?)?;
+    }
+    let mut versions = versions.drop_many(["payload", "latest"]).hstack(taken.columns())?;
     versions.rename("key", entity.key.into())?;
     let surrogates = surrogate(&versions, entity.key)?.with_name(entity.surrogate.into());
     versions.with_column(surrogates.into_column())?;
+    let height = versions.height();
+    versions.with_column(Column::full_null("presence".into(), height, &presence_dtype()))?;
     Ok(versions)
 }
 
@@ -175,7 +160,7 @@ fn with_payload(
 /// of the stored rows that have to go for them.
 fn difference(
     entity: &Entity,
-    versions: &DataFrame,
+    versions: DataFrame,
     stored: &DataFrame,
     now: DateTime<Utc>,
 ) -> PolarsResult<(DataFrame, DataFrame)> {
@@ -186,10 +171,8 @@ fn difference(
         col("effective_to").alias("before_to"),
         col("is_deleted").alias("before_deleted"),
         col("observations").list().len().alias("before_observations"),
-        col("presence").list().len().alias("before_presence"),
     ]);
     let compared = versions
-        .clone()
         .lazy()
         .join(before, [surrogate()], [surrogate()], JoinArgs::new(JoinType::Left))
         .with_column(
@@ -198,7 +181,6 @@ fn difference(
                 .and(col("effective_to").eq_missing(col("before_to")))
                 .and(col("is_deleted").eq_missing(col("before_deleted")))
                 .and(col("observations").list().len().eq_missing(col("before_observations")))
-                .and(col("presence").list().len().eq_missing(col("before_presence")))
                 .alias("same"),
         )
         .collect()?;
@@ -220,55 +202,49 @@ fn difference(
     Ok((write, replace))
 }
 
-/// Keys that each new extract has ended.
-fn deletions(entity: &Entity, write: &DataFrame, stored: &DataFrame, seen: &KeysSeen) -> PolarsResult<DataFrame> {
-    let datasources: Vec<&str> = seen.extracts.iter().map(|extract| extract.datasource.as_str()).collect();
-    let sequences: Vec<i64> = seen.extracts.iter().map(|extract| extract.sequence).collect();
-    let moments: Vec<i64> = seen.extracts.iter().map(|extract| extract.extracted_at.timestamp_micros()).collect();
-    let end = [col("datasource"), col("effective_to")];
-    let extracts = df!("datasource" => datasources, "sequence" => sequences, "effective_to" => moments)?
-        .lazy()
-        .with_column(col("effective_to").cast(timestamp()));
-    let before = stored.clone().lazy().filter(col("is_deleted")).select([col(entity.surrogate)]);
-    write
-        .clone()
-        .lazy()
-        .filter(col("is_deleted"))
-        .join(before, [col(entity.surrogate)], [col(entity.surrogate)], JoinArgs::new(JoinType::Anti))
-        .join(extracts, end.clone(), end, JoinArgs::new(JoinType::Inner))
-        .group_by_stable([col("datasource"), col("sequence")])
-        .agg([len().cast(DataType::Int64).alias("deleted")])
-        .collect()
-}
-
-fn outcomes(
+/// Rows of the batch by load and outcome.
+fn outcomes_by_load(
     entity: &Entity,
     events: &DataFrame,
     fresh: &DataFrame,
-    fates: &DataFrame,
+    outcomes: &DataFrame,
     stored: &DataFrame,
-) -> PolarsResult<DataFrame> {
+) -> PolarsResult<Counts<Outcome>> {
     let known = stored.clone().lazy().select([col(entity.key)]).unique(None, UniqueKeepStrategy::Any);
     let known = known.with_column(lit(true).alias("known"));
-    let judgement = when(col("lost").fill_null(lit(false)).or(col("starts").and(col("is_current").not())))
-        .then(lit(outcome::SUPERSEDED))
+    let outcome = when(col("lost").fill_null(lit(false)).or(col("starts").and(col("is_current").not())))
+        .then(lit(Outcome::Superseded as i32))
         .when(col("starts").fill_null(lit(false)).and(col("known").is_null()))
-        .then(lit(outcome::NEW))
+        .then(lit(Outcome::New as i32))
         .when(col("starts").fill_null(lit(false)))
-        .then(lit(outcome::CHANGED))
-        .otherwise(lit(outcome::UNCHANGED));
-    let judged = fresh
+        .then(lit(Outcome::Changed as i32))
+        .otherwise(lit(Outcome::Unchanged as i32));
+    let decided = fresh
         .clone()
         .lazy()
         .select([col("event"), col("load_id"), col(entity.key)])
-        .join(fates.clone().lazy(), [col("event")], [col("event")], JoinArgs::new(JoinType::Left))
+        .join(outcomes.clone().lazy(), [col("event")], [col("event")], JoinArgs::new(JoinType::Left))
         .join(known, [col(entity.key)], [col(entity.key)], JoinArgs::new(JoinType::Left))
-        .select([col("load_id"), judgement.alias("outcome")]);
+        .select([col("load_id"), outcome.alias("outcome")]);
     let identity = [col(LOAD_ID), col(POSITION)];
     let repeated = events
         .clone()
         .lazy()
         .join(fresh.clone().lazy(), identity.clone(), identity, JoinArgs::new(JoinType::Anti))
-        .select([col("load_id"), lit(outcome::UNCHANGED).alias("outcome")]);
-    concat([judged, repeated], UnionArgs::default())?.collect()
+        .select([col("load_id"), lit(Outcome::Unchanged as i32).alias("outcome")]);
+    let counted = concat([decided, repeated], UnionArgs::default())?
+        .group_by([col("load_id"), col("outcome")])
+        .agg([len().cast(DataType::Int64).alias("rows")])
+        .collect()?;
+    let (loads, codes) = (counted.column("load_id")?.str()?, counted.column("outcome")?.i32()?);
+    let rows = counted.column("rows")?.i64()?;
+    let mut counts = Counts::new();
+    for ((load, code), rows) in loads.iter().zip(codes.iter()).zip(rows.iter()) {
+        // A row that is left out here is in no count of the load's report.
+        let (Some(load), Some(outcome), Some(rows)) = (load, code.and_then(Outcome::of), rows) else {
+            polars_bail!(ComputeError: "rows of the batch have no load or no outcome");
+        };
+        counts.insert((load.to_owned(), outcome), rows.unsigned_abs());
+    }
+    Ok(counts)
 }

@@ -8,15 +8,13 @@
 use polars::prelude::*;
 use rcm_model::cdm::Entity;
 
-use super::events::{POSITION, SEQUENCE};
+use super::events::{IS_DELETE, POSITION, SEQUENCE};
 use crate::cdm::observation_dtype;
 
 /// A row said what the attributes were.
 pub(super) const VALUE: i32 = 0;
-/// A full extract did not have the key.
+/// The key was deleted.
 pub(super) const ABSENT: i32 = 1;
-/// A full extract had the key.
-pub(super) const PRESENT: i32 = 2;
 
 /// Points of stored versions whose key keeps its history: one each, for all it has observed.
 /// `rows` has the row number of the version in `payload`.
@@ -46,7 +44,7 @@ pub(super) fn of_history(entity: &Entity, rows: LazyFrame) -> LazyFrame {
             field("modified_at").alias("at"),
             field("sequence"),
             field("position"),
-            lit(VALUE).cast(DataType::Int32).alias("kind"),
+            kind(is_deletion_event()),
             col("row_hash").alias("hash"),
             col("payload"),
             one_observation(field("modified_at"), field("inserted_at"), field("sequence"), field("position")),
@@ -64,7 +62,7 @@ pub(super) fn of_events(entity: &Entity, rows: LazyFrame) -> LazyFrame {
         at().alias("at"),
         col(SEQUENCE).alias("sequence"),
         col(POSITION).alias("position"),
-        lit(VALUE).cast(DataType::Int32).alias("kind"),
+        kind(col(IS_DELETE)),
         col("row_hash").alias("hash"),
         col("payload"),
         one_observation(at(), col("src_inserted_at"), col(SEQUENCE), col(POSITION)),
@@ -74,15 +72,16 @@ pub(super) fn of_events(entity: &Entity, rows: LazyFrame) -> LazyFrame {
     ])
 }
 
-/// Points of full extracts, as [`super::presence::resolve`] answers them. Position 0 puts an absence
-/// before the rows of its own load; a presence gives way to every row of the same time.
-pub(super) fn of_extracts(resolved: LazyFrame) -> LazyFrame {
-    resolved.select([
-        col("key"),
-        col("extracted_at").alias("at"),
-        when(col("present")).then(lit(-1_i64)).otherwise(col("sequence")).cast(DataType::Int64).alias("sequence"),
-        lit(0_i64).cast(DataType::Int64).alias("position"),
-        when(col("present")).then(lit(PRESENT)).otherwise(lit(ABSENT)).cast(DataType::Int32).alias("kind"),
+/// The time, as a point without attributes, at which a stored version of a key that gets its history anew was
+/// ended by a deletion. Where the event that ended it is stored too, it stands at the same time and goes first.
+pub(super) fn of_deletions(entity: &Entity, rows: LazyFrame) -> LazyFrame {
+    let before_all = || lit(-1_i64).cast(DataType::Int64);
+    rows.filter(col("is_deleted").and(col("effective_from").lt(col("effective_to")))).select([
+        col(entity.key).alias("key"),
+        col("effective_to").alias("at"),
+        before_all().alias("sequence"),
+        before_all().alias("position"),
+        lit(ABSENT).cast(DataType::Int32).alias("kind"),
         lit(NULL).cast(DataType::Int64).alias("hash"),
         lit(NULL).cast(IDX_DTYPE).alias("payload"),
         lit(NULL).cast(observation_dtype()).alias("observations"),
@@ -92,7 +91,17 @@ pub(super) fn of_extracts(resolved: LazyFrame) -> LazyFrame {
     ])
 }
 
-fn one_observation(modified_at: Expr, inserted_at: Expr, sequence: Expr, position: Expr) -> Expr {
+/// Whether a stored row is an event that deleted its key: an empty version that is marked as deleted.
+pub(super) fn is_deletion_event() -> Expr {
+    col("is_deleted").and(col("effective_from").eq(col("effective_to"))).fill_null(lit(false))
+}
+
+/// A value, or a deletion where `is_delete`.
+fn kind(is_delete: Expr) -> Expr {
+    when(is_delete).then(lit(ABSENT)).otherwise(lit(VALUE)).cast(DataType::Int32).alias("kind")
+}
+
+pub(super) fn one_observation(modified_at: Expr, inserted_at: Expr, sequence: Expr, position: Expr) -> Expr {
     let observation = as_struct(vec![
         modified_at.alias("modified_at"),
         inserted_at.alias("inserted_at"),

@@ -1,4 +1,4 @@
-//! The ten rules of a history, each by name, and random histories against a naive reference.
+//! The rules of a history of landed events, each by name, and random histories against a naive reference.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,33 +8,25 @@ use proptest::prelude::*;
 use proptest::sample::select;
 use rcm_model::cdm::DEPARTMENTS;
 
-use super::{Extracts, FullExtract, KeysSeen, events, plan, triage};
+use super::{IS_DELETE, Outcome, events, plan_events, triage};
 use crate::cdm::{silver_schema, timestamp};
 
 const DAY: i64 = 86_400_000_000;
 
-/// A row as a hospital sends it: key, day of its modified time, attribute.
+/// A row as a payer sends it: key, day of its modified time, attribute.
 type Row = (&'static str, i64, Option<&'static str>);
 
-/// A load: its source, its rows, and the day of the extract where it is a full one.
+/// The attribute of a row that deletes its key.
+const GONE: Option<&str> = Some("gone");
+
+/// A landed file: its rows.
 #[derive(Debug, Clone)]
 struct Load {
-    source: &'static str,
-    full_on: Option<i64>,
     rows: Vec<Row>,
 }
 
 fn upsert(rows: &[Row]) -> Load {
-    Load { source: "hos-a", full_on: None, rows: rows.to_vec() }
-}
-
-fn full(day: i64, rows: &[Row]) -> Load {
-    Load { source: "hos-a", full_on: Some(day), rows: rows.to_vec() }
-}
-
-/// The source of a key: no two sources have a key in common.
-fn source_of(key: &str) -> &'static str {
-    if key.starts_with("of b: ") { "hos-b" } else { "hos-a" }
+    Load { rows: rows.to_vec() }
 }
 
 /// A version in days: key, attribute, from, to, current, deleted.
@@ -43,55 +35,44 @@ type Version = (String, Option<String>, i64, Option<i64>, bool, bool);
 /// A silver table in memory, fed as the silver stage feeds it.
 struct Table {
     rows: DataFrame,
-    extracts: Vec<FullExtract>,
-    /// The last load of every source.
-    sequences: BTreeMap<&'static str, i64>,
+    sequence: i64,
     /// What became of the rows of the last run, sorted: their own order is not promised.
     outcomes: Vec<String>,
 }
 
 impl Table {
     fn new() -> Self {
-        let rows = DataFrame::empty_with_schema(&silver_schema(&DEPARTMENTS));
-        Self { rows, extracts: Vec::new(), sequences: BTreeMap::new(), outcomes: Vec::new() }
+        Self { rows: DataFrame::empty_with_schema(&silver_schema(&DEPARTMENTS)), sequence: 0, outcomes: Vec::new() }
     }
 
     /// One run of silver over some loads.
     fn run(&mut self, loads: &[Load]) -> &mut Self {
         let mut frames = Vec::new();
-        let mut seen = KeysSeen::none();
         for load in loads {
-            let sequence = self.sequences.entry(load.source).or_default();
-            *sequence += 1;
-            frames.push(frame(load, *sequence).lazy());
-            let Some(day) = load.full_on else { continue };
-            seen.extracts.push(FullExtract {
-                datasource: load.source.to_owned(),
-                sequence: *sequence,
-                extracted_at: moment(day),
-            });
-            let keys: BTreeSet<&str> = load.rows.iter().map(|row| row.0).collect();
-            let keys: Vec<&str> = keys.into_iter().collect();
-            let sequences = vec![*sequence; keys.len()];
-            let sources = vec![load.source; keys.len()];
-            let held = df!("key" => keys, "datasource" => sources, "sequence" => sequences).unwrap();
-            seen.keys.vstack_mut(&held).unwrap();
+            self.sequence += 1;
+            frames.push(frame(load, self.sequence).lazy());
         }
-        self.extracts.extend(seen.extracts.clone());
         let batch = concat(frames, UnionArgs::default()).unwrap().collect().unwrap();
         let current = self.rows.clone().lazy().filter(col("is_current")).collect().unwrap();
-        let found = triage(&DEPARTMENTS, &current, &batch, &seen).unwrap();
+        let found = triage(&DEPARTMENTS, &current, &batch).unwrap();
         let key = [col("dept_key")];
         let touched = found.need_history.clone().lazy();
         let history =
             self.rows.clone().lazy().join(touched, key, [col("key")], JoinArgs::new(JoinType::Semi)).collect().unwrap();
-        let extracts = Extracts { all: &self.extracts, seen: &seen };
-        let planned = plan(&DEPARTMENTS, &current, &history, &batch, &found, extracts, moment(1000)).unwrap();
+        let planned = plan_events(&DEPARTMENTS, &[], &current, &history, &batch, &found, moment(1000)).unwrap();
         let sk = || [col("dept_sk")];
         let kept = self.rows.clone().lazy().join(planned.replace.lazy(), sk(), sk(), JoinArgs::new(JoinType::Anti));
         self.rows = concat([kept, planned.write.lazy()], UnionArgs::default()).unwrap().collect().unwrap();
-        let outcomes = planned.outcomes.column("outcome").unwrap().str().unwrap().clone();
-        self.outcomes = outcomes.iter().map(|outcome| outcome.unwrap().to_owned()).collect();
+        let outcomes = planned.outcomes.into_iter().flat_map(|((_, outcome), rows)| {
+            let name = match outcome {
+                Outcome::New => "new",
+                Outcome::Changed => "changed",
+                Outcome::Unchanged => "unchanged",
+                Outcome::Superseded => "superseded",
+            };
+            vec![name.to_owned(); rows as usize]
+        });
+        self.outcomes = outcomes.collect();
         self.outcomes.sort_unstable();
         assert_eq!(self.outcomes.len(), batch.height(), "every row has one outcome");
         self
@@ -135,12 +116,18 @@ fn frame(load: &Load, sequence: i64) -> DataFrame {
         .with_columns([
             col("src_modified_at").cast(timestamp()),
             lit(NULL).cast(timestamp()).alias("src_inserted_at"),
-            lit(load.source).alias("datasource"),
+            lit("hos-a").alias("datasource"),
+            col("name").eq(lit("gone")).fill_null(lit(false)).alias(IS_DELETE),
         ])
         .collect()
         .unwrap();
     let positions = Int64Chunked::from_iter_values("".into(), 1..=load.rows.len() as i64);
-    events(&rows, positions, &DEPARTMENTS, (sequence, &format!("{}-{sequence}", load.source)), 1).unwrap()
+    events(&rows, positions, &DEPARTMENTS, &[], (sequence, &format!("load-{sequence}")), 1).unwrap()
+}
+
+/// A version that a deletion ended, or the event that deleted.
+fn deleted(key: &str, name: &str, from: i64, to: i64) -> Version {
+    (key.to_owned(), Some(name.to_owned()), from, Some(to), false, true)
 }
 
 fn version(key: &str, name: &str, from: i64, to: Option<i64>) -> Version {
@@ -222,6 +209,22 @@ fn a_late_event_splits_the_version_it_falls_into() {
     assert_eq!(table.outcomes, ["superseded"]);
 }
 
+/// Why a version keeps all sightings of its attributes and not only the first and the last: after a late event the
+/// attributes go on where they were seen next, whichever that is.
+#[rstest::rstest]
+#[case(4, 5)]
+#[case(6, 7)]
+fn every_sighting_decides_where_a_version_goes_on_after_a_late_event(#[case] late: i64, #[case] next: i64) {
+    let mut table = Table::new();
+    for day in [1, 3, 5, 7, 9] {
+        table.run(&[upsert(&[("k", day, Some("A"))])]);
+    }
+    table.run(&[upsert(&[("k", late, Some("B"))])]);
+    let expected =
+        [version("k", "A", 1, Some(late)), version("k", "A", next, None), version("k", "B", late, Some(next))];
+    assert_eq!(table.versions(), expected);
+}
+
 #[test]
 fn a_late_event_before_all_others_becomes_the_first_version() {
     let mut table = Table::new();
@@ -237,57 +240,40 @@ fn a_late_event_with_the_attributes_of_the_next_version_moves_its_start() {
 }
 
 #[test]
-fn a_key_that_a_full_extract_lacks_is_deleted_as_of_the_extract() {
+fn an_event_that_deletes_its_key_ends_it_as_of_its_modified_time() {
     let mut table = Table::new();
-    table.run(&[full(1, &[("k", 1, Some("A")), ("l", 1, Some("A"))])]).run(&[full(4, &[("l", 4, Some("A"))])]);
-    let deleted = ("k".to_owned(), Some("A".to_owned()), 1, Some(4), false, true);
-    assert_eq!(table.versions(), [deleted, version("l", "A", 1, None)]);
+    table.run(&[upsert(&[("k", 1, Some("A"))])]).run(&[upsert(&[("k", 4, GONE)])]);
+    assert_eq!(table.versions(), [deleted("k", "A", 1, 4), deleted("k", "gone", 4, 4)]);
+    assert_eq!(table.outcomes, ["changed"]);
+    table.run(&[upsert(&[("k", 7, Some("A"))])]);
+    assert_eq!(table.versions()[1..], [version("k", "A", 7, None), deleted("k", "gone", 4, 4)]);
+}
+
+#[rstest::rstest]
+#[case::before_what_it_deletes(&[("k", 4, GONE)], &[("k", 1, Some("A"))])]
+#[case::after_what_it_deletes(&[("k", 1, Some("A"))], &[("k", 4, GONE)])]
+fn a_deletion_counts_in_whichever_order_it_comes(#[case] first: &[Row], #[case] second: &[Row]) {
+    let mut table = Table::new();
+    table.run(&[upsert(first)]).run(&[upsert(second)]).run(&[upsert(first), upsert(second)]);
+    assert_eq!(table.versions(), [deleted("k", "A", 1, 4), deleted("k", "gone", 4, 4)]);
 }
 
 #[test]
-fn a_key_that_comes_back_gets_a_new_version_after_the_gap() {
+fn of_a_deletion_and_a_value_of_one_time_the_later_counts() {
     let mut table = Table::new();
-    table.run(&[full(1, &[("k", 1, Some("A"))])]).run(&[full(4, &[])]).run(&[full(7, &[("k", 1, Some("A"))])]);
-    let deleted = ("k".to_owned(), Some("A".to_owned()), 1, Some(4), false, true);
-    assert_eq!(table.versions(), [deleted, version("k", "A", 7, None)]);
-    table.run(&[upsert(&[("k", 9, Some("B"))])]);
-    assert_eq!(table.versions()[1..], [version("k", "A", 7, Some(9)), version("k", "B", 9, None)]);
+    table.run(&[upsert(&[("k", 4, GONE)])]).run(&[upsert(&[("k", 4, Some("A"))])]);
+    assert_eq!(table.versions(), [version("k", "A", 4, None), deleted("k", "gone", 4, 4)]);
+    let mut table = Table::new();
+    table.run(&[upsert(&[("k", 4, Some("A"))])]).run(&[upsert(&[("k", 4, GONE)])]);
+    assert_eq!(table.versions(), [version("k", "A", 4, Some(4)), deleted("k", "gone", 4, 4)]);
 }
 
 #[test]
-fn a_late_event_between_two_extracts_that_lack_its_key_lives_until_the_second() {
+fn a_late_value_between_two_deletions_lives_until_the_second() {
     let mut table = Table::new();
-    table.run(&[full(1, &[("k", 1, Some("A"))])]).run(&[full(4, &[])]).run(&[full(8, &[])]);
-    table.run(&[upsert(&[("k", 6, Some("B"))])]);
-    let flag = |name: &str, from, to| ("k".to_owned(), Some(name.to_owned()), from, Some(to), false, true);
-    assert_eq!(table.versions(), [flag("A", 1, 4), flag("B", 6, 8)]);
-}
-
-#[test]
-fn a_key_modified_after_an_extract_that_missed_it_is_kept_by_the_next_that_has_it() {
-    let mut table = Table::new();
-    let row = ("k", 6, Some("A"));
-    table.run(&[full(2, &[row]), full(4, &[])]).run(&[full(6, &[row])]).run(&[full(8, &[])]);
-    assert_eq!(table.versions(), [("k".to_owned(), Some("A".to_owned()), 6, Some(8), false, true)]);
-}
-
-#[test]
-fn a_key_that_comes_after_an_extract_with_an_earlier_time_was_not_missing() {
-    let mut table = Table::new();
-    table.run(&[full(2, &[("l", 1, Some("A"))])]).run(&[upsert(&[("k", 1, Some("A"))])]);
-    table.run(&[full(4, &[("l", 1, Some("A"))])]);
-    let deleted = ("k".to_owned(), Some("A".to_owned()), 1, Some(4), false, true);
-    assert_eq!(table.versions(), [deleted, version("l", "A", 1, None)], "only the extract after it says it is gone");
-}
-
-#[test]
-fn extracts_of_one_source_say_nothing_of_those_of_another() {
-    let of_b = |day, rows: &[Row]| Load { source: "hos-b", ..full(day, rows) };
-    let row = ("of b: k", 1, Some("A"));
-    let mut table = Table::new();
-    table.run(&[of_b(1, &[row]), of_b(2, &[row]), of_b(3, &[row])]);
-    table.run(&[full(4, &[("k", 1, Some("A"))]), of_b(5, &[("of b: k", 1, Some("B"))])]);
-    let expected = [version("k", "A", 1, None), version("of b: k", "A", 1, Some(1)), version("of b: k", "B", 1, None)];
+    table.run(&[upsert(&[("k", 1, Some("A")), ("k", 4, GONE), ("k", 8, GONE)])]).run(&[upsert(&[("k", 6, Some("B"))])]);
+    let expected =
+        [deleted("k", "A", 1, 4), deleted("k", "B", 6, 8), deleted("k", "gone", 4, 4), deleted("k", "gone", 8, 8)];
     assert_eq!(table.versions(), expected);
 }
 
@@ -300,124 +286,61 @@ fn a_key_that_an_upsert_lacks_stays() {
 
 /// Sorts everything that is known of a key and walks along it.
 fn reference(loads: &[Load]) -> Vec<Version> {
-    let mut versions = Vec::new();
     let keys: BTreeSet<&str> = loads.iter().flat_map(|load| load.rows.iter().map(|row| row.0)).collect();
-    for key in keys {
-        let of_source: Vec<Load> = loads.iter().filter(|load| load.source == source_of(key)).cloned().collect();
-        versions.extend(reference_of(key, &of_source));
-    }
+    let mut versions: Vec<Version> = keys.into_iter().flat_map(|key| reference_of(key, loads)).collect();
     versions.sort();
     versions
 }
 
-#[derive(Debug, Clone, Copy, PartialEq)]
-enum Step {
-    Value(Option<&'static str>),
-    Absent,
-    Present,
-}
-
 fn reference_of(key: &str, loads: &[Load]) -> Vec<Version> {
-    let mut steps: BTreeMap<(i64, usize, usize), Step> = BTreeMap::new();
+    let mut steps: BTreeMap<(i64, usize, usize), Option<&str>> = BTreeMap::new();
     let mut known = BTreeSet::new();
     for (sequence, load) in (1..).zip(loads) {
-        // Of a key that no load has brought yet an extract says nothing.
-        if let Some(day) = load.full_on
-            && (!known.is_empty() || load.rows.iter().any(|row| row.0 == key))
-        {
-            let present = load.rows.iter().any(|row| row.0 == key);
-            let (sequence, step) = if present { (0, Step::Present) } else { (sequence, Step::Absent) };
-            steps.insert((day, sequence, 0), step);
-        }
         for (position, row) in load.rows.iter().enumerate().filter(|(_, row)| row.0 == key) {
             if known.insert((row.1, row.2)) {
-                steps.insert((row.1, sequence, position + 1), Step::Value(row.2));
+                steps.insert((row.1, sequence, position), row.2);
             }
         }
     }
     let mut versions: Vec<Version> = Vec::new();
-    let mut alive = false;
-    let mut last: Option<Option<&str>> = None;
+    let mut alive: Option<Option<&str>> = None;
     let ordered: Vec<_> = steps.iter().collect();
-    for (index, ((day, _, _), step)) in ordered.iter().enumerate() {
-        let wins = ordered.get(index + 1).is_none_or(|((next, _, _), _)| next != day);
-        match step {
-            Step::Value(name) if !wins => {
-                versions.push((key.to_owned(), name.map(str::to_owned), *day, Some(*day), false, false));
-                continue;
-            }
-            _ if !wins => continue,
-            Step::Absent => {
-                if alive {
-                    close(&mut versions, *day, true);
-                }
-                alive = false;
-                continue;
-            }
-            Step::Present if alive || last.is_none() => continue,
-            Step::Value(name) if alive && last == Some(*name) => continue,
-            Step::Value(name) => last = Some(*name),
-            Step::Present => {}
+    for (index, ((day, _, _), name)) in ordered.iter().enumerate() {
+        let (day, name) = (*day, **name);
+        let wins = ordered.get(index + 1).is_none_or(|((next, _, _), _)| *next != day);
+        if name == GONE || !wins {
+            versions.push((key.to_owned(), name.map(str::to_owned), day, Some(day), false, name == GONE));
         }
-        if alive {
-            close(&mut versions, *day, false);
+        if !wins || alive == Some(name) {
+            continue;
         }
-        alive = true;
-        let name = last.flatten().map(str::to_owned);
-        versions.push((key.to_owned(), name, *day, None, true, false));
+        if alive.is_some() {
+            let open = versions.iter_mut().rfind(|version| version.4).unwrap();
+            (open.3, open.4, open.5) = (Some(day), false, name == GONE);
+        }
+        alive = (name != GONE).then_some(name);
+        if alive.is_some() {
+            versions.push((key.to_owned(), name.map(str::to_owned), day, None, true, false));
+        }
     }
     versions
 }
 
-fn close(versions: &mut [Version], day: i64, deleted: bool) {
-    let open = versions.iter_mut().rfind(|version| version.4).unwrap();
-    (open.3, open.4, open.5) = (Some(day), false, deleted);
+fn any_row() -> impl Strategy<Value = Row> {
+    (select(vec!["k", "l", "m"]), 0_i64..8, select(vec![None, Some("A"), Some("B"), GONE]))
 }
 
-fn any_row(keys: Vec<&'static str>) -> impl Strategy<Value = Row> {
-    (select(keys), 0_i64..8, select(vec![None, Some("A"), Some("B")]))
-}
-
-/// A load before it has its place in the feed: whether it is a full extract, of a source with
-/// modified times or without.
-fn any_load() -> impl Strategy<Value = (bool, bool, Load)> {
-    let of_source = |source, keys| {
-        let rows = proptest::collection::vec(any_row(keys), 0..6);
-        rows.prop_map(move |rows| Load { source, full_on: None, rows })
-    };
-    let load = prop_oneof![
-        3 => of_source("hos-a", vec!["k", "l", "m"]),
-        1 => of_source("hos-b", vec!["of b: k", "of b: l"]),
-    ];
-    (prop::bool::weighted(0.4), any::<bool>(), load)
-}
-
-/// Loads in any order, some of them repeated, and how many of them each run of silver takes. Full
-/// extracts get their day when they are taken, as bronze gives it: each later than the one before.
+/// Files in any order, some of them repeated, and how many of them each run of silver takes.
 fn any_feed() -> impl Strategy<Value = (Vec<Load>, Vec<usize>)> {
-    let loads = proptest::collection::vec(any_load(), 1..7);
+    let load = proptest::collection::vec(any_row(), 0..6).prop_map(|rows| Load { rows });
+    let loads = proptest::collection::vec(load, 1..7);
     let repeats = proptest::collection::vec(any::<proptest::sample::Index>(), 0..3);
     let feed = (loads, repeats).prop_flat_map(|(loads, repeats)| {
         let mut feed = loads.clone();
         feed.extend(repeats.iter().map(|index| index.get(&loads).clone()));
         Just(feed).prop_shuffle()
     });
-    (feed.prop_map(taken_in_order), proptest::collection::vec(1_usize..4, 9))
-}
-
-fn taken_in_order(feed: Vec<(bool, bool, Load)>) -> Vec<Load> {
-    let mut day = 0;
-    let taken = feed.into_iter().map(|(is_full, has_modified_time, mut load)| {
-        if !is_full {
-            return load;
-        }
-        day += 2;
-        let mut seen = BTreeSet::new();
-        load.rows.retain(|row| seen.insert(row.0));
-        load.rows.iter_mut().filter(|_| !has_modified_time).for_each(|row| row.1 = day);
-        Load { full_on: Some(day), ..load }
-    });
-    taken.collect()
+    (feed, proptest::collection::vec(1_usize..4, 9))
 }
 
 fn fed(feed: &[Load], runs: &[usize]) -> Table {

@@ -8,19 +8,18 @@ use super::points::{ABSENT, VALUE};
 
 /// The versions that a set of points makes, and what became of every event among them.
 pub(super) struct Timeline {
-    /// One row per version: `key`, `payload`, `row_hash`, `effective_from`, `effective_to`,
-    /// `is_current`, `is_deleted`, `is_last` (of its key), `observations`, `src_modified_at`,
-    /// `src_inserted_at`.
+    /// One row per version: `key`, `payload`, `latest` (the row with what it last said), `row_hash`, `effective_from`, `effective_to`,
+    /// `is_current`, `is_deleted`, `observations`, `src_modified_at`, `src_inserted_at`.
     pub versions: DataFrame,
     /// One row per fresh event that is a point: `event`, `starts` (it begins a version that lasts),
     /// `is_current` (of that version), `lost` (it lost a tie).
-    pub fates: DataFrame,
+    pub outcomes: DataFrame,
 }
 
 /// Lays the points of every key along time.
 pub(super) fn timeline(points: LazyFrame) -> PolarsResult<Timeline> {
     let points = points.collect()?.with_row_index("point".into(), None)?;
-    // What a point has observed is nested, and dear to move: the versions fetch it when they are laid out.
+    // What a point has observed is nested, and expensive to copy: the versions fetch it when they are laid out.
     let observed = points.select(["observations"])?;
     let sorted = points
         .drop("observations")?
@@ -29,16 +28,18 @@ pub(super) fn timeline(points: LazyFrame) -> PolarsResult<Timeline> {
         .with_column(same_moment(previous).or(same_moment(next)).alias("tied"))
         .collect()?;
     let sorted = first_sightings(sorted)?.lazy().with_column(same_moment(next).not().alias("wins")).collect()?;
-    let lost = sorted.clone().lazy().filter(col("wins").not().and(col("kind").eq(lit(VALUE)))).collect()?;
+    let lost = sorted.clone().lazy().filter(col("wins").not().and(col("hash").is_not_null())).collect()?;
     let values_only = sorted.column("kind")?.i32()?.iter().all(|kind| kind == Some(VALUE));
-    let winners = sorted.lazy().filter(col("wins"));
-    let steps = numbered(if values_only { winners } else { with_extracts(winners)? })?;
+    let winners = sorted.clone().lazy().filter(col("wins"));
+    let steps = numbered(if values_only { winners } else { without_attributes_of_deletions(winners) })?;
+    // What lasts no time: values that lost a tie, and every event that deleted its key.
+    let empty = if values_only { lost.clone() } else { empty_versions(sorted)? };
     let (runs, observed) = runs(&steps, observed)?;
-    let versions = versions(&runs, &lost)?;
+    let versions = versions(&runs, &empty)?;
     let observations = observed.take(versions.column("point")?.idx()?)?;
     let versions = versions.drop("point")?.hstack(observations.columns())?;
-    let fates = fates(&steps, &runs, lost.lazy())?;
-    Ok(Timeline { versions, fates })
+    let outcomes = outcomes(&steps, &runs, lost.lazy())?;
+    Ok(Timeline { versions, outcomes })
 }
 
 /// Whether a point is of the same key and time as its neighbour.
@@ -48,7 +49,7 @@ fn same_moment(neighbour: fn(&str) -> Expr) -> Expr {
 
 /// Of the same attributes seen at the same modified time, the sighting that bronze has first.
 fn first_sightings(sorted: DataFrame) -> PolarsResult<DataFrame> {
-    let tied = sorted.clone().lazy().filter(col("tied").and(col("kind").eq(lit(VALUE)))).collect()?;
+    let tied = sorted.clone().lazy().filter(col("tied").and(col("hash").is_not_null())).collect()?;
     if tied.height() == 0 {
         return Ok(sorted);
     }
@@ -63,49 +64,35 @@ fn first_sightings(sorted: DataFrame) -> PolarsResult<DataFrame> {
     sorted.filter(&firsts)
 }
 
-/// The versions of all keys: runs that say something, and points that lost, as versions that last no
-/// time. `is_last` is one per key: of those that last, if the key has one.
-fn versions(runs: &DataFrame, lost: &DataFrame) -> PolarsResult<DataFrame> {
+fn empty_versions(sorted: DataFrame) -> PolarsResult<DataFrame> {
+    let is_deletion = col("kind").eq(lit(ABSENT));
+    sorted.lazy().filter(col("hash").is_not_null().and(col("wins").not().or(is_deletion))).collect()
+}
+
+/// The versions of all keys: runs that say something, and points that are kept as versions that last no time.
+fn versions(runs: &DataFrame, empty: &DataFrame) -> PolarsResult<DataFrame> {
     let lasting = runs.clone().lazy().filter(col("kind").neq(lit(ABSENT))).select(version_columns());
-    let is_last = col("key").neq(next("key")).fill_null(lit(true)).alias("is_last");
-    if lost.height() == 0 {
-        return lasting.with_column(is_last).collect();
+    if empty.height() == 0 {
+        return lasting.collect();
     }
-    let empty = lost.clone().lazy().with_columns([
+    let empty = empty.clone().lazy().with_columns([
         col("hash").alias("row_hash"),
+        col("payload").alias("latest"),
         col("at").alias("effective_from"),
         col("at").alias("effective_to"),
         lit(false).alias("is_current"),
-        lit(false).alias("is_deleted"),
+        col("kind").eq(lit(ABSENT)).alias("is_deleted"),
         col("last_at").alias("src_modified_at"),
         col("inserted_at").alias("src_inserted_at"),
     ]);
-    let lasts = col("effective_from").neq_missing(col("effective_to")).alias("lasts");
-    concat([lasting, empty.select(version_columns())], UnionArgs::default())?
-        .with_column(lasts)
-        .sort(["key", "lasts", "effective_from"], SortMultipleOptions::default())
-        .with_column(is_last)
-        .drop(by_name(["lasts"], true, false))
-        .collect()
+    concat([lasting, empty.select(version_columns())], UnionArgs::default())?.collect()
 }
 
-/// Winning points with what full extracts say made plain: a key that is present goes on with what
-/// it last was, and one that is absent has no attributes. Extracts before a key's first value say
-/// nothing of it.
-fn with_extracts(winners: LazyFrame) -> PolarsResult<LazyFrame> {
-    let last_of_key =
-        |column: &str| col(column).fill_null_with_strategy(FillNullStrategy::Forward(None)).over([col("key")]);
-    let carried = |column: &str| -> PolarsResult<Expr> {
-        let absent = col("kind").eq(lit(ABSENT));
-        Ok(when(absent).then(lit(NULL)).otherwise(last_of_key(column)?).alias(column))
-    };
-    let says_something = col("kind").eq(lit(VALUE)).or(last_of_key("hash")?.is_not_null());
-    Ok(winners.filter(says_something).with_columns([
-        carried("hash")?,
-        carried("payload")?,
-        carried("last_at")?,
-        carried("inserted_at")?,
-    ]))
+/// Points of which a deletion has no attributes, so that several after one another are one.
+fn without_attributes_of_deletions(points: LazyFrame) -> LazyFrame {
+    let unless_absent =
+        |column: &str| when(col("kind").eq(lit(ABSENT))).then(lit(NULL)).otherwise(col(column)).alias(column);
+    points.with_columns(["hash", "payload", "last_at", "inserted_at"].map(unless_absent))
 }
 
 /// The points, numbered by the run of equal attributes that they belong to.
@@ -155,6 +142,7 @@ fn of_one_point(steps: &DataFrame) -> PolarsResult<DataFrame> {
             col("key"),
             kind_of_run(col("kind")),
             col("payload"),
+            col("payload").alias("latest"),
             col("hash").alias("row_hash"),
             col("at").alias("effective_from"),
             col("point"),
@@ -177,6 +165,7 @@ fn of_several_points(steps: &DataFrame, observed: &DataFrame) -> PolarsResult<Da
             col("key").first(),
             kind_of_run(col("kind").first()),
             col("payload").first(),
+            col("payload").last().alias("latest"),
             col("hash").first().alias("row_hash"),
             col("at").first().alias("effective_from"),
             col("last_at").max().alias("src_modified_at"),
@@ -192,7 +181,7 @@ fn kind_of_run(first: Expr) -> Expr {
     when(first.eq(lit(ABSENT))).then(lit(ABSENT)).otherwise(lit(VALUE)).alias("kind")
 }
 
-fn fates(steps: &DataFrame, runs: &DataFrame, lost: LazyFrame) -> PolarsResult<DataFrame> {
+fn outcomes(steps: &DataFrame, runs: &DataFrame, lost: LazyFrame) -> PolarsResult<DataFrame> {
     let runs = runs.clone().lazy().select([col("run"), col("is_current")]);
     let won = steps
         .clone()
@@ -213,6 +202,7 @@ fn version_columns() -> Vec<Expr> {
     [
         "key",
         "payload",
+        "latest",
         "row_hash",
         "effective_from",
         "effective_to",

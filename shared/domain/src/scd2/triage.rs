@@ -1,24 +1,16 @@
 //! Which events say something new, and for which keys that takes more than the current version.
 
-use chrono::{DateTime, Utc};
 use polars::prelude::*;
 use rcm_model::cdm::Entity;
-
-use super::presence::KeysSeen;
-use crate::cdm::timestamp;
 
 /// What the current versions alone say about a batch of events.
 #[derive(Debug)]
 pub struct Triage {
     /// Events that the current versions do not know.
     pub fresh: DataFrame,
-    /// Column `key`: keys whose whole history is needed, since an event, a deletion or a return
-    /// may belong before their current version, or they have none.
+    /// Column `key`: keys whose whole history is needed, since an event may belong before their current
+    /// version, or they have none.
     pub need_history: DataFrame,
-}
-
-fn moment(moment: DateTime<Utc>) -> Expr {
-    lit(moment.timestamp_micros()).cast(timestamp())
 }
 
 /// Looks at a batch of events with the current versions of its buckets at hand.
@@ -28,7 +20,7 @@ fn moment(moment: DateTime<Utc>) -> Expr {
 ///
 /// # Errors
 /// A frame lacks a column.
-pub fn triage(entity: &Entity, current: &DataFrame, events: &DataFrame, seen: &KeysSeen) -> PolarsResult<Triage> {
+pub fn triage(entity: &Entity, current: &DataFrame, events: &DataFrame) -> PolarsResult<Triage> {
     let key = || col(entity.key);
     let observed = current
         .clone()
@@ -47,7 +39,7 @@ pub fn triage(entity: &Entity, current: &DataFrame, events: &DataFrame, seen: &K
     // A version of a key that came back starts later than its attributes were modified.
     let starts_later = col("effective_from").gt(col("src_modified_at"));
     let latest = when(starts_later).then(col("effective_from")).otherwise(col("src_modified_at")).alias("latest");
-    let of_key = current.clone().lazy().select([key().alias("key"), latest.clone()]);
+    let of_key = current.clone().lazy().select([key().alias("key"), latest]);
     let late = fresh
         .clone()
         .lazy()
@@ -56,23 +48,5 @@ pub fn triage(entity: &Entity, current: &DataFrame, events: &DataFrame, seen: &K
         .join(of_key, [col("key")], [col("key")], JoinArgs::new(JoinType::Left))
         .filter(col("latest").is_null().or(col("earliest").lt_eq(col("latest"))))
         .select([col("key")]);
-    let mut sets = vec![late];
-    for extract in &seen.extracts {
-        let of_source = col("datasource").eq(lit(extract.datasource.clone()));
-        let of_extract = of_source.clone().and(col("sequence").eq(lit(extract.sequence)));
-        let held = seen.keys.clone().lazy().filter(of_extract).select([col("key")]);
-        let alive = current.clone().lazy().filter(of_source.clone()).select([key().alias("key")]);
-        // Of a key that lives on although an extract missed it, it must be kept that this one has it.
-        let was_missed = col("presence").list().last().struct_().field_by_name("present").not();
-        let missed = current.clone().lazy().filter(of_source.clone().and(was_missed)).select([key().alias("key")]);
-        // One that was read before what the current version says comes late, as an event may.
-        let is_ahead = latest.clone().gt_eq(moment(extract.extracted_at));
-        let ahead = current.clone().lazy().filter(of_source.clone().and(is_ahead)).select([key().alias("key")]);
-        sets.push(held.clone().join(ahead, [col("key")], [col("key")], JoinArgs::new(JoinType::Semi)));
-        sets.push(held.clone().join(missed, [col("key")], [col("key")], JoinArgs::new(JoinType::Semi)));
-        sets.push(alive.clone().join(held.clone(), [col("key")], [col("key")], JoinArgs::new(JoinType::Anti)));
-        sets.push(held.join(alive, [col("key")], [col("key")], JoinArgs::new(JoinType::Anti)));
-    }
-    let need_history = concat(sets, UnionArgs::default())?.unique(None, UniqueKeepStrategy::Any).collect()?;
-    Ok(Triage { fresh, need_history })
+    Ok(Triage { fresh, need_history: late.collect()? })
 }

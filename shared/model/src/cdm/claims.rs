@@ -1,11 +1,12 @@
-use super::{Column, Entity, amount, date, key_of, text};
+use super::{Column, Entity, Origin, amount, date, key_of, text};
 
-/// One version of a claim as the payer answered it.
+/// One version of a claim as the payer decided it.
 pub const CLAIMS: Entity = Entity {
     name: "claims",
     key: "claim_key",
     source_id: Some("src_claim_id"),
     surrogate: "claim_sk",
+    origin: Origin::LandedFiles,
     tracked: &COLUMNS,
 };
 

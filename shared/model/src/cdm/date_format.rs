@@ -5,6 +5,10 @@ use std::fmt::{Display, Write};
 use chrono::format::{Fixed, Item, Numeric, Parsed, StrftimeItems, parse};
 use chrono::{DateTime, NaiveTime};
 
+/// `%Y` reads `24` as the year 24: a date before this year is one with a year of two digits, which a later
+/// format may read.
+pub const FIRST_YEAR: i32 = 1000;
+
 /// A moment of which no part can be taken for another, on a clock that is not UTC.
 const SAMPLE: &str = "2023-11-25T16:47:38.123456+01:30";
 
@@ -39,6 +43,12 @@ pub fn has_offset(format: &str) -> bool {
 #[must_use]
 pub fn has_hour(format: &str) -> bool {
     StrftimeItems::new(format).any(|item| matches!(item, Item::Numeric(Numeric::Hour | Numeric::Hour12, _)))
+}
+
+/// Whether a format tells the year by its last two digits alone.
+#[must_use]
+pub fn has_short_year(format: &str) -> bool {
+    StrftimeItems::new(format).any(|item| matches!(item, Item::Numeric(Numeric::YearMod100, _)))
 }
 
 /// Whether a format tells the hour of 24 and the half of the day beside it, which readers understand

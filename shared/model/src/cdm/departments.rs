@@ -1,4 +1,4 @@
-use super::{Column, Entity, text};
+use super::{Column, Entity, Origin, text};
 
 /// One version of a department of one hospital.
 pub const DEPARTMENTS: Entity = Entity {
@@ -6,6 +6,7 @@ pub const DEPARTMENTS: Entity = Entity {
     key: "dept_key",
     source_id: Some("src_dept_id"),
     surrogate: "dept_sk",
+    origin: Origin::Tables,
     tracked: &COLUMNS,
 };
 

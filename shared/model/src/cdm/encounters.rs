@@ -1,4 +1,4 @@
-use super::{Column, Entity, date, key_of, text};
+use super::{Column, Entity, Origin, date, key_of, text};
 
 /// One version of an encounter of a patient with a provider.
 pub const ENCOUNTERS: Entity = Entity {
@@ -6,6 +6,7 @@ pub const ENCOUNTERS: Entity = Entity {
     key: "encounter_key",
     source_id: Some("src_encounter_id"),
     surrogate: "encounter_sk",
+    origin: Origin::Tables,
     tracked: &COLUMNS,
 };
 

@@ -3,21 +3,25 @@
 mod claims;
 mod cpt_codes;
 pub mod date_format;
+mod date_reader;
 mod departments;
 mod encounters;
 mod icd_codes;
+pub mod iso;
 mod mapping;
 mod npi;
 mod patients;
 mod providers;
+pub mod reading;
 mod transactions;
 
 pub use claims::CLAIMS;
 pub use cpt_codes::CPT_CODES;
+pub use date_reader::DateReader;
 pub use departments::DEPARTMENTS;
 pub use encounters::ENCOUNTERS;
 pub use icd_codes::ICD_CODES;
-pub use mapping::{Mapping, MappingError};
+pub use mapping::{ColumnSource, EntityMapping, Filter, KEY_SEPARATOR, Mapping, MappingError, SourceColumn};
 pub use npi::NPI;
 pub use patients::PATIENTS;
 pub use providers::PROVIDERS;
@@ -44,20 +48,35 @@ pub struct Entity {
     pub source_id: Option<&'static str>,
     /// Surrogate key column of a version: `patient_sk`.
     pub surrogate: &'static str,
-    /// Columns whose change makes a new version, in table order.
+    /// What its loads are read from.
+    pub origin: Origin,
+    /// Its columns, in table order; the change of one makes a new version, unless it is carried.
     pub tracked: &'static [Column],
 }
 
-/// A tracked column.
+/// What the loads of an entity are read from: it decides which functions may write its bronze streams.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    /// Tables of the hospitals: streams `<targetpath>/<entity>`.
+    Tables,
+    /// Files in a folder of `landing/`, some also a registry: streams `<entity>/<datasource>`.
+    LandedFiles,
+    /// A registry alone: the stream `<entity>`.
+    Registry,
+}
+
+/// A column of an entity.
 #[derive(Debug, Clone, Copy)]
 pub struct Column {
     pub name: &'static str,
-    pub kind: Kind,
+    pub kind: ColumnType,
+    /// Whether a change of it alone makes a new version; else the current version keeps its latest value.
+    pub is_tracked: bool,
 }
 
 /// What a column holds, and so how the source's value is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub enum ColumnType {
     /// Text without blanks around it; an empty text is null.
     Text,
     /// Amount, rounded to the cent.
@@ -72,22 +91,27 @@ pub enum Kind {
 
 /// A text column.
 const fn text(name: &'static str) -> Column {
-    Column { name, kind: Kind::Text }
+    Column { name, kind: ColumnType::Text, is_tracked: true }
+}
+
+/// A text column that is carried: its change alone makes no new version.
+const fn carried_text(name: &'static str) -> Column {
+    Column { name, kind: ColumnType::Text, is_tracked: false }
 }
 
 /// An amount column.
 const fn amount(name: &'static str) -> Column {
-    Column { name, kind: Kind::Money }
+    Column { name, kind: ColumnType::Money, is_tracked: true }
 }
 
 /// A date column.
 const fn date(name: &'static str) -> Column {
-    Column { name, kind: Kind::Date }
+    Column { name, kind: ColumnType::Date, is_tracked: true }
 }
 
 /// A column with the durable key of another entity.
 const fn key_of(name: &'static str, entity: &'static str) -> Column {
-    Column { name, kind: Kind::KeyOf(entity) }
+    Column { name, kind: ColumnType::KeyOf(entity), is_tracked: true }
 }
 
 impl Entity {
@@ -95,11 +119,5 @@ impl Entity {
     #[must_use]
     pub fn id(&self) -> &'static str {
         self.source_id.unwrap_or(self.key)
-    }
-
-    /// Whether a new version is due when this column changes.
-    #[must_use]
-    pub fn tracks(&self, column: &str) -> bool {
-        self.tracked.iter().any(|tracked| tracked.name == column)
     }
 }

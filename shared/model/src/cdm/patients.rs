@@ -1,4 +1,4 @@
-use super::{Column, Entity, date, text};
+use super::{Column, Entity, Origin, date, text};
 
 /// One version of a patient of one hospital.
 pub const PATIENTS: Entity = Entity {
@@ -6,6 +6,7 @@ pub const PATIENTS: Entity = Entity {
     key: "patient_key",
     source_id: Some("src_patient_id"),
     surrogate: "patient_sk",
+    origin: Origin::Tables,
     tracked: &COLUMNS,
 };
 

@@ -1,4 +1,4 @@
-use super::{Column, Entity, key_of, text};
+use super::{Column, Entity, Origin, key_of, text};
 
 /// One version of a provider of one hospital.
 pub const PROVIDERS: Entity = Entity {
@@ -6,6 +6,7 @@ pub const PROVIDERS: Entity = Entity {
     key: "provider_key",
     source_id: Some("src_provider_id"),
     surrogate: "provider_sk",
+    origin: Origin::Tables,
     tracked: &COLUMNS,
 };
 

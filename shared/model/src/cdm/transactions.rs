@@ -1,4 +1,4 @@
-use super::{Column, Entity, amount, date, key_of, text};
+use super::{Column, Entity, Origin, amount, date, key_of, text};
 
 /// One version of a billed transaction.
 pub const TRANSACTIONS: Entity = Entity {
@@ -6,6 +6,7 @@ pub const TRANSACTIONS: Entity = Entity {
     key: "transaction_key",
     source_id: Some("src_transaction_id"),
     surrogate: "transaction_sk",
+    origin: Origin::Tables,
     tracked: &COLUMNS,
 };
 

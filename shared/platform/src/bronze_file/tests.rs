@@ -183,7 +183,7 @@ async fn an_upload_that_cannot_be_ended_is_given_up(#[case] trouble: Trouble) {
 
 #[tokio::test]
 async fn an_upload_of_a_source_that_broke_is_given_up() {
-    let broken = StageError::SourceUnavailable("gone".to_owned());
+    let broken = StageError::source_unavailable("gone".to_owned());
     // More than a row group, so that some of it is on its way.
     let (written, aborted, is_there) = write_with(Trouble::None, 75, Err(broken.clone())).await;
     assert_eq!((written, aborted, is_there), (Err(broken), 1, false));

@@ -1,23 +1,22 @@
 //! What is checked of `configs/sources.toml` beside its shape: values that mean something else than what
 //! was meant, and names that nothing has.
 
-use std::collections::BTreeSet;
-
-use rcm_model::cdm::{self, ICD_CODES, NPI};
+use rcm_model::cdm;
 use rcm_model::load_config::LoadRow;
 
 use super::sources::Emr;
-use super::{Sources, keys};
+use super::{Feed, Format, LoadKind, Sources, StreamRegistry, keys};
+use crate::csv_stream::Dialect;
 use crate::error::{Result, StageError};
 
 /// Longest time in days that a setting may have: a hundred years. Of much longer ones no date is left.
 const MOST_DAYS: u32 = 36_500;
 
-/// Checks what the file says of days, shares, streams and entities.
+/// Checks what the file says of days, shares, streams, entities and releases.
 ///
 /// # Errors
 /// `BadConfig` with the key that cannot be used.
-pub(super) fn check(sources: &Sources, load_config: &[LoadRow]) -> Result<()> {
+pub(super) fn check(sources: &Sources, load_config: &[LoadRow], streams: &StreamRegistry) -> Result<()> {
     for (key, days) in days(sources) {
         if days > MOST_DAYS {
             return Err(unusable(&key, &format!("cannot be {days}: {MOST_DAYS} days is the most")));
@@ -28,14 +27,55 @@ pub(super) fn check(sources: &Sources, load_config: &[LoadRow]) -> Result<()> {
             return Err(unusable(&key, &format!("cannot be {share}: it is a share, from 0 to 1")));
         }
     }
-    let streams = streams(sources, load_config);
-    if let Some(stream) = sources.emr.streams.keys().find(|stream| !streams.contains(stream.as_str())) {
-        return Err(unusable(&of_stream(stream), "is of no stream: no line of load_config.csv and no feed makes it"));
+    sources.feeds.iter().try_for_each(check_release)?;
+    // What is said of a feed's entity holds for the streams of all its datasources.
+    let lands = |stream: &str| {
+        let entity = stream.split_once('/').map_or(stream, |(entity, _)| entity);
+        sources.feeds.iter().any(|feed| feed.entity == entity)
+    };
+    let is_known = |stream: &str| streams.find(stream).is_some() || lands(stream);
+    if let Some(stream) = sources.emr.streams.keys().find(|stream| !is_known(stream)) {
+        return Err(unusable(
+            &of_stream(stream),
+            "names an unknown stream: no line of load_config.csv and no feed makes it",
+        ));
     }
+    check_dialects(sources, load_config)?;
     match sources.silver.buckets.keys().find(|name| cdm::entity(name).is_none()) {
-        Some(name) => Err(unusable(&format!("[silver.buckets] {name}"), "is of no entity")),
+        Some(name) => Err(unusable(&format!("[silver.buckets] {name}"), "names an unknown entity")),
         None => Ok(()),
     }
+}
+
+fn check_release(feed: &Feed) -> Result<()> {
+    let Some(release) = &feed.release else { return Ok(()) };
+    let unusable = |reason: &str| unusable(&format!("[[landing]] of folder `{}`: release", feed.folder), reason);
+    if feed.load != LoadKind::Snapshot {
+        return Err(unusable("is of whole lists alone: this feed's load is no snapshot"));
+    }
+    release.check().map_err(|reason| unusable(&reason))
+}
+
+/// Checks how files are written, and that there is such a datasource.
+fn check_dialects(sources: &Sources, load_config: &[LoadRow]) -> Result<()> {
+    for feed in &sources.feeds {
+        let key = |key: &str| format!("[[landing]] `{}` {key}", feed.folder);
+        let dialect = Dialect::of(feed.delimiter.as_deref(), feed.encoding.as_deref());
+        dialect.map_err(|(name, reason)| unusable(&key(name), &reason))?;
+        let given = [("delimiter", &feed.delimiter), ("encoding", &feed.encoding)];
+        if let Some((name, _)) = given.iter().find(|(_, value)| feed.format != Format::Csv && value.is_some()) {
+            return Err(unusable(&key(name), "has no effect: only files of the format `csv` have one"));
+        }
+    }
+    for (datasource, options) in &sources.emr.files {
+        let key = format!("[emr.files.\"{datasource}\"]");
+        let dialect = Dialect::of(options.delimiter.as_deref(), options.encoding.as_deref());
+        dialect.map_err(|(name, reason)| unusable(&format!("{key} {name}"), &reason))?;
+        if !load_config.iter().any(|row| row.datasource == *datasource) {
+            return Err(unusable(&key, "names an unknown datasource: no line of load_config.csv names it"));
+        }
+    }
+    Ok(())
 }
 
 fn days(sources: &Sources) -> Vec<(String, u32)> {
@@ -62,23 +102,18 @@ fn shares(emr: &Emr) -> Vec<(String, f64)> {
     shares
 }
 
-/// Names of all bronze streams: of extracts, those that are switched off too, of feeds and of pulls.
-fn streams(sources: &Sources, load_config: &[LoadRow]) -> BTreeSet<String> {
-    let extracts = load_config.iter().map(LoadRow::stream);
-    let feeds = sources.feeds.iter().map(|feed| feed.entity.clone());
-    extracts.chain(feeds).chain([NPI.name, ICD_CODES.name].map(str::to_owned)).collect()
-}
-
 fn of_stream(stream: &str) -> String {
     format!("[emr.streams.\"{stream}\"]")
 }
 
 fn unusable(key: &str, reason: &str) -> StageError {
-    StageError::BadConfig(format!("{}: {key} {reason}", keys::SOURCES))
+    StageError::bad_config(format!("{}: {key} {reason}", keys::SOURCES))
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use rcm_model::load_config::{self, HEADER};
 
     use super::*;
@@ -86,7 +121,9 @@ mod tests {
     fn checked(text: &str) -> Result<()> {
         let sources: Sources = toml::from_str(&format!("emr.kind = \"files\"\n{text}")).unwrap();
         let lines = format!("{HEADER}\ndb,hos-a,dbo.patients,Full,,1,hosa\ndb,hos-a,dbo.providers,Full,,0,hosa\n");
-        check(&sources, &load_config::parse(&lines).unwrap())
+        let load_config = load_config::parse(&lines).unwrap();
+        let streams = StreamRegistry::new(&load_config, &sources, &BTreeMap::new());
+        check(&sources, &load_config, &streams)
     }
 
     #[rstest::rstest]
@@ -96,12 +133,39 @@ mod tests {
     #[case("emr.overlap_days = 36501", "[emr] overlap_days cannot be 36501")]
     #[case("emr.streams.\"hosa/patients\".max_lost_share = 2.0", "[emr.streams.\"hosa/patients\"] max_lost_share")]
     #[case("emr.streams.\"hosa/patients\".overlap_days = 4000000000", "[emr.streams.\"hosa/patients\"] overlap_days")]
-    #[case("emr.streams.\"hosa/patient\".shards = 2", "[emr.streams.\"hosa/patient\"] is of no stream")]
-    #[case("emr.streams.claims.max_lost_share = 0.5", "[emr.streams.\"claims\"] is of no stream")]
-    #[case("silver.buckets.patient = 4", "[silver.buckets] patient is of no entity")]
+    #[case("emr.streams.\"hosa/patient\".shards = 2", "[emr.streams.\"hosa/patient\"] names an unknown stream")]
+    #[case("emr.streams.claims.max_lost_share = 0.5", "[emr.streams.\"claims\"] names an unknown stream")]
+    #[case("emr.files.\"hos-a\".delimiter = \"||\"", "[emr.files.\"hos-a\"] delimiter cannot be \"||\"")]
+    #[case("emr.files.\"hos-a\".encoding = \"latin\"", "[emr.files.\"hos-a\"] encoding cannot be \"latin\"")]
+    #[case("emr.files.\"hos-x\".delimiter = \"|\"", "[emr.files.\"hos-x\"] names an unknown datasource")]
+    #[case(
+        "landing = [{ folder = \"c\", entity = \"claims\", load = \"upsert\", delimiter = '\"' }]",
+        "[[landing]] `c` delimiter cannot be"
+    )]
+    #[case(
+        "landing = [{ folder = \"c\", entity = \"claims\", load = \"upsert\", delimiter = \"§\" }]",
+        "[[landing]] `c` delimiter cannot be"
+    )]
+    #[case(
+        "landing = [{ folder = \"c\", entity = \"claims\", load = \"upsert\", delimiter = \"\\n\" }]",
+        "[[landing]] `c` delimiter cannot be"
+    )]
+    #[case(
+        "landing = [{ folder = \"c\", entity = \"claims\", load = \"upsert\", encoding = \"cp1252x\" }]",
+        "[[landing]] `c` encoding cannot be \"cp1252x\""
+    )]
+    #[case("silver.buckets.patient = 4", "[silver.buckets] patient names an unknown entity")]
     #[case("maintenance.leftovers_after_days = 100000000", "[maintenance] leftovers_after_days")]
     #[case("npi = { base_url = \"x\", max_age_days = 100000000 }", "[npi] max_age_days")]
     #[case("icd = { base_url = \"x\", release = \"2019\", max_age_days = 100000000 }", "[icd] max_age_days")]
+    #[case(
+        "landing = [{ folder = \"c\", entity = \"claims\", load = \"upsert\", release = \"(?<year>\\\\d{4})\" }]",
+        "[[landing]] of folder `c`: release is of whole lists alone"
+    )]
+    #[case(
+        "landing = [{ folder = \"c\", entity = \"claims\", load = \"snapshot\", release = \"2024\" }]",
+        "[[landing]] of folder `c`: release has no group `year`"
+    )]
     fn what_cannot_be_meant_is_refused_with_its_file_and_key(#[case] text: &str, #[case] expected: &str) {
         let error = checked(text).unwrap_err();
         assert_eq!(error.name(), "BadConfig");
@@ -117,6 +181,8 @@ mod tests {
         "landing = [{ folder = \"c\", entity = \"claims\", load = \"snapshot\" }]\n\
          emr.streams.claims.max_lost_share = 1.0"
     )]
+    #[case("emr.files.\"hos-a\" = { delimiter = \"|\", encoding = \"windows-1252\" }")]
+    #[case("landing = [{ folder = \"c\", entity = \"claims\", load = \"upsert\", delimiter = \"\\t\" }]")]
     #[case("silver.buckets.patients = 4")]
     fn what_can_be_meant_is_taken(#[case] text: &str) {
         assert_eq!(checked(text), Ok(()));

@@ -18,7 +18,7 @@ pub struct Environment {
     /// `RCM_SECRETS_FILE`: a JSON file with an object per secret, by name, in place of AWS Secrets
     /// Manager.
     pub secrets_file: Option<PathBuf>,
-    /// `RCM_EMR_SECRETS`: what stands before a database's name in the name or ARN of its secret, for
+    /// `RCM_EMR_SECRETS`: what stands before a database's name in the name of its secret, for
     /// databases whose secret `configs/sources.toml` does not name.
     pub emr_secrets: Option<String>,
     /// `RCM_ICD_SECRET`: name or ARN of the ICD API's secret where `configs/sources.toml` names none.
@@ -27,6 +27,8 @@ pub struct Environment {
     pub in_lambda: bool,
     /// `RCM_ENVIRONMENT`: tells the metrics of several lakehouses apart.
     pub name: String,
+    /// `RCM_TIME_ZONE`: the zone whose day a run is of, such as `America/New_York`; UTC where it is not set.
+    pub time_zone: Option<String>,
     /// `RUST_LOG`: what is logged; `info` where it is not set.
     pub log_filter: String,
 }
@@ -39,7 +41,7 @@ impl Environment {
     #[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
     pub fn read() -> Result<Self> {
         let lake_url = std::env::var("LAKE_URL").ok().filter(|value| !value.is_empty());
-        Ok(Self::read_for(lake_url.ok_or_else(|| StageError::BadConfig("LAKE_URL is not set".to_owned()))?))
+        Ok(Self::read_for(lake_url.ok_or_else(|| StageError::bad_config("LAKE_URL is not set".to_owned()))?))
     }
 
     /// Reads the environment, but for the lake, which is given.
@@ -55,6 +57,7 @@ impl Environment {
             icd_secret: read("RCM_ICD_SECRET"),
             in_lambda: read("AWS_LAMBDA_FUNCTION_NAME").is_some(),
             name: read("RCM_ENVIRONMENT").unwrap_or_else(|| "local".to_owned()),
+            time_zone: read("RCM_TIME_ZONE"),
             log_filter: read("RUST_LOG").unwrap_or_else(|| DEFAULT_LOG_FILTER.to_owned()),
         }
     }
@@ -96,7 +99,7 @@ fn kms_keys(list: &str) -> Result<Vec<(String, String)>> {
     let pairs = list.split(',').map(str::trim).filter(|pair| !pair.is_empty());
     let pairs = pairs.map(|pair| match pair.split_once('=') {
         Some((layer, key)) if !layer.is_empty() && !key.is_empty() => Ok((layer.to_owned(), key.to_owned())),
-        _ => Err(StageError::BadConfig(format!("LAKE_KMS_KEYS: `{pair}` is not <layer>=<key>"))),
+        _ => Err(StageError::bad_config(format!("LAKE_KMS_KEYS: `{pair}` is not <layer>=<key>"))),
     });
     pairs.collect()
 }

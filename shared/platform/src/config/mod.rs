@@ -4,15 +4,19 @@
 mod checks;
 mod environment;
 mod registries;
+mod release;
 mod settings;
 mod sources;
 mod sql_server;
+mod streams;
 
 pub use environment::{Environment, StoreEnvironment};
 pub use registries::{Http, Icd, Npi, NpiSearch};
+pub use release::{Release, order_file_year};
 pub use settings::{Settings, toml_files};
 pub use sources::{EmrKind, Feed, Format, LoadKind, Sources};
 pub use sql_server::{ApplicationIntent, Database, Encrypt, SqlServer};
+pub use streams::{ICD_DATASOURCE, NPI_DATASOURCE, SourceKind, Stream, StreamRegistry};
 
 /// Keys of the configuration files below the lake's root.
 pub mod keys {

@@ -118,7 +118,7 @@ impl Http {
     /// It is negative, no number, or longer than a day.
     pub fn seconds(name: &str, seconds: f64) -> Result<Duration> {
         let time = Duration::try_from_secs_f64(seconds).ok().filter(|time| *time <= LONGEST);
-        time.ok_or_else(|| StageError::BadConfig(format!("configs/sources.toml: {name} cannot be {seconds}")))
+        time.ok_or_else(|| StageError::bad_config(format!("configs/sources.toml: {name} cannot be {seconds}")))
     }
 
     /// Time between the starts of two requests.
@@ -128,7 +128,7 @@ impl Http {
     pub fn interval(&self) -> Result<Duration> {
         if self.requests_per_second <= 0.0 {
             let message = "configs/sources.toml: requests_per_second must be more than 0".to_owned();
-            return Err(StageError::BadConfig(message));
+            return Err(StageError::bad_config(message));
         }
         Self::seconds("requests_per_second", self.requests_per_second.recip())
     }

@@ -4,11 +4,11 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use rcm_model::cdm::{Entity, ICD_CODES, Mapping, NPI};
+use rcm_model::cdm::{Entity, Mapping};
 use rcm_model::load_config::{self, LoadRow};
 use sha2::{Digest, Sha256};
 
-use super::{Feed, LoadKind, Sources, checks, keys};
+use super::{Feed, Sources, Stream, StreamRegistry, checks, keys};
 use crate::error::{Result, StageError};
 use crate::lake::Lake;
 
@@ -18,6 +18,8 @@ pub struct Settings {
     /// Rows of `load_config.csv`, the inactive ones too.
     pub load_config: Vec<LoadRow>,
     pub sources: Sources,
+    /// Every bronze stream that the files below name.
+    pub streams: StreamRegistry,
     /// Mappings by datasource.
     mappings: BTreeMap<String, Mapping>,
     /// Hash over all mappings and over what lands where: a file that was refused is looked at again when
@@ -34,7 +36,6 @@ impl Settings {
         let load_config = load_config::parse(&text(lake, keys::LOAD_CONFIG).await?)?;
         let sources: Sources = toml(keys::SOURCES, &text(lake, keys::SOURCES).await?)?;
         check_feeds(&sources.feeds)?;
-        checks::check(&sources, &load_config)?;
         let mut mappings = BTreeMap::new();
         let mut hash = Sha256::new();
         for (name, text) in toml_files(lake, keys::CDM).await? {
@@ -44,8 +45,10 @@ impl Settings {
             mappings.insert(mapping.datasource.clone(), mapping);
         }
         hash.update(format!("{:?}", sources.feeds));
+        let streams = StreamRegistry::new(&load_config, &sources, &mappings);
+        checks::check(&sources, &load_config, &streams)?;
         let mappings_hash = format!("{:x}", hash.finalize());
-        Ok(Self { load_config, sources, mappings, mappings_hash })
+        Ok(Self { load_config, sources, streams, mappings, mappings_hash })
     }
 
     /// The mapping of a datasource.
@@ -55,7 +58,7 @@ impl Settings {
     pub fn mapping(&self, datasource: &str) -> Result<&Mapping> {
         self.mappings
             .get(datasource)
-            .ok_or_else(|| StageError::BadConfig(format!("configs/cdm has no mapping of datasource `{datasource}`")))
+            .ok_or_else(|| StageError::bad_config(format!("configs/cdm has no mapping of datasource `{datasource}`")))
     }
 
     /// Every mapping.
@@ -69,38 +72,26 @@ impl Settings {
         self.sources.feeds.iter().find(|feed| feed.folder == folder)
     }
 
-    /// Whether loads of a stream may be whole tables, so that keys they lack are gone. A table that is
-    /// read by its watermark today may have been read whole before; of the walks for ICD codes some
-    /// are whole.
+    /// The folders of `landing/` that something is configured to land in.
     #[must_use]
-    pub fn may_have_full_extracts(&self, stream: &str) -> bool {
-        let snapshot = |feed: &Feed| feed.entity == stream && feed.load == LoadKind::Snapshot;
-        stream == ICD_CODES.name
-            || self.load_config.iter().any(|row| row.stream() == stream)
-            || self.sources.feeds.iter().any(snapshot)
+    pub fn landing_folders(&self) -> Vec<&str> {
+        self.sources.feeds.iter().map(|feed| feed.folder.as_str()).collect()
     }
 
-    /// Names of the bronze streams that an entity is made from. A source that is switched off
-    /// keeps its loads, so its stream is still read.
-    #[must_use]
-    pub fn streams_of(&self, entity: &Entity) -> Vec<String> {
-        let extracts = self.load_config.iter().filter(|row| row.entity() == entity.name).map(LoadRow::stream);
-        let mut streams: Vec<String> = extracts.collect();
-        let lands = self.sources.feeds.iter().any(|feed| feed.entity == entity.name);
-        let is_pulled = [NPI.name, ICD_CODES.name].contains(&entity.name);
-        if lands || is_pulled {
-            streams.push(entity.name.to_owned());
-        }
-        streams
+    /// The configured bronze streams that an entity's table is made from. A source that is switched off keeps its
+    /// loads, so its stream is still read.
+    pub fn streams_of(&self, entity: &Entity) -> impl Iterator<Item = &Stream> {
+        self.streams.of_entity(entity)
     }
 }
 
-/// Checks that nothing lands in a folder as two things. Two folders of one entity are one stream.
+/// Checks that nothing lands in a folder as two things. Two folders of one entity share the streams of
+/// their datasources.
 fn check_feeds(feeds: &[Feed]) -> Result<()> {
     for (index, feed) in feeds.iter().enumerate() {
         if feeds[..index].iter().any(|other| other.folder == feed.folder) {
             let message = format!("{}: two [[landing]] tables have the folder `{}`", keys::SOURCES, feed.folder);
-            return Err(StageError::BadConfig(message));
+            return Err(StageError::bad_config(message));
         }
     }
     Ok(())
@@ -113,13 +104,13 @@ fn check_name(file: &str, mapping: &Mapping) -> Result<()> {
         return Ok(());
     }
     let message = format!("cdm/{file}: the file of datasource `{datasource}` is cdm/{datasource}.toml");
-    Err(StageError::BadConfig(message))
+    Err(StageError::bad_config(message))
 }
 
 async fn text(lake: &Lake, key: &str) -> Result<String> {
     let bytes =
-        lake.get_if_exists(key).await?.ok_or_else(|| StageError::BadConfig(format!("the lake has no `{key}`")))?;
-    String::from_utf8(bytes.to_vec()).map_err(|_| StageError::BadConfig(format!("`{key}` is not UTF-8")))
+        lake.get_if_exists(key).await?.ok_or_else(|| StageError::bad_config(format!("the lake has no `{key}`")))?;
+    String::from_utf8(bytes.to_vec()).map_err(|_| StageError::bad_config(format!("`{key}` is not UTF-8")))
 }
 
 fn is_toml(name: &str) -> bool {
@@ -141,14 +132,15 @@ pub async fn toml_files(lake: &Lake, folder: &str) -> Result<Vec<(String, String
 }
 
 fn toml<T: serde::de::DeserializeOwned>(key: &str, text: &str) -> Result<T> {
-    toml::from_str(text).map_err(|error| StageError::BadConfig(format!("{key}: {}", error.message())))
+    toml::from_str(text).map_err(|error| StageError::bad_config(format!("{key}: {}", error.message())))
 }
 
 #[cfg(test)]
 mod tests {
-    use rcm_model::cdm::CLAIMS;
+    use rcm_model::cdm::{CLAIMS, DEPARTMENTS, PROVIDERS};
 
     use super::*;
+    use crate::config::SourceKind;
     use crate::testing::TestLake;
 
     async fn refusal(lake: &TestLake) -> String {
@@ -185,10 +177,25 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn two_folders_of_one_entity_are_one_stream() {
+    async fn two_folders_of_one_entity_share_their_streams() {
         let lake = TestLake::new();
         let feed = "[[landing]]\nfolder = \"late_claims\"\nentity = \"claims\"\nload = \"upsert\"\n\n[silver.buckets]";
         lake.edit("configs/sources.toml", "[silver.buckets]", feed);
-        assert_eq!(Settings::read(&lake.lake()).await.unwrap().streams_of(&CLAIMS), ["claims"]);
+        let settings = Settings::read(&lake.lake()).await.unwrap();
+        let streams: Vec<&str> = settings.streams_of(&CLAIMS).map(|stream| stream.name.as_str()).collect();
+        assert_eq!(streams, ["claims/hos-a", "claims/hos-b"]);
+    }
+
+    #[tokio::test]
+    async fn entities_that_a_mapping_reads_from_one_table_share_its_stream() {
+        let lake = TestLake::new();
+        lake.edit("configs/cdm/hos-a.toml", "[landing]", "[read_from]\ndepartments = \"providers\"\n\n[landing]");
+        let settings = Settings::read(&lake.lake()).await.unwrap();
+        let of = |entity| -> Vec<&str> { settings.streams_of(entity).map(|stream| stream.name.as_str()).collect() };
+        assert_eq!(of(&DEPARTMENTS), ["hosa/providers", "hosb/departments"]);
+        assert_eq!(of(&PROVIDERS), ["hosa/providers", "hosb/providers"]);
+        let stream = settings.streams.find("hosa/providers").unwrap();
+        assert_eq!((stream.datasource.as_str(), stream.kind, stream.is_active), ("hos-a", SourceKind::Extract, true));
+        assert!(settings.streams.find("hosa/departments").unwrap().entities.is_empty(), "no table reads it");
     }
 }

@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use chrono::NaiveDate;
 use serde::{Deserialize, Serialize};
 
-use super::SqlServer;
 use super::registries::{Icd, Npi};
+use super::{Release, SqlServer, release};
+use crate::csv_stream::Dialect;
 
 /// The whole of `configs/sources.toml`.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -38,6 +40,9 @@ pub struct Emr {
     /// For `files`: a folder `<datasource>/<table>.csv`; `RCM_EMR_DIR` and `rcm run --emr` go before it.
     #[serde(default)]
     pub folder: Option<String>,
+    /// For `files`: how the files of single datasources are written.
+    #[serde(default)]
+    pub files: BTreeMap<String, FileOptions>,
     /// For `sql_server`: how its databases are read.
     #[serde(default)]
     pub sql_server: SqlServer,
@@ -51,6 +56,16 @@ pub struct Emr {
     /// Other values for single streams, such as `"hosa/patients"`.
     #[serde(default)]
     pub streams: BTreeMap<String, StreamOptions>,
+}
+
+/// How a datasource writes its extract files.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FileOptions {
+    /// One character; a comma where nothing is said.
+    pub delimiter: Option<String>,
+    /// A label of the WHATWG, such as `windows-1252`; UTF-8 where nothing is said.
+    pub encoding: Option<String>,
 }
 
 /// Values for one stream in place of the common ones.
@@ -81,11 +96,19 @@ pub enum EmrKind {
 pub struct Feed {
     /// Folder below `landing/`.
     pub folder: String,
-    /// Entity whose rows land there; its name is also that of the bronze stream.
+    /// Entity whose rows land there; its bronze streams are `<entity>/<datasource>`.
     pub entity: String,
     pub load: LoadKind,
     #[serde(default)]
     pub format: Format,
+    /// For `snapshot`: what a list says of its own date in its file's name. Lists are taken in the order of
+    /// these dates; where there is none, of their files' times.
+    #[serde(default)]
+    pub release: Option<Release>,
+    /// Of CSV files: one character; a comma where nothing is said.
+    pub delimiter: Option<String>,
+    /// Of CSV files: a label of the WHATWG, such as `windows-1252`; UTF-8 where nothing is said.
+    pub encoding: Option<String>,
 }
 
 /// How a landed file is written.
@@ -116,6 +139,9 @@ pub struct Silver {
     /// Rows of the loads that are taken in with one commit, which are in memory together. A load is never
     /// cut.
     pub rows_at_once: u64,
+    /// Rows of the largest load that is taken in, since a load is in memory as a whole. A larger one is left
+    /// behind, and with it what comes after it in its stream.
+    pub max_load_rows: u64,
     /// Buckets that an entity's keys are spread over; one where none are given. Fixed when the
     /// table is made.
     pub buckets: BTreeMap<String, u32>,
@@ -123,7 +149,7 @@ pub struct Silver {
 
 impl Default for Silver {
     fn default() -> Self {
-        Self { rows_at_once: 500_000, buckets: BTreeMap::new() }
+        Self { rows_at_once: 500_000, max_load_rows: 20_000_000, buckets: BTreeMap::new() }
     }
 }
 
@@ -164,11 +190,32 @@ fn default_lost_share() -> f64 {
     0.2
 }
 
+impl Feed {
+    /// How its CSV files are written; what cannot be used was refused with the configuration.
+    #[must_use]
+    pub fn dialect(&self) -> Dialect {
+        Dialect::of(self.delimiter.as_deref(), self.encoding.as_deref()).unwrap_or_default()
+    }
+
+    /// The date that a whole list says of itself in its file's name, if it says one.
+    #[must_use]
+    pub fn release_of(&self, file_name: &str) -> Option<NaiveDate> {
+        release::date(self.release.as_ref(), self.format == Format::Icd10cmOrder, file_name)
+    }
+}
+
 impl Emr {
     /// What a datasource is read from.
     #[must_use]
     pub fn kind_of(&self, datasource: &str) -> EmrKind {
         self.kinds.get(datasource).copied().unwrap_or(self.kind)
+    }
+
+    /// How a datasource's extract files are written; what cannot be used was refused with the configuration.
+    #[must_use]
+    pub fn dialect_of(&self, datasource: &str) -> Dialect {
+        let Some(options) = self.files.get(datasource) else { return Dialect::default() };
+        Dialect::of(options.delimiter.as_deref(), options.encoding.as_deref()).unwrap_or_default()
     }
 
     /// Days that the stream's incremental loads overlap.
@@ -177,10 +224,13 @@ impl Emr {
         self.streams.get(stream).and_then(|options| options.overlap_days).unwrap_or(self.overlap_days)
     }
 
-    /// Share of keys that the stream's full extracts may lose.
+    /// Share of keys that the stream's full extracts may lose. What is said of `claims` holds for every
+    /// `claims/<datasource>` that nothing else is said of.
     #[must_use]
     pub fn max_lost_share(&self, stream: &str) -> f64 {
-        self.streams.get(stream).and_then(|options| options.max_lost_share).unwrap_or(self.max_lost_share)
+        let entity = stream.split_once('/').map_or(stream, |(entity, _)| entity);
+        let mut options = [stream, entity].into_iter().filter_map(|name| self.streams.get(name));
+        options.find_map(|options| options.max_lost_share).unwrap_or(self.max_lost_share)
     }
 
     /// Connections that read the stream's table at the same time.
@@ -212,5 +262,14 @@ mod tests {
     fn an_incremental_load_reads_a_day_again_where_nothing_is_said() {
         let sources: Sources = toml::from_str("[emr]\nkind = \"files\"").unwrap();
         assert_eq!(sources.emr.overlap_days("hosa/patients"), 1);
+    }
+
+    #[test]
+    fn what_is_said_of_a_feeds_entity_holds_for_the_streams_of_its_datasources() {
+        let text = "emr.kind = \"files\"\nemr.streams.claims.max_lost_share = 0.5\n\
+                    emr.streams.\"claims/hos-b\".max_lost_share = 0.7";
+        let sources: Sources = toml::from_str(text).unwrap();
+        let shares = ["claims/hos-a", "claims/hos-b", "cpt_codes/cpt"].map(|stream| sources.emr.max_lost_share(stream));
+        assert_eq!(shares.map(|share| (share * 10.0).round() as i64), [5, 7, 2]);
     }
 }

@@ -11,17 +11,18 @@ use tempfile::TempDir;
 use super::*;
 use crate::bronze::{MALFORMED, POSITION};
 use crate::bronze_file::tests::{Trouble, Unreliable};
+use crate::error::ErrorKind;
 
 const KEY: &str = "bronze/x/data/1.parquet";
 
 /// A file that was streamed: what was found and the batches that lie in the lake.
-struct Streamed {
-    found: Found,
+pub(super) struct Streamed {
+    pub(super) found: CsvSummary,
     batches: Vec<RecordBatch>,
 }
 
 impl Streamed {
-    fn texts(&self, column: &str) -> Vec<Option<String>> {
+    pub(super) fn texts(&self, column: &str) -> Vec<Option<String>> {
         let of_batch = |batch: &RecordBatch| {
             let texts = batch.column_by_name(column).unwrap().as_any().downcast_ref::<StringArray>().unwrap().clone();
             texts.iter().map(|text| text.map(str::to_owned)).collect::<Vec<_>>()
@@ -42,15 +43,19 @@ fn lake(folder: &TempDir) -> Lake {
     Lake::open(url::Url::from_directory_path(folder.path()).unwrap().as_str()).unwrap()
 }
 
-fn wanted(columns: &[&str]) -> Wanted {
-    Wanted { columns: columns.iter().map(|&column| column.to_owned()).collect(), newer: None }
+pub(super) fn wanted(columns: &[&str]) -> Wanted {
+    Wanted { columns: columns.iter().map(|&column| column.to_owned()).collect(), ..Wanted::default() }
 }
 
 async fn stream_wanted(content: &[u8], wanted: Wanted) -> Result<Streamed> {
+    stream_dialect(content, wanted, Dialect::default()).await
+}
+
+pub(super) async fn stream_dialect(content: &[u8], wanted: Wanted, dialect: Dialect) -> Result<Streamed> {
     let folder = tempfile::tempdir().unwrap();
     let lake = lake(&folder);
     lake.put("landing/x/x.csv", content.to_vec()).await.unwrap();
-    let csv = Csv::in_lake(&lake, Path::from("landing/x/x.csv"), "x.csv".to_owned());
+    let csv = Csv::in_lake(&lake, Path::from("landing/x/x.csv"), "x.csv".to_owned()).with_dialect(dialect);
     let streamed = to_parquet(&csv, wanted, &lake, KEY).await;
     if streamed.is_err() {
         assert_eq!(lake.list("bronze").await.unwrap(), [], "a failure leaves nothing behind");
@@ -66,9 +71,9 @@ async fn stream(content: impl AsRef<[u8]>) -> Result<Streamed> {
     stream_wanted(content.as_ref(), wanted(&["id", "name"])).await
 }
 
-async fn refusal(content: impl AsRef<[u8]>) -> String {
+pub(super) async fn refusal(content: impl AsRef<[u8]>) -> String {
     match stream(content).await {
-        Err(StageError::BrokenContract(reason)) => reason,
+        Err(error) if error.kind() == ErrorKind::BrokenContract => error.message().to_owned(),
         Err(other) => panic!("expected a broken contract, got {other}"),
         Ok(streamed) => panic!("expected a broken contract, got {} rows", streamed.found.rows),
     }
@@ -137,6 +142,57 @@ async fn a_file_that_was_cut_off_ends_with_a_malformed_record(#[case] content: &
     assert_eq!(streamed.texts(MALFORMED), [None, Some(expected.to_owned())]);
 }
 
+#[rstest]
+#[case::over_whole_lines(
+    "id,a,name\n1,x,Ann\n2,\"x,Bob\n3,x,Cy\n4,x\",Di\n5,x,Ed\n",
+    &[r#"["2","x","Bob"]"#, r#"["3","x","Cy"]"#, r#"["4","x","Di"]"#]
+)]
+#[case::windows_lines("id,a,name\r\n1,x,Ann\r\n2,\"x,Bob\r\n3,x,Cy\"\r\n5,x,Ed\r\n", &[r#"["2","x","Bob"]"#, r#"["3","x","Cy"]"#])]
+#[case::closed_by_another_columns_quote(
+    "id,a,name\n1,x,Ann\n2,\"x,Bob\n3,x,Cy\n4,x,\"Di\"\n5,x,Ed\n",
+    &[r#"["2","x","Bob"]"#, r#"["3","x","Cy"]"#, r#"["4","x","Di\""]"#]
+)]
+#[case::on_the_next_line("id,a,name\n1,x,Ann\n2,\"x,Bob\n3\",x,Cy\n5,x,Ed\n", &[r#"["2","x","Bob"]"#, r#"["3","x","Cy"]"#])]
+#[tokio::test]
+async fn a_stray_quote_costs_only_the_lines_that_it_holds_together(#[case] content: &str, #[case] lines: &[&str]) {
+    let streamed = stream(content).await.unwrap();
+    let malformed: Vec<String> = streamed.texts(MALFORMED).into_iter().flatten().collect();
+    assert_eq!(malformed, lines);
+    let ids: Vec<String> = streamed.texts("id").into_iter().flatten().collect();
+    assert_eq!(ids, ["1", "5"]);
+    let rows = lines.len() as i64 + 2;
+    assert_eq!(streamed.positions(), (1..=rows).collect::<Vec<i64>>());
+    assert_eq!((streamed.found.rows, streamed.found.malformed), (rows as u64, lines.len() as u64));
+}
+
+#[rstest]
+#[case::no_final_newline("id,name\n1,Ann\n2,\"Bob\n3,Cy")]
+#[case::final_newline("id,name\n1,Ann\n2,\"Bob\n3,Cy\n")]
+#[tokio::test]
+async fn a_stray_quote_that_is_never_closed_makes_a_malformed_record_of_each_line(#[case] content: &str) {
+    let streamed = stream(content).await.unwrap();
+    let expected = [None, Some(r#"["2","Bob"]"#.to_owned()), Some(r#"["3","Cy"]"#.to_owned())];
+    assert_eq!(streamed.texts(MALFORMED), expected);
+    assert_eq!(streamed.positions(), [1, 2, 3]);
+}
+
+#[rstest]
+#[case::an_address("id,name,city\n1,\"12 Main St\nSuite 4\nAtlanta, GA\",x\n")]
+#[case::text_with_commas("id,name\n1,\"Ann\nof, two\nlines\"\n")]
+#[case::one_more_line("id,name\n1,\"Ann\nBob\"\n")]
+#[case::a_blank_line("id,name\n1,\"Ann\n\nBob\"\n")]
+#[tokio::test]
+async fn text_of_several_lines_that_was_meant_stays_one_record(#[case] content: &str) {
+    let streamed = stream(content).await.unwrap();
+    assert_eq!((streamed.found.rows, streamed.found.malformed), (1, 0));
+}
+
+#[tokio::test]
+async fn text_of_several_lines_in_the_only_column_stays_one_record() {
+    let streamed = stream_wanted(b"id\n\"a\nb\nc\"\n", wanted(&["id"])).await.unwrap();
+    assert_eq!((streamed.found.rows, streamed.found.malformed), (1, 0));
+}
+
 #[tokio::test]
 async fn a_file_with_only_a_header_has_no_rows() {
     let streamed = stream("id,name").await.unwrap();
@@ -158,7 +214,7 @@ async fn a_file_with_only_a_header_has_no_rows() {
     "id,name,_position\n1,Ann,1\n",
     "`x.csv` has a column `_position` or `_malformed`: these names are taken by the lake"
 )]
-#[case::nul_bytes("id,na\0me\n1,Ann\n", "`x.csv` has NUL bytes in its header: is it UTF-16? save it as UTF-8")]
+#[case::nul_bytes("id,na\0me\n1,Ann\n", "`x.csv` has NUL bytes in its header: it is no CSV file, or it is damaged")]
 #[tokio::test]
 async fn a_file_that_cannot_be_used_is_refused_with_the_reason(#[case] content: &str, #[case] expected: &str) {
     assert_eq!(refusal(content).await, expected);
@@ -210,6 +266,7 @@ fn newer(after: Option<&str>, mapping: &str) -> Newer {
         after: after.map(|after| after.parse().unwrap()),
         until: Utc.with_ymd_and_hms(2024, 12, 1, 0, 0, 0).unwrap(),
         moments: Moments::of(&mapping).unwrap(),
+        loaded: None,
     }
 }
 

@@ -1,14 +1,14 @@
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use chrono::format::{Item, Parsed, StrftimeItems, parse};
-use chrono::{DateTime, Datelike, NaiveDate, NaiveTime, TimeZone, Utc};
-use chrono_tz::Tz;
-use rcm_model::cdm::Mapping;
+use chrono::{DateTime, NaiveDate, Utc};
+use rcm_model::cdm::{DateReader, Mapping, SourceColumn, reading};
 
 use crate::error::{Result, StageError};
+use crate::keys::LoadedKeys;
 
-/// The records that an incremental load takes: those whose watermark is later than `after`, and
-/// those without a watermark that can be read, which silver quarantines.
+/// The records that an incremental load takes: those whose watermark is later than `after`, those that no load
+/// has, and those without a watermark that can be read, which silver quarantines.
 #[derive(Debug, Clone)]
 pub struct Newer {
     pub column: String,
@@ -17,53 +17,31 @@ pub struct Newer {
     /// from it: nothing would be newer for years.
     pub until: DateTime<Utc>,
     pub moments: Moments,
+    /// What the loads before have. None: a record that is no later than `after` is left out unseen.
+    pub loaded: Option<Arc<LoadedKeys>>,
 }
-
-/// `%Y` reads a year of two digits as one of the first century; a later format may fit.
-const FIRST_YEAR: i32 = 1000;
 
 /// How a source writes moments.
 #[derive(Debug, Clone)]
 pub struct Moments {
-    formats: Vec<Vec<Item<'static>>>,
-    zone: Tz,
+    reader: DateReader,
+    null_words: Vec<String>,
 }
 
 impl Moments {
-    /// The formats and the zone of a mapping.
+    /// The reader of a mapping, as silver has it.
     ///
     /// # Errors
     /// The mapping names a zone or a format that there is not.
     pub fn of(mapping: &Mapping) -> Result<Self> {
-        let bad = |what: &str, name: &str| {
-            StageError::BadConfig(format!("cdm/{}: there is no {what} `{name}`", mapping.datasource))
-        };
-        let formats = mapping
-            .date_formats()
-            .map(|format| StrftimeItems::new(format).parse_to_owned().map_err(|_| bad("date format", format)));
-        let zone = match &mapping.time_zone {
-            Some(name) => name.parse().map_err(|_| bad("time zone", name))?,
-            None => Tz::UTC,
-        };
-        Ok(Self { formats: formats.collect::<Result<_>>()?, zone })
+        let bad = |reason: String| StageError::bad_config(format!("cdm/{}: {reason}", mapping.datasource));
+        Ok(Self { reader: DateReader::of(mapping).map_err(bad)?, null_words: mapping.null_words.clone() })
     }
 
-    /// Reads a moment by the first format that fits; a date is its midnight in the source's zone.
-    /// Of an hour that a clock change repeats it is the earlier one, one that is skipped is none.
+    /// Returns the moment that a text says, as [`DateReader::moment`] does; none of a word that stands for nothing.
     #[must_use]
     pub fn read(&self, text: &str) -> Option<DateTime<Utc>> {
-        let text = text.trim();
-        self.formats.iter().find_map(|format| {
-            let mut parsed = Parsed::new();
-            parse(&mut parsed, text, format.iter()).ok()?;
-            if let Ok(moment) = parsed.to_datetime() {
-                return Some(moment.to_utc()).filter(|moment| moment.year() >= FIRST_YEAR);
-            }
-            let time = parsed.to_naive_time().unwrap_or(NaiveTime::MIN);
-            let date = parsed.to_naive_date().ok().filter(|date| date.year() >= FIRST_YEAR)?;
-            let moment = date.and_time(time);
-            self.zone.from_local_datetime(&moment).earliest().map(|moment| moment.to_utc())
-        })
+        self.reader.moment(reading::trimmed(text, &self.null_words)?)
     }
 }
 
@@ -71,33 +49,55 @@ impl Moments {
 pub(super) struct Watermarks {
     newer: Newer,
     index: usize,
-    high: Option<DateTime<Utc>>,
-    ahead: u64,
-    per_day: BTreeMap<NaiveDate, u64>,
+    /// Places of the columns that make the id.
+    id: Vec<usize>,
+    found: WatermarksFound,
+}
+
+/// What the watermarks of a file were.
+#[derive(Debug, Default)]
+pub(super) struct WatermarksFound {
+    /// The latest one that is not in the future.
+    pub(super) high: Option<DateTime<Utc>>,
+    /// Number of those in the future.
+    pub(super) ahead: u64,
+    /// Number of records that were taken only because no load has them.
+    pub(super) late: u64,
+    /// Number of those not in the future, by day.
+    pub(super) per_day: BTreeMap<NaiveDate, u64>,
 }
 
 impl Watermarks {
     pub(super) fn of(newer: Newer, columns: &[String]) -> Option<Self> {
-        let index = columns.iter().position(|column| *column == newer.column)?;
-        Some(Self { newer, index, high: None, ahead: 0, per_day: BTreeMap::new() })
+        let has = |name: &str| columns.iter().any(|column| column == name);
+        let place = |name: &String| columns.iter().position(|column| column == name);
+        let index = place(&newer.column)?;
+        let found = |column: &SourceColumn| columns.iter().position(|name| Some(name.as_str()) == column.found(has));
+        let id = newer.loaded.iter().flat_map(|loaded| loaded.id()).filter_map(found).collect();
+        Some(Self { newer, index, id, found: WatermarksFound::default() })
     }
 
-    /// The latest watermark, the number of those in the future, and that of the others by day.
-    pub(super) fn found(self) -> (Option<DateTime<Utc>>, u64, BTreeMap<NaiveDate, u64>) {
-        (self.high, self.ahead, self.per_day)
+    pub(super) fn found(self) -> WatermarksFound {
+        self.found
     }
 
-    /// Notes a record's watermark and tells whether the record is taken.
+    /// Counts a record's watermark and returns whether the record is taken.
     pub(super) fn take(&mut self, fields: &[&str]) -> bool {
         let Some(watermark) = fields.get(self.index).and_then(|text| self.newer.moments.read(text)) else {
             return true;
         };
         if watermark > self.newer.until {
-            self.ahead += 1;
+            self.found.ahead += 1;
         } else {
-            self.high = self.high.max(Some(watermark));
-            *self.per_day.entry(watermark.date_naive()).or_default() += 1;
+            self.found.high = self.found.high.max(Some(watermark));
+            *self.found.per_day.entry(watermark.date_naive()).or_default() += 1;
         }
-        self.newer.after.is_none_or(|after| watermark > after)
+        if self.newer.after.is_none_or(|after| watermark > after) {
+            return true;
+        }
+        let id = self.id.iter().filter_map(|&index| fields.get(index).copied());
+        let is_late = self.newer.loaded.as_ref().is_some_and(|loaded| !loaded.has(id, watermark));
+        self.found.late += u64::from(is_late);
+        is_late
     }
 }

@@ -2,17 +2,21 @@
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use object_store::path::Path as Key;
+use rcm_model::cdm;
 use rcm_model::load_config::LoadType;
 
 use super::{CLOCK_SKEW, Extract, Table};
-use crate::bronze::{Manifest, Settled, Source, Watermark};
+use crate::bronze::{self, Manifest, Settled, SourceObject, Watermark};
 use crate::context::Context;
-use crate::csv_stream::{self, Csv, Found, Moments, Newer, Wanted};
+use crate::csv_stream::{self, Csv, CsvSummary, Moments, Newer, Wanted};
 use crate::error::{Result, StageError};
+use crate::keys::{KeyReading, LoadedKeys};
 use crate::load::{self, Rows};
+use crate::voids;
 
 pub(super) async fn extract(context: &Context, table: &Table<'_>) -> Result<Extract> {
     let name = format!("{}/{}.csv", table.row.datasource, table.row.entity());
@@ -22,6 +26,7 @@ pub(super) async fn extract(context: &Context, table: &Table<'_>) -> Result<Extr
         Place::Disk(path) => Csv::on_disk(path.clone(), name.clone()),
         Place::Lake(key) => Csv::in_lake(&context.lake, key.clone(), name.clone()),
     };
+    let csv = csv.with_dialect(context.settings.sources.emr.dialect_of(&table.row.datasource));
     // A load of the other kind has other rows of the same file.
     let is_like = |last: &&Manifest| last.kind == table.subject.kind && last.source.size == before.size;
     if let Some(last) = table.last.filter(is_like)
@@ -29,18 +34,21 @@ pub(super) async fn extract(context: &Context, table: &Table<'_>) -> Result<Extr
     {
         return Ok(Extract::NothingNew(format!("`{name}` has not changed since load {}", last.sequence)));
     }
+    if let Some(last) = table.last.filter(|last| is_newer(last, &before)) {
+        return Ok(Extract::NothingNew(out_of_date(&name, last)));
+    }
     let mut notes = Vec::new();
     let (load_id, data_key) = load::new_file(context, table.subject.stream);
-    let mut found = csv_stream::to_parquet(&csv, wanted(context, table)?, &context.lake, &data_key).await?;
+    let mut wanted = wanted(context, table, &name).await?;
+    let mut found = csv_stream::to_parquet(&csv, wanted.clone(), &context.lake, &data_key).await?;
     if has_more_than_the_last(table, &found) {
-        let mut wanted = wanted(context, table)?;
         wanted.newer.iter_mut().for_each(|newer| newer.after = None);
         found = csv_stream::to_parquet(&csv, wanted, &context.lake, &data_key).await?;
         notes.push(format!("`{name}` has older rows that were not there at the last load: it is taken whole"));
     }
     if source(context, &place, &name).await? != before {
         context.lake.delete(&data_key).await?;
-        return Err(StageError::SourceUnavailable(format!("`{name}` is still being written")));
+        return Err(StageError::source_unavailable(format!("`{name}` is still being written")));
     }
     if table.row.loadtype == LoadType::Incremental && found.rows == 0 {
         context.lake.delete(&data_key).await?;
@@ -54,13 +62,30 @@ pub(super) async fn extract(context: &Context, table: &Table<'_>) -> Result<Extr
         rows: found.rows,
         malformed: found.malformed,
         watermark: watermark(context, table, &found),
-        unmapped_columns: load::unmapped(&found.columns, table.mapping.source_columns(table.subject.entity)),
+        unmapped_columns: load::unmapped(&found.columns, table.mapping.source_columns_of(table.subject.entity, &name)),
     };
+    if found.late > 0 {
+        let late = found.late;
+        notes.push(format!("`{name}` has {late} rows from before the last load that no load has: they are taken"));
+    }
     if found.ahead > 0 {
         let (ahead, column) = (found.ahead, &table.row.watermark);
         notes.push(format!("{ahead} rows have a `{column}` in the future: the next load takes them again"));
     }
     Ok(Extract::Rows(Box::new(rows), notes))
+}
+
+/// Whether a load is of a later writing of a file: what that showed must not be taken back by an older state.
+fn is_newer(load: &Manifest, file: &SourceObject) -> bool {
+    load.source.name == file.name && load.source.last_modified > file.last_modified
+}
+
+fn out_of_date(name: &str, last: &Manifest) -> String {
+    format!(
+        "`{name}` is older than the file of load {} and is left out. If it is what the hospital holds now, write \
+         it again (its time decides)",
+        last.sequence
+    )
 }
 
 /// Where an extract file is.
@@ -73,7 +98,7 @@ fn place(context: &Context, name: &str) -> Result<Place> {
     if let Some(folder) = &context.environment.emr_dir {
         return Ok(Place::Disk(folder.join(name)));
     }
-    let bad = |reason: String| StageError::BadConfig(format!("configs/sources.toml: [emr] {reason}"));
+    let bad = |reason: String| StageError::bad_config(format!("configs/sources.toml: [emr] {reason}"));
     let folder = context.settings.sources.emr.folder.as_deref().ok_or_else(|| bad("names no folder".to_owned()))?;
     if Path::new(folder).is_absolute() {
         return Ok(Place::Disk(Path::new(folder).join(name)));
@@ -82,14 +107,17 @@ fn place(context: &Context, name: &str) -> Result<Place> {
     key.map(Place::Lake).map_err(|error| bad(format!("folder `{folder}` is none below the lake's root: {error}")))
 }
 
-async fn source(context: &Context, place: &Place, name: &str) -> Result<Source> {
+async fn source(context: &Context, place: &Place, name: &str) -> Result<SourceObject> {
     // No number of tries brings a file that was not delivered.
-    let missing = || StageError::BrokenContract(format!("extract file `{name}`: there is none"));
+    let missing = || StageError::broken_contract(format!("extract file `{name}`: there is none"));
     let (size, modified) = match place {
         Place::Disk(path) => {
             let metadata = tokio::fs::metadata(path).await.map_err(|error| match error.kind() {
                 ErrorKind::NotFound => missing(),
-                kind => StageError::SourceUnavailable(format!("extract file `{name}`: {kind}")),
+                kind => {
+                    let message = format!("extract file `{name}`: {kind}");
+                    StageError::of_io(message, &error, StageError::source_unavailable)
+                }
             })?;
             (metadata.len(), metadata.modified().ok().map(DateTime::<Utc>::from))
         }
@@ -98,31 +126,49 @@ async fn source(context: &Context, place: &Place, name: &str) -> Result<Source> 
             (meta.size, Some(meta.last_modified))
         }
     };
-    Ok(Source { name: name.to_owned(), size: Some(size), last_modified: modified })
+    Ok(SourceObject { name: name.to_owned(), size: Some(size), last_modified: modified })
 }
 
-fn wanted(context: &Context, table: &Table<'_>) -> Result<Wanted> {
-    let mut columns: Vec<String> = table.mapping.source_columns(table.subject.entity).map(str::to_owned).collect();
+async fn wanted(context: &Context, table: &Table<'_>, name: &str) -> Result<Wanted> {
+    let mapping = table.mapping.columns(table.subject.entity, name).cloned();
     if table.row.loadtype == LoadType::Full {
-        return Ok(Wanted { columns, newer: None });
+        return Ok(Wanted { mapping, ..Wanted::default() });
     }
-    columns.push(table.row.watermark.clone());
-    let newer = Newer {
+    let mut newer = Newer {
         column: table.row.watermark.clone(),
         after: last_watermark(table).map(|watermark| watermark - overlap(context, table)),
         until: table.subject.started_at + CLOCK_SKEW,
         moments: Moments::of(table.mapping)?,
+        loaded: None,
     };
-    Ok(Wanted { columns, newer: Some(newer) })
+    if newer.after.is_some() {
+        newer.loaded = loaded_keys(context, table, &newer, name).await?.map(Arc::new);
+    }
+    Ok(Wanted { columns: vec![table.row.watermark.clone()], mapping, newer: Some(newer) })
+}
+
+/// What the loads of the stream have of the table's keys.
+async fn loaded_keys(context: &Context, table: &Table<'_>, newer: &Newer, name: &str) -> Result<Option<LoadedKeys>> {
+    let Some(entity) = cdm::entity(table.subject.entity) else { return Ok(None) };
+    let reading = KeyReading {
+        mapping: table.mapping,
+        entity,
+        watermark: &newer.column,
+        moments: &newer.moments,
+        until: newer.until,
+    };
+    let loads = voids::valid_loads(&context.lake, table.subject.stream).await?;
+    let loads = bronze::since_last_snapshot(&loads, table.subject.datasource);
+    LoadedKeys::read(&context.lake, &loads, reading, name).await.map(Some)
 }
 
 fn overlap(context: &Context, table: &Table<'_>) -> TimeDelta {
     TimeDelta::days(context.settings.sources.emr.overlap_days(table.subject.stream).into())
 }
 
-/// Whether the file has more rows than the last one had of a time that the last load left behind: it was
-/// cut short, or they were entered later.
-fn has_more_than_the_last(table: &Table<'_>, found: &Found) -> bool {
+/// Whether the file has more rows than the last one had of a time that the last load left behind: that one was
+/// cut short, or they were entered later. Among them may be rows that are older than what a load has of their key.
+fn has_more_than_the_last(table: &Table<'_>, found: &CsvSummary) -> bool {
     let last = table.last.and_then(|last| last.watermark.as_ref());
     let settled = last.filter(|watermark| watermark.column == table.row.watermark).and_then(|last| last.settled);
     settled.is_some_and(|settled| found.before_day_of(settled.before) > settled.rows)
@@ -134,7 +180,7 @@ fn last_watermark(table: &Table<'_>) -> Option<DateTime<Utc>> {
     if watermark.column == table.row.watermark { watermark.to } else { None }
 }
 
-fn watermark(context: &Context, table: &Table<'_>, found: &Found) -> Option<Watermark> {
+fn watermark(context: &Context, table: &Table<'_>, found: &CsvSummary) -> Option<Watermark> {
     if table.row.loadtype == LoadType::Full {
         return None;
     }

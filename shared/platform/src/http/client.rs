@@ -1,41 +1,39 @@
 use std::time::Duration;
 
+use backon::Retryable;
 use chrono::DateTime;
-use rand::Rng;
 use reqwest::header::{DATE, HeaderMap, HeaderName, RETRY_AFTER};
 use reqwest::redirect::Policy;
 use reqwest::{Request, Response, StatusCode};
 use serde::de::DeserializeOwned;
-use tokio::time::sleep;
 use tracing::warn;
 
 use super::pace::Pace;
+use crate::backoff::Backoff;
 use crate::config::Http;
 use crate::context::{Clock, Context};
 use crate::error::{Result, StageError};
 
-/// Longest answer that is read, in bytes.
+/// Longest response that is read, in bytes.
 const ANSWER_LIMIT: usize = 32 * 1024 * 1024;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const USER_AGENT: &str = concat!("rcm/", env!("CARGO_PKG_VERSION"));
 
-/// One registry and how it is asked. Errors say its name and never a URL, which may hold an
+/// The client of one registry. Errors name the registry and never a URL, which may hold an
 /// identifier.
 pub struct Client {
     source: &'static str,
     http: reqwest::Client,
     pace: Pace,
     clock: Clock,
-    tries: u32,
-    first_pause: Duration,
-    longest_pause: Duration,
+    backoff: Backoff,
 }
 
-/// What a registry said.
+/// What a registry responded.
 #[derive(Debug)]
-pub enum Answer<T> {
+pub enum RegistryReply<T> {
     Found(T),
-    /// It will not answer this request, however often it is asked.
+    /// It refuses this request: a retry would not help.
     Refused(StatusCode),
 }
 
@@ -59,15 +57,18 @@ impl Client {
             .connect_timeout(timeout.min(CONNECT_TIMEOUT))
             .timeout(timeout)
             .build()
-            .map_err(|error| StageError::BadConfig(format!("{source}: {}", error.without_url())))?;
+            .map_err(|error| StageError::bad_config(format!("{source}: {}", error.without_url())))?;
         Ok(Self {
             source,
             http,
             pace: Pace::new(options.interval()?),
             clock: context.clock.clone(),
-            tries: options.tries.max(1),
-            first_pause: Http::seconds("first_pause_seconds", options.first_pause_seconds)?,
-            longest_pause: Http::seconds("longest_pause_seconds", options.longest_pause_seconds)?,
+            backoff: Backoff {
+                first_pause: Http::seconds("first_pause_seconds", options.first_pause_seconds)?,
+                longest_pause: Http::seconds("longest_pause_seconds", options.longest_pause_seconds)?,
+                retries: options.tries.saturating_sub(1),
+                jitter: 0.5..=1.0,
+            },
         })
     }
 
@@ -77,38 +78,44 @@ impl Client {
         self.source
     }
 
-    /// Sends a request until it is answered with JSON, and reads that.
+    /// Sends a request until it gets a JSON response, and reads that.
     ///
-    /// Lost connections, server errors, time-outs and answers that break off are worth another try,
-    /// after a pause that doubles; so is a request for patience, after the pause it asks for.
+    /// Lost connections, server errors, time-outs and responses that break off are retried after a pause that
+    /// doubles; a response with `Retry-After` after the pause that it asks for, which holds all requests of this
+    /// client. A pause longer than the longest one is not waited for.
     ///
     /// # Errors
     /// The last try's own; `BrokenContract` if the JSON is not of the shape of `T`.
-    pub async fn json<T: DeserializeOwned>(&self, request: Request) -> Result<Answer<T>> {
-        let mut attempt = 1;
-        loop {
+    pub async fn json<T: DeserializeOwned>(&self, request: Request) -> Result<RegistryReply<T>> {
+        let attempt = || async {
             self.pace.turn().await;
             let Some(copy) = request.try_clone() else {
-                return Err(StageError::BadConfig(format!("{}: a request that cannot be repeated", self.source)));
+                let message = format!("{}: a request that cannot be repeated", self.source);
+                return Err(StageError::bad_config(message).into());
             };
-            let Failed { error, retry_after } = match self.send(copy).await {
-                Ok(answer) => return Ok(answer),
-                Err(failed) => failed,
-            };
-            let pause = retry_after.unwrap_or_else(|| self.pause_after(attempt));
-            if attempt >= self.tries || !error.is_retryable() || pause > self.longest_pause {
-                return Err(error);
-            }
-            warn!(source = self.source, error = %error, attempt, "asking again");
-            if retry_after.is_some() {
-                self.pace.hold(pause);
-            }
-            sleep(pause).await;
-            attempt += 1;
-        }
+            self.send(copy).await
+        };
+        let sent = attempt
+            .retry(self.backoff.pauses())
+            .when(|failed: &Failed| failed.error.is_retryable())
+            .adjust(|failed, pause| self.pause_after(failed, pause))
+            .notify(|failed, pause| {
+                warn!(source = self.source, error = %failed.error, pause_seconds = pause.as_secs_f64(), "asking again");
+                if failed.retry_after.is_some() {
+                    self.pace.hold(pause);
+                }
+            });
+        sent.await.map_err(|failed| failed.error)
     }
 
-    async fn send<T: DeserializeOwned>(&self, request: Request) -> std::result::Result<Answer<T>, Failed> {
+    /// The pause after a failed try: the one that the server asks for, else the backoff's. None after the last try,
+    /// and if it is longer than the longest one.
+    fn pause_after(&self, failed: &Failed, backoff: Option<Duration>) -> Option<Duration> {
+        let pause = failed.retry_after.unwrap_or(backoff?);
+        Some(pause).filter(|pause| *pause <= self.backoff.longest_pause)
+    }
+
+    async fn send<T: DeserializeOwned>(&self, request: Request) -> std::result::Result<RegistryReply<T>, Failed> {
         let response = self.http.execute(request).await.map_err(|error| self.unreachable(&error))?;
         let status = response.status();
         if status == StatusCode::TOO_MANY_REQUESTS || status == StatusCode::REQUEST_TIMEOUT || status.is_server_error()
@@ -116,11 +123,11 @@ impl Client {
             return Err(self.put_off(status, response.headers()));
         }
         if !status.is_success() {
-            return Ok(Answer::Refused(status));
+            return Ok(RegistryReply::Refused(status));
         }
         let body = self.body(response).await?;
         let value = serde_json::from_slice(&body).map_err(|error| self.unreadable(&error))?;
-        Ok(Answer::Found(value))
+        Ok(RegistryReply::Found(value))
     }
 
     async fn body(&self, mut response: Response) -> std::result::Result<Vec<u8>, Failed> {
@@ -128,7 +135,7 @@ impl Client {
         while let Some(chunk) = response.chunk().await.map_err(|error| self.unreachable(&error))? {
             if body.len() + chunk.len() > ANSWER_LIMIT {
                 let message = format!("{}: an answer has more than {ANSWER_LIMIT} bytes", self.source);
-                return Err(StageError::BrokenContract(message).into());
+                return Err(StageError::broken_contract(message).into());
             }
             body.extend_from_slice(&chunk);
         }
@@ -138,11 +145,11 @@ impl Client {
     fn unreachable(&self, error: &reqwest::Error) -> Failed {
         let source = self.source;
         let error = if error.is_timeout() {
-            StageError::Timeout(format!("{source}: no answer in time"))
+            StageError::timeout(format!("{source}: no answer in time"))
         } else if error.is_connect() {
-            StageError::SourceUnavailable(format!("{source}: no connection"))
+            StageError::source_unavailable(format!("{source}: no connection"))
         } else {
-            StageError::SourceUnavailable(format!("{source}: the answer broke off"))
+            StageError::source_unavailable(format!("{source}: the answer broke off"))
         };
         error.into()
     }
@@ -152,26 +159,27 @@ impl Client {
         let wish = retry_after.map(|pause| format!(" and asks to wait {} s", pause.as_secs())).unwrap_or_default();
         let message = format!("{}: answers {}{wish}", self.source, status.as_u16());
         let error = if status == StatusCode::TOO_MANY_REQUESTS {
-            StageError::Throttled(message)
+            StageError::throttled(message)
         } else {
-            StageError::SourceUnavailable(message)
+            StageError::source_unavailable(message)
         };
         Failed { error, retry_after }
     }
 
-    /// What is no JSON at all is the page of a proxy or half an answer; JSON of another shape is what
-    /// the registry means.
+    /// A body that is no JSON is the page of a proxy or half a response, and worth a retry; JSON of another shape is
+    /// not.
     fn unreadable(&self, error: &serde_json::Error) -> Failed {
         let source = self.source;
         let error = if error.is_data() {
-            StageError::BrokenContract(format!("{source}: an answer of an unexpected shape"))
+            StageError::broken_contract(format!("{source}: an answer of an unexpected shape"))
         } else {
-            StageError::SourceUnavailable(format!("{source}: an answer that is no JSON"))
+            StageError::source_unavailable(format!("{source}: an answer that is no JSON"))
         };
         error.into()
     }
 
-    /// Seconds or a date, which is held against the server's own clock where it tells it.
+    /// Returns the pause of `Retry-After`: seconds, or a date, which is compared with the server's own `Date` if it sends
+    /// one.
     /// Source: RFC 9110, 10.2.3.
     fn retry_after(&self, headers: &HeaderMap) -> Option<Duration> {
         let text = |name: HeaderName| headers.get(name)?.to_str().ok().map(str::trim);
@@ -183,12 +191,6 @@ impl Client {
         let now = text(DATE).and_then(|date| DateTime::parse_from_rfc2822(date).ok());
         let now = now.unwrap_or_else(|| self.clock.now().fixed_offset());
         Some((at - now).to_std().unwrap_or_default())
-    }
-
-    /// Drawn between half and the whole, so that those who failed together do not come back together.
-    fn pause_after(&self, attempt: u32) -> Duration {
-        let longest = self.first_pause.saturating_mul(2_u32.saturating_pow(attempt - 1)).min(self.longest_pause);
-        longest.mul_f64(rand::rng().random_range(0.5..=1.0))
     }
 }
 

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use url::Url;
 
-use super::client::{Answer, Client};
+use super::client::{Client, RegistryReply};
 use super::token::{self, Tokens};
 use crate::config;
 use crate::context::Context;
@@ -29,7 +29,7 @@ pub struct Node {
     /// `A00.0`, `A00-A09`, `I`; empty for the release itself.
     pub code: String,
     pub title: Option<String>,
-    pub kind: Kind,
+    pub kind: NodeKind,
     /// Code of the node above.
     pub parent: Option<String>,
     /// Codes of the nodes right below.
@@ -39,7 +39,7 @@ pub struct Node {
 /// What a node is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Kind {
+pub enum NodeKind {
     /// The release, a chapter or a block: it holds codes and is none.
     Group,
     Code,
@@ -52,7 +52,7 @@ impl Release {
     /// An address is no URL, or would be sent a token or the secret in the clear; the secret is missing or
     /// lacks a part; the options make no sense.
     pub async fn new(context: &Context, options: &config::Icd) -> Result<Self> {
-        let bad = |reason: String| StageError::BadConfig(format!("configs/sources.toml: [icd] {reason}"));
+        let bad = |reason: String| StageError::bad_config(format!("configs/sources.toml: [icd] {reason}"));
         let mut url = match &options.token_url {
             Some(_) => token::usable("base_url", &options.base_url)?,
             None => Url::parse(&options.base_url).map_err(|error| bad(format!("base_url is no URL: {error}")))?,
@@ -90,13 +90,13 @@ impl Release {
             };
             let is_second = refused.is_some();
             match self.client.json(self.request(url.clone(), token.as_deref())?).await? {
-                Answer::Found(answer) => return Node::read(code, &answer).map(Some),
-                Answer::Refused(StatusCode::NOT_FOUND) => return Ok(None),
-                Answer::Refused(StatusCode::UNAUTHORIZED) if token.is_some() && !is_second => refused = token,
-                Answer::Refused(StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) => {
-                    return Err(StageError::BadConfig("ICD API: refuses these credentials".to_owned()));
+                RegistryReply::Found(answer) => return Node::read(code, &answer).map(Some),
+                RegistryReply::Refused(StatusCode::NOT_FOUND) => return Ok(None),
+                RegistryReply::Refused(StatusCode::UNAUTHORIZED) if token.is_some() && !is_second => refused = token,
+                RegistryReply::Refused(StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) => {
+                    return Err(StageError::bad_config("ICD API: refuses these credentials".to_owned()));
                 }
-                Answer::Refused(status) => {
+                RegistryReply::Refused(status) => {
                     return Err(broken(&format!("answers {} for `{}`", status.as_u16(), printable(code))));
                 }
             }
@@ -129,7 +129,7 @@ impl Node {
         let is_group = asked.is_empty() || matches!(answer["classKind"].as_str(), Some("chapter" | "block"));
         Ok(Self {
             title: title.map(|title| title.trim().to_owned()),
-            kind: if is_group { Kind::Group } else { Kind::Code },
+            kind: if is_group { NodeKind::Group } else { NodeKind::Code },
             parent: links(&answer["parent"])?.into_iter().next(),
             children: links(&answer["child"])?,
             code,
@@ -156,7 +156,7 @@ fn link(address: &Value) -> Result<String> {
 }
 
 fn broken(what: &str) -> StageError {
-    StageError::BrokenContract(format!("ICD API: {what}"))
+    StageError::broken_contract(format!("ICD API: {what}"))
 }
 
 #[cfg(test)]
@@ -178,7 +178,8 @@ mod tests {
 
     #[test]
     fn chapters_and_blocks_are_no_codes() {
-        for (kind, expected) in [("chapter", Kind::Group), ("block", Kind::Group), ("category", Kind::Code)] {
+        for (kind, expected) in [("chapter", NodeKind::Group), ("block", NodeKind::Group), ("category", NodeKind::Code)]
+        {
             assert_eq!(Node::read("Z", &json!({"classKind": kind})).unwrap().kind, expected);
         }
     }

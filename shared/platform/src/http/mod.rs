@@ -8,4 +8,4 @@ mod pace;
 mod tests;
 mod token;
 
-pub use self::client::{Answer, Client};
+pub use self::client::{Client, RegistryReply};

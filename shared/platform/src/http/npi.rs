@@ -7,7 +7,7 @@ use reqwest::{Method, Request};
 use serde_json::Value;
 use url::Url;
 
-use super::client::{Answer, Client};
+use super::client::{Client, RegistryReply};
 use crate::bronze_rows::Row;
 use crate::config::{self, NpiSearch};
 use crate::context::Context;
@@ -75,14 +75,14 @@ impl Registry {
     /// Its address is no URL, or its options make no sense.
     pub fn new(context: &Context, options: &config::Npi) -> Result<Self> {
         let base_url = Url::parse(&options.base_url)
-            .map_err(|error| StageError::BadConfig(format!("configs/sources.toml: [npi] base_url: {error}")))?;
+            .map_err(|error| StageError::bad_config(format!("configs/sources.toml: [npi] base_url: {error}")))?;
         Ok(Self { client: Client::new(context, "NPI registry", &options.http)?, base_url })
     }
 
     /// Asks for one identifier.
     ///
     /// # Errors
-    /// The registry does not answer, or answers something else.
+    /// The registry does not respond, or its response has another shape.
     pub async fn look_up(&self, number: &str) -> Result<Provider> {
         let of_status =
             |status: &str| Provider { number: number.to_owned(), status: status.to_owned(), ..Provider::default() };
@@ -118,8 +118,8 @@ impl Registry {
         let mut url = self.base_url.clone();
         url.query_pairs_mut().append_pair("version", API_VERSION).extend_pairs(criteria);
         match self.client.json(Request::new(Method::GET, url)).await? {
-            Answer::Found(answer) => Said::read(&answer),
-            Answer::Refused(status) => Err(broken(&format!("answers {}", status.as_u16()))),
+            RegistryReply::Found(answer) => Said::read(&answer),
+            RegistryReply::Refused(status) => Err(broken(&format!("answers {}", status.as_u16()))),
         }
     }
 }
@@ -162,7 +162,7 @@ impl Provider {
     }
 }
 
-/// What an answer with status 200 holds. Its `result_count` is that of the page, and tells nothing.
+/// The body of a response with status 200. Its `result_count` is that of the page, and is not used.
 enum Said {
     Results(Vec<Value>),
     Errors(Vec<Complaint>),
@@ -224,7 +224,7 @@ fn refused(errors: &[Complaint]) -> StageError {
 }
 
 fn broken(what: &str) -> StageError {
-    StageError::BrokenContract(format!("NPI registry: {what}"))
+    StageError::broken_contract(format!("NPI registry: {what}"))
 }
 
 #[cfg(test)]

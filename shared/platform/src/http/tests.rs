@@ -6,7 +6,7 @@ use tokio::net::{TcpListener, TcpSocket};
 use wiremock::matchers::{any, body_string_contains, header, method, path};
 use wiremock::{Mock, MockServer, ResponseTemplate};
 
-use super::{Answer, Client};
+use super::{Client, RegistryReply};
 use crate::config::Http;
 use crate::error::{Result, StageError};
 use crate::testing::TestLake;
@@ -20,13 +20,13 @@ async fn client(options: Http) -> Client {
     Client::new(&TestLake::new().context().await, "made-up registry", &options).unwrap()
 }
 
-async fn ask(options: Http, url: &str) -> Result<Answer<Value>> {
+async fn ask(options: Http, url: &str) -> Result<RegistryReply<Value>> {
     client(options).await.json(Request::new(Method::GET, format!("{url}/?number=1000000004").parse().unwrap())).await
 }
 
-fn found(answer: Result<Answer<Value>>) -> Value {
+fn found(answer: Result<RegistryReply<Value>>) -> Value {
     match answer {
-        Ok(Answer::Found(value)) => value,
+        Ok(RegistryReply::Found(value)) => value,
         other => panic!("{other:?}"),
     }
 }
@@ -133,7 +133,7 @@ async fn a_date_to_come_back_at_is_held_against_the_servers_clock() {
 #[tokio::test]
 async fn what_another_try_would_not_change_is_answered_at_once(#[case] status: u16) {
     let server = server(vec![ResponseTemplate::new(status).insert_header("location", "/elsewhere")]).await;
-    let Ok(Answer::Refused(refused)) = ask(hasty(), &server.uri()).await else { panic!("not refused") };
+    let Ok(RegistryReply::Refused(refused)) = ask(hasty(), &server.uri()).await else { panic!("not refused") };
     assert_eq!((refused.as_u16(), requests(&server).await), (status, 1));
 }
 
@@ -141,7 +141,7 @@ async fn what_another_try_would_not_change_is_answered_at_once(#[case] status: u
 async fn json_of_another_shape_breaks_the_contract() {
     let server = server(Vec::new()).await;
     let request = Request::new(Method::GET, server.uri().parse().unwrap());
-    let answer: Result<Answer<Vec<u8>>> = client(hasty()).await.json(request).await;
+    let answer: Result<RegistryReply<Vec<u8>>> = client(hasty()).await.json(request).await;
     assert_eq!(answer.unwrap_err().name(), "BrokenContract");
     assert_eq!(requests(&server).await, 1);
 }
@@ -297,7 +297,7 @@ mod icd {
         Mock::given(path(NODE)).respond_with(ResponseTemplate::new(400)).mount(&server).await;
         let release = release(&server).await;
         assert_eq!(release.node("Z99").await, Ok(None));
-        let refused = StageError::BrokenContract("ICD API: answers 400 for `Z90`".to_owned());
+        let refused = StageError::broken_contract("ICD API: answers 400 for `Z90`".to_owned());
         assert_eq!(release.node("Z90").await, Err(refused));
     }
 

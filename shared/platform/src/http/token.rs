@@ -8,7 +8,7 @@ use tokio::sync::Mutex;
 use tokio::time::Instant;
 use url::{Host, Url, form_urlencoded};
 
-use super::client::{Answer, Client};
+use super::client::{Client, RegistryReply};
 use crate::context::Context;
 use crate::error::{Result, StageError};
 use crate::secrets::{self, Secret};
@@ -74,17 +74,17 @@ impl Tokens {
     }
 
     async fn grant(&self, client: &Client, secret: &mut Secret) -> Result<Granted> {
-        if let Answer::Found(granted) = client.json(self.request(secret)?).await? {
+        if let RegistryReply::Found(granted) = client.json(self.request(secret)?).await? {
             return Ok(granted);
         }
         // It may have been changed since it was read.
         *secret = secrets::renew(&self.context, &self.secret_name, secret).await?;
         match client.json(self.request(secret)?).await? {
-            Answer::Found(granted) => Ok(granted),
-            Answer::Refused(status) => {
+            RegistryReply::Found(granted) => Ok(granted),
+            RegistryReply::Refused(status) => {
                 let (source, name) = (client.source(), &self.secret_name);
                 let message = format!("{source}: no token for the secret `{name}`: {}", status.as_u16());
-                Err(StageError::BadConfig(message))
+                Err(StageError::bad_config(message))
             }
         }
     }
@@ -92,7 +92,7 @@ impl Tokens {
     fn request(&self, secret: &Secret) -> Result<Request> {
         let part = |name: &str| {
             let text = secret.get(name).and_then(Value::as_str).filter(|text| !text.is_empty());
-            text.ok_or_else(|| StageError::BadConfig(format!("secret `{}` has no `{name}`", self.secret_name)))
+            text.ok_or_else(|| StageError::bad_config(format!("secret `{}` has no `{name}`", self.secret_name)))
         };
         let form = form_urlencoded::Serializer::new(String::new())
             .append_pair("grant_type", "client_credentials")
@@ -111,7 +111,7 @@ impl Tokens {
 /// An address that a secret or a token may be sent to: https, or this machine. `key` is where the
 /// configuration has it.
 pub(super) fn usable(key: &str, url: &str) -> Result<Url> {
-    let bad = |reason: &str| StageError::BadConfig(format!("configs/sources.toml: [icd] {key} {reason}"));
+    let bad = |reason: &str| StageError::bad_config(format!("configs/sources.toml: [icd] {key} {reason}"));
     let url = Url::parse(url).map_err(|error| bad(&format!("is no URL: {error}")))?;
     let is_local = match url.host() {
         Some(Host::Ipv4(address)) => address.is_loopback(),

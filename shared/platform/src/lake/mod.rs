@@ -1,6 +1,7 @@
 //! The lake's root and everything below it: the only place that joins paths.
 
 mod layers;
+mod resumed;
 mod s3;
 mod upload;
 
@@ -8,14 +9,16 @@ use std::path::{Path as FilePath, PathBuf};
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
-use futures::TryStreamExt;
+use futures::{StreamExt, TryStreamExt, stream};
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
 use object_store::{DynObjectStore, ObjectMeta, ObjectStore, ObjectStoreExt, PutMode, PutPayload};
 use tokio::io::{AsyncRead, AsyncReadExt};
 use url::Url;
 
+pub(crate) use self::resumed::resumed;
 pub(crate) use self::upload::Upload;
+use crate::bronze::ManifestCache;
 use crate::config::StoreEnvironment;
 use crate::error::{Result, StageError};
 
@@ -27,6 +30,8 @@ pub const CONFIGS: &str = "configs";
 pub const ICD_WALKS: &str = "bronze/icd_codes/_walk";
 /// Bytes up to which an object is put with one request.
 const LARGEST_PUT: usize = 32 * 1024 * 1024;
+/// Bytes that are written to see whether a folder can be written to.
+const PROBE_BYTES: usize = 4096;
 /// Bytes of a source that are read at a time.
 const READ_BYTES: usize = 256 * 1024;
 
@@ -36,6 +41,7 @@ pub struct Lake {
     root: Url,
     store: Arc<DynObjectStore>,
     local_root: Option<PathBuf>,
+    manifests: Arc<ManifestCache>,
 }
 
 /// How a conditional put ended.
@@ -61,21 +67,30 @@ impl Lake {
     /// # Errors
     /// As [`Lake::open`].
     pub fn open_with(root: &str, environment: &StoreEnvironment) -> Result<Self> {
-        let bad = |reason: String| StageError::BadConfig(format!("lake `{root}`: {reason}"));
+        let bad = |reason: String| StageError::bad_config(format!("lake `{root}`: {reason}"));
         let root_url = Url::parse(&format!("{}/", root.trim_end_matches('/'))).map_err(|e| bad(e.to_string()))?;
         match root_url.scheme() {
             "file" => {
                 let folder = root_url.to_file_path().map_err(|()| bad("is no absolute folder".to_owned()))?;
                 std::fs::create_dir_all(&folder).map_err(|e| bad(e.to_string()))?;
                 let store = LocalFileSystem::new_with_prefix(&folder)?.with_automatic_cleanup(true);
-                Ok(Self { root: root_url, store: Arc::new(store), local_root: Some(folder) })
+                Ok(Self { root: root_url, store: Arc::new(store), local_root: Some(folder), manifests: Arc::default() })
             }
             "s3" => {
                 let store = s3::open(&root_url, environment)?;
-                Ok(Self { root: root_url, store, local_root: None })
+                Ok(Self { root: root_url, store, local_root: None, manifests: Arc::default() })
             }
             other => Err(bad(format!("the scheme must be file or s3, not {other}"))),
         }
+    }
+
+    /// A lake in S3 whose requests are made once.
+    #[cfg(test)]
+    pub(crate) fn open_impatient(root: &str, environment: &StoreEnvironment) -> Result<Self> {
+        let root = Url::parse(root).map_err(|error| StageError::bad_config(error.to_string()))?;
+        let once = object_store::RetryConfig { max_retries: 0, ..object_store::RetryConfig::default() };
+        let store = s3::open_with_retry(&root, environment, once)?;
+        Ok(Self { root, store, local_root: None, manifests: Arc::default() })
     }
 
     /// An empty lake in memory, which is read as one in S3 is.
@@ -83,13 +98,14 @@ impl Lake {
     #[must_use]
     pub fn in_memory() -> Self {
         let root = Url::parse("memory:///").unwrap_or_else(|_| unreachable!());
-        Self { root, store: Arc::new(object_store::memory::InMemory::new()), local_root: None }
+        let store = Arc::new(object_store::memory::InMemory::new());
+        Self { root, store, local_root: None, manifests: Arc::default() }
     }
 
     /// The same lake through another store, which must have the lake's root as its own.
     #[must_use]
     pub fn with_store(self, store: Arc<DynObjectStore>) -> Self {
-        Self { store, ..self }
+        Self { store, manifests: Arc::default(), ..self }
     }
 
     /// URL of the root, with a slash at its end.
@@ -104,12 +120,35 @@ impl Lake {
         Arc::clone(&self.store)
     }
 
+    /// The manifests of load logs that were read through this lake and its clones.
+    pub(crate) fn manifests(&self) -> &ManifestCache {
+        &self.manifests
+    }
+
     /// URL of something below the root.
     ///
     /// # Errors
     /// The key is no relative path.
     pub fn url(&self, key: &str) -> Result<Url> {
-        self.root.join(key).map_err(|error| StageError::BadConfig(format!("key `{key}`: {error}")))
+        self.root.join(key).map_err(|error| StageError::bad_config(format!("key `{key}`: {error}")))
+    }
+
+    /// Checks that a lake in a folder can be written to. A bucket is not checked: its first write fails if it cannot.
+    ///
+    /// # Errors
+    /// `BadConfig` if it cannot, until somebody acts.
+    pub async fn check_writable(&self) -> Result<()> {
+        let Some(folder) = &self.local_root else { return Ok(()) };
+        let file = folder.join(format!(".rcm-{}", std::process::id()));
+        let written = tokio::fs::write(&file, vec![0; PROBE_BYTES]).await;
+        let removed = match tokio::fs::remove_file(&file).await {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+            removed => removed,
+        };
+        written.and(removed).map_err(|error| {
+            let message = format!("the lake {} cannot be written to: {error}", folder.display());
+            StageError::of_io(message, &error, StageError::storage)
+        })
     }
 
     /// The file of a key, where the lake is a folder.
@@ -120,15 +159,16 @@ impl Lake {
 
     /// Reads a whole object.
     pub async fn get(&self, key: &str) -> Result<Bytes> {
-        Ok(self.store.get(&path(key)).await?.bytes().await?)
+        let found = self.store.get(&path(key)).await.map_err(|error| of_object(error, key))?;
+        found.bytes().await.map_err(|error| of_object(error, key))
     }
 
     /// Reads a whole object, or nothing where there is none.
     pub async fn get_if_exists(&self, key: &str) -> Result<Option<Bytes>> {
         match self.store.get(&path(key)).await {
-            Ok(found) => Ok(Some(found.bytes().await?)),
+            Ok(found) => found.bytes().await.map(Some).map_err(|error| of_object(error, key)),
             Err(object_store::Error::NotFound { .. }) => Ok(None),
-            Err(error) => Err(error.into()),
+            Err(error) => Err(of_object(error, key)),
         }
     }
 
@@ -137,7 +177,7 @@ impl Lake {
         match self.store.head(&path(key)).await {
             Ok(meta) => Ok(Some(meta)),
             Err(object_store::Error::NotFound { .. }) => Ok(None),
-            Err(error) => Err(error.into()),
+            Err(error) => Err(of_object(error, key)),
         }
     }
 
@@ -146,8 +186,8 @@ impl Lake {
     pub async fn put(&self, key: &str, bytes: impl Into<Bytes>) -> Result<()> {
         let bytes = bytes.into();
         if bytes.len() <= LARGEST_PUT {
-            self.store.put(&path(key), PutPayload::from(bytes)).await?;
-            return Ok(());
+            let put = self.store.put(&path(key), PutPayload::from(bytes)).await;
+            return put.map(|_| ()).map_err(|error| of_object(error, key));
         }
         self.put_from(key, bytes.as_ref()).await
     }
@@ -179,7 +219,7 @@ impl Lake {
             Err(object_store::Error::AlreadyExists { .. } | object_store::Error::Precondition { .. }) => {
                 Ok(PutOutcome::AlreadyThere)
             }
-            Err(error) => Err(error.into()),
+            Err(error) => Err(of_object(error, key)),
         }
     }
 
@@ -187,28 +227,46 @@ impl Lake {
     pub async fn delete(&self, key: &str) -> Result<()> {
         match self.store.delete(&path(key)).await {
             Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
-            Err(error) => Err(error.into()),
+            Err(error) => Err(of_object(error, key)),
         }
+    }
+
+    /// Removes objects, as many with one request as the store takes; that one is gone already is no error.
+    ///
+    /// # Errors
+    /// The store does not remove one. Others may be gone by then.
+    pub async fn delete_all(&self, keys: Vec<String>) -> Result<()> {
+        let paths = stream::iter(keys).map(|key| Ok(path(&key))).boxed();
+        let mut removed = self.store.delete_stream(paths);
+        while let Some(outcome) = removed.next().await {
+            match outcome {
+                Ok(_) | Err(object_store::Error::NotFound { .. }) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(())
     }
 
     /// All objects below a prefix, in the order of their keys.
     pub async fn list(&self, prefix: &str) -> Result<Vec<ObjectMeta>> {
-        let mut found: Vec<ObjectMeta> = self.store.list(Some(&path(prefix))).try_collect().await?;
+        let mut found: Vec<ObjectMeta> =
+            self.store.list(Some(&path(prefix))).try_collect().await.map_err(|error| of_object(error, prefix))?;
         found.sort_by(|a, b| a.location.cmp(&b.location));
         Ok(found)
     }
 
     /// The objects below a prefix whose keys come after `offset`, in the order of their keys.
     pub async fn list_after(&self, prefix: &str, offset: &str) -> Result<Vec<ObjectMeta>> {
-        let (prefix, offset) = (path(prefix), path(offset));
-        let mut found: Vec<ObjectMeta> = self.store.list_with_offset(Some(&prefix), &offset).try_collect().await?;
+        let listed = self.store.list_with_offset(Some(&path(prefix)), &path(offset)).try_collect().await;
+        let mut found: Vec<ObjectMeta> = listed.map_err(|error| of_object(error, prefix))?;
         found.sort_by(|a, b| a.location.cmp(&b.location));
         Ok(found)
     }
 
     /// Names of the folders right below a prefix.
     pub async fn folders(&self, prefix: &str) -> Result<Vec<String>> {
-        let found = self.store.list_with_delimiter(Some(&path(prefix))).await?;
+        let listed = self.store.list_with_delimiter(Some(&path(prefix))).await;
+        let found = listed.map_err(|error| of_object(error, prefix))?;
         let mut names: Vec<String> =
             found.common_prefixes.iter().filter_map(|path| path.filename().map(str::to_owned)).collect();
         names.sort_unstable();
@@ -221,13 +279,20 @@ async fn send(mut source: impl AsyncRead + Unpin, key: &str, upload: &mut Upload
     loop {
         buffer.clear();
         let read = source.read_buf(&mut buffer).await;
-        let read =
-            read.map_err(|error| StageError::SourceUnavailable(format!("reading for `{key}`: {}", error.kind())))?;
+        let read = read.map_err(|error| {
+            let message = format!("reading for `{key}`: {}", error.kind());
+            StageError::of_io(message, &error, StageError::source_unavailable).of_object(key)
+        })?;
         if read == 0 {
-            return Ok(upload.end().await?);
+            return upload.end().await.map_err(|error| of_object(error, key));
         }
-        upload.add(&buffer).await?;
+        upload.add(&buffer).await.map_err(|error| of_object(error, key))?;
     }
+}
+
+/// The stage's error for one of the store about an object, or about the objects below a prefix.
+fn of_object(error: object_store::Error, key: &str) -> StageError {
+    StageError::from(error).of_object(key)
 }
 
 /// The store's path of a key. A key that a listing gave is taken as it is: encoding it again would

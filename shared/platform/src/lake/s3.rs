@@ -26,13 +26,25 @@ const REQUEST_TIMEOUT: Duration = Duration::from_mins(2);
 /// # Errors
 /// The URL has no bucket, or the environment's values cannot be used.
 pub(super) fn open(root: &Url, environment: &StoreEnvironment) -> Result<Arc<DynObjectStore>> {
-    let no_bucket = || StageError::BadConfig(format!("lake `{root}` has no bucket"));
-    let prefix = Path::from_url_path(root.path()).map_err(|error| StageError::BadConfig(format!("lake: {error}")))?;
+    open_with_retry(root, environment, patience())
+}
+
+/// As [`open`], with requests retried as it is given.
+///
+/// # Errors
+/// As [`open`].
+pub(super) fn open_with_retry(
+    root: &Url,
+    environment: &StoreEnvironment,
+    retry: RetryConfig,
+) -> Result<Arc<DynObjectStore>> {
+    let no_bucket = || StageError::bad_config(format!("lake `{root}` has no bucket"));
+    let prefix = Path::from_url_path(root.path()).map_err(|error| StageError::bad_config(format!("lake: {error}")))?;
     let client = client_options(environment);
     let builder = builder(environment)
         .with_bucket_name(root.host_str().ok_or_else(no_bucket)?)
         .with_client_options(client.clone())
-        .with_retry(patience());
+        .with_retry(retry);
     let common = builder.clone().build()?;
     if environment.kms_keys.is_empty() {
         return Ok(below(common, &prefix));
@@ -97,7 +109,7 @@ impl HttpConnector for SharedClient {
 
 #[cfg(test)]
 mod tests {
-    use wiremock::matchers::{header, header_exists, method, path};
+    use wiremock::matchers::{header, header_exists, method, path, query_param};
     use wiremock::{Mock, MockServer, ResponseTemplate};
 
     use crate::config::StoreEnvironment;
@@ -163,6 +175,17 @@ mod tests {
         put.respond_with(ResponseTemplate::new(412)).expect(1).mount(&server).await;
         let lake = Lake::open_with("s3://bucket", &environment(&server.uri(), &[])).unwrap();
         assert_eq!(lake.put_if_absent("bronze/a", "x").await.unwrap(), PutOutcome::AlreadyThere);
+    }
+
+    #[tokio::test]
+    async fn many_objects_are_removed_with_one_request() {
+        let server = MockServer::start().await;
+        let removed = "<DeleteResult><Deleted><Key>silver/a</Key></Deleted></DeleteResult>";
+        let bulk = Mock::given(method("POST")).and(path("/bucket")).and(query_param("delete", ""));
+        bulk.respond_with(ResponseTemplate::new(200).set_body_string(removed)).expect(1).mount(&server).await;
+        let lake = Lake::open_with("s3://bucket", &environment(&server.uri(), &[])).unwrap();
+        lake.delete_all((0..900).map(|file| format!("silver/{file}.parquet")).collect()).await.unwrap();
+        lake.delete_all(Vec::new()).await.unwrap();
     }
 
     #[tokio::test]

@@ -52,7 +52,7 @@ fn log_panic(panic: &PanicHookInfo<'_>) {
 }
 
 /// Starts logging for the command line: problems only, unless `RUST_LOG` asks for more. What a run
-/// does is told by its progress and its summary.
+/// does is shown by its progress and its summary.
 pub fn start_for_terminal() {
     let log_filter = Environment::read_log_filter().unwrap_or_else(|| "error".to_owned());
     start(&Environment { log_filter, ..Environment::default() });

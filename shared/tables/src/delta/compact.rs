@@ -1,4 +1,4 @@
-//! Compaction: many small files of a partition become one, and the table says what it said.
+//! Compaction: the small files of a partition are rewritten as one. The rows stay the same.
 
 use deltalake::kernel::transaction::CommitBuilder;
 use deltalake::kernel::{Action, Add};
@@ -7,7 +7,7 @@ use polars::prelude::*;
 use rcm_platform::context::Context;
 use rcm_platform::error::{Result, StageError};
 
-use super::commit::{conflict_or_storage, properties};
+use super::commit::{conflict_or_storage, data_version_of, properties};
 use super::table::{DataFile, Table};
 use super::write::{NewFile, write};
 use crate::frames::blocking;
@@ -16,7 +16,7 @@ use crate::frames::blocking;
 const SMALL: u64 = 8 * 1024 * 1024;
 /// Bytes of small files that become one. All of them are in memory at once.
 const TARGET: u64 = 32 * 1024 * 1024;
-/// Small files of one partition below which there is nothing to gain.
+/// Fewest small files of a partition that are worth a compaction.
 const FEWEST: usize = 4;
 
 /// What a compaction did.
@@ -29,12 +29,12 @@ pub struct Compacted {
     pub files_after: usize,
 }
 
-/// Rewrites the small files of every partition that has enough of them, in one commit; none where
-/// there is nothing to gain. Rows, their order within a partition and what was taken in stay.
+/// Rewrites the small files of every partition that has enough of them, in one commit; makes
+/// none if no partition has. The rows, their order within a partition and the application transactions stay the same.
 ///
 /// # Errors
-/// `CommitConflict` if somebody has committed since the table was opened: what was written is left
-/// to vacuum. The store fails.
+/// `CommitConflict` if another run has committed since the table was opened: vacuum removes what was written. The
+/// store fails.
 pub async fn compact(context: &Context, table: &Table, run_id: &str) -> Result<Option<Compacted>> {
     let columns = table.partition_columns()?;
     let groups = groups(table.files(), &columns);
@@ -52,7 +52,7 @@ pub async fn compact(context: &Context, table: &Table, run_id: &str) -> Result<O
     }
     let operation = DeltaOperation::Optimize { predicate: None, target_size: TARGET as i64 };
     let delta = table.delta();
-    let committed = CommitBuilder::from(properties(run_id, Vec::new()))
+    let committed = CommitBuilder::from(properties(run_id, vec![data_version_of(table.data_version().await?)]))
         .with_actions(actions)
         .build(Some(delta.snapshot()?), delta.log_store(), operation)
         .await
@@ -100,7 +100,7 @@ async fn rewrite(context: &Context, table: &Table, group: &[DataFile], columns: 
     let known: u64 = group.iter().map(DataFile::rows).sum();
     if rows.height() as u64 != known {
         let message = format!("files of table `{}` have {} rows, its log says {known}", table.path(), rows.height());
-        return Err(StageError::CorruptLake(message));
+        return Err(StageError::corrupt_lake(message));
     }
     write(context, table.path(), &rows, &partition).await
 }

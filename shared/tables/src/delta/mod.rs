@@ -5,16 +5,15 @@
 
 mod commit;
 mod compact;
+mod retry;
 mod schema;
 mod table;
 mod upkeep;
 mod write;
 
-pub use commit::{Change, Committed, commit};
+pub use commit::{Change, Committed, commit, commit_anew, is_narrower, record_data_version};
 pub use compact::{Compacted, compact};
+pub use retry::{Conflicts, retry_on_conflict};
 pub use table::{DataFile, Table, scan_parquet};
 pub use upkeep::{checkpoint, clean_log, vacuum};
 pub use write::{NewFile, write};
-
-/// Tries of a read–decide–commit round before a stage gives up.
-pub const COMMIT_TRIES: usize = 5;

@@ -19,7 +19,7 @@ pub(super) fn to_arrow(schema: &Schema) -> Result<ArrowSchema> {
 }
 
 fn corrupt(error: &impl std::fmt::Display) -> StageError {
-    StageError::CorruptLake(format!("schema: {error}"))
+    StageError::corrupt_lake(format!("schema: {error}"))
 }
 
 /// The frame's schema of a Delta table.
@@ -76,5 +76,5 @@ fn polars_type(data_type: &DeltaType) -> Result<DataType> {
 }
 
 fn unsupported(dtype: impl std::fmt::Debug) -> StageError {
-    StageError::CorruptLake(format!("no table of the lake has columns of type {dtype:?}"))
+    StageError::corrupt_lake(format!("no table of the lake has columns of type {dtype:?}"))
 }

@@ -3,9 +3,9 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use deltalake::DeltaTable;
 use deltalake::kernel::{LogicalFileView, Remove};
 use deltalake::logstore::{LogStoreRef, StorageConfig, default_logstore};
+use deltalake::{DeltaTable, DeltaTableError};
 use futures::TryStreamExt;
 use object_store::prefix::PrefixStore;
 use polars::prelude::*;
@@ -17,12 +17,29 @@ use url::Url;
 
 use super::schema;
 
+/// Application transaction with the last version of a table that changed a row.
+pub(super) const DATA_VERSION: &str = "rcm.data_version";
+
+/// What the log says of the rows of a commit.
+enum CommitRows {
+    /// The commit records the last version that changed a row.
+    Recorded(i64),
+    /// It adds or removes rows.
+    Changed,
+    /// It leaves the rows as they are.
+    Unchanged,
+    /// The log does not go back that far.
+    Unknown,
+}
+
 /// A Delta table of the lake, at the version that it had when it was opened.
 pub struct Table {
     lake: Lake,
     path: String,
     inner: DeltaTable,
     schema: Schema,
+    /// Columns that scans show as null although the table lacks them.
+    lacking: Schema,
     files: Vec<DataFile>,
 }
 
@@ -52,6 +69,16 @@ impl DataFile {
         self.view.num_records().unwrap_or(0) as u64
     }
 
+    /// The latest moment of a column in microseconds, or up to a millisecond later; none where the log does
+    /// not say.
+    #[must_use]
+    pub fn latest(&self, column: &str) -> Option<i64> {
+        let statistics: Value = serde_json::from_str(&self.view.stats()?).ok()?;
+        let latest = statistics.get("maxValues")?.get(column)?.as_str()?;
+        // Checkpoints may keep no more than milliseconds.
+        Some(chrono::DateTime::parse_from_rfc3339(latest).ok()?.timestamp_micros() + 999)
+    }
+
     /// Bytes.
     #[must_use]
     pub fn size(&self) -> u64 {
@@ -74,16 +101,34 @@ impl Table {
     /// The log cannot be read, or has columns of a type that the lake does not use.
     pub async fn open(lake: &Lake, path: &str) -> Result<Option<Self>> {
         let mut inner = DeltaTable::new(log_store(lake, path)?);
-        if !inner.verify_deltatable_existence().await? {
+        let failed = |error: DeltaTableError| StageError::from(error).in_table(path);
+        if !inner.verify_deltatable_existence().await.map_err(failed)? {
             return Ok(None);
         }
-        inner.load().await?;
-        let state = inner.snapshot()?;
+        inner.load().await.map_err(failed)?;
+        let state = inner.snapshot().map_err(failed)?;
         let schema = schema::from_delta(state.schema().fields())?;
-        let views: Vec<LogicalFileView> = inner.get_active_add_actions_by_partitions(&[]).try_collect().await?;
+        let views: Vec<LogicalFileView> =
+            inner.get_active_add_actions_by_partitions(&[]).try_collect().await.map_err(failed)?;
         let files =
             views.into_iter().map(|view| DataFile { partition_values: view.partition_values_map(), view }).collect();
-        Ok(Some(Self { lake: lake.clone(), path: path.to_owned(), schema, files, inner }))
+        Ok(Some(Self { lake: lake.clone(), path: path.to_owned(), schema, lacking: Schema::default(), files, inner }))
+    }
+
+    /// Opens a table as [`Table::open`] does. Its scans have all columns of `schema`: those that the table lacks, since
+    /// an older version of the product made it, are null.
+    ///
+    /// # Errors
+    /// Those of [`Table::open`].
+    pub async fn open_with(lake: &Lake, path: &str, schema: &Schema) -> Result<Option<Self>> {
+        Ok(Self::open(lake, path).await?.map(|table| table.showing(schema)))
+    }
+
+    /// The table, whose scans have all columns of `schema`: those that it lacks are null.
+    #[must_use]
+    pub fn showing(mut self, schema: &Schema) -> Self {
+        self.lacking = schema.iter_fields().filter(|field| !self.schema.contains(field.name())).collect();
+        self
     }
 
     /// Version of the table that was opened.
@@ -92,26 +137,43 @@ impl Table {
         self.inner.version().map_or(-1, |version| version as i64)
     }
 
-    /// Version that has the rows of the one that was opened: the same one, or an earlier one if the
-    /// table has only been compacted since, or only taken note of loads that brought nothing new.
+    /// Returns the last version that changed a row: the one that was opened, or an earlier one if later commits only
+    /// compacted files, added columns, or recorded loads that brought nothing new.
+    ///
+    /// Every commit of this version of the product records it, so that it is known however far
+    /// back the log goes. The commits of an older version do not: they are read from the last one backwards.
     ///
     /// # Errors
     /// The log cannot be read.
     pub async fn data_version(&self) -> Result<i64> {
         let mut version = self.version();
-        while version > 0 && !self.changed_rows(version).await? {
-            version -= 1;
+        loop {
+            match self.rows_of_commit(version).await? {
+                CommitRows::Recorded(changed) => return Ok(changed),
+                CommitRows::Unchanged if version > 0 => version -= 1,
+                CommitRows::Changed | CommitRows::Unchanged => return Ok(version),
+                CommitRows::Unknown => return Ok(self.transaction(DATA_VERSION).await?.unwrap_or(version)),
+            }
         }
-        Ok(version)
     }
 
-    /// Whether the commit of a version added or removed rows, or the log does not go back that far.
-    async fn changed_rows(&self, version: i64) -> Result<bool> {
+    /// Returns what the log says of the rows of a commit.
+    async fn rows_of_commit(&self, version: i64) -> Result<CommitRows> {
         let key = format!("{}/_delta_log/{version:020}.json", self.path);
-        let Some(bytes) = self.lake.get_if_exists(&key).await? else { return Ok(true) };
-        let mut actions = bytes.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice(line).ok());
+        let Some(bytes) = self.lake.get_if_exists(&key).await? else { return Ok(CommitRows::Unknown) };
         let changes = |file: &Value| file.get("dataChange").and_then(Value::as_bool).unwrap_or(true);
-        Ok(actions.any(|action: Value| ["add", "remove"].iter().any(|kind| action.get(kind).is_some_and(changes))))
+        let mut rows = CommitRows::Unchanged;
+        for action in bytes.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice::<Value>(line).ok()) {
+            let recorded =
+                action.get("txn").filter(|txn| txn.get("appId").and_then(Value::as_str) == Some(DATA_VERSION));
+            if let Some(recorded) = recorded.and_then(|txn| txn.get("version")?.as_i64()) {
+                return Ok(CommitRows::Recorded(recorded));
+            }
+            if ["add", "remove"].iter().any(|kind| action.get(kind).is_some_and(changes)) {
+                rows = CommitRows::Changed;
+            }
+        }
+        Ok(rows)
     }
 
     /// Identifier of the table: another one if it is removed and made anew.
@@ -140,7 +202,7 @@ impl Table {
     /// A property that the table was made with.
     ///
     /// # Errors
-    /// The table's log is not read.
+    /// The table's log was not loaded.
     pub fn property(&self, name: &str) -> Result<Option<String>> {
         Ok(self.inner.snapshot()?.metadata().configuration().get(name).cloned())
     }
@@ -173,7 +235,8 @@ impl Table {
         state.version_timestamp(state.version())
     }
 
-    /// A scan of some of the table's files: all columns of the table, the partition columns last.
+    /// Returns a scan of some of the table's files: all columns of the table, the partition columns after the others, and
+    /// after those the columns that it lacks (see [`Table::showing`]).
     ///
     /// # Errors
     /// A file cannot be read.
@@ -207,9 +270,14 @@ impl Table {
             let order: Vec<Expr> = partition_columns.iter().map(|column| col(PlSmallStr::from_str(column))).collect();
             let stored_names = stored.iter_names().map(|name| col(name.clone()));
             let columns: Vec<Expr> = stored_names.chain(order).collect();
-            return Ok(DataFrame::empty_with_schema(&self.schema).lazy().select(columns));
+            scans.push(DataFrame::empty_with_schema(&self.schema).lazy().select(columns));
         }
-        Ok(concat(scans, UnionArgs { rechunk: false, ..UnionArgs::default() })?)
+        let rows = concat(scans, UnionArgs { rechunk: false, ..UnionArgs::default() })?;
+        if self.lacking.is_empty() {
+            return Ok(rows);
+        }
+        let nulls = self.lacking.iter().map(|(name, dtype)| lit(NULL).cast(dtype.clone()).alias(name.clone()));
+        Ok(rows.with_columns(nulls.collect::<Vec<_>>()))
     }
 
     async fn scan_files(&self, files: &[&DataFile], stored: &Schema) -> Result<LazyFrame> {
@@ -240,8 +308,8 @@ impl Table {
     }
 }
 
-/// A scan of Parquet files of the lake: from the folder where it is one, else from memory. What the
-/// keys say is taken as it is: nothing in them is a pattern or a column.
+/// Returns a scan of Parquet files of the lake: from the folder if the lake is one, else from memory. Keys are taken
+/// literally: nothing in them is a pattern or a column.
 ///
 /// # Errors
 /// A file cannot be read.
@@ -269,7 +337,7 @@ const ROOT: &str = "memory://lake--x-s3";
 /// The log of a table, through the lake's store.
 pub(super) fn log_store(lake: &Lake, path: &str) -> Result<LogStoreRef> {
     let location = Url::parse(&format!("{ROOT}/{path}/"))
-        .map_err(|error| StageError::BadConfig(format!("table `{path}`: {error}")))?;
+        .map_err(|error| StageError::bad_config(format!("table `{path}`: {error}")))?;
     let store = lake.store();
     let prefixed = Arc::new(PrefixStore::new(Arc::clone(&store), path));
     Ok(default_logstore(prefixed, store, &location, &StorageConfig::default()))

@@ -1,7 +1,6 @@
-//! What keeps a table quick to read and its folder from growing for ever: checkpoints, and the
-//! removal of what no version within its retention needs.
+//! Upkeep of a table: checkpoints of its log, and the removal of files that no version within its retention needs.
 //!
-//! None of it is a commit, so nobody who writes at the same time has to start over.
+//! None of it is a commit, so it conflicts with no run that commits at the same time.
 
 use std::collections::{HashMap, HashSet};
 
@@ -16,10 +15,10 @@ use rcm_platform::lake::Lake;
 
 use super::table::Table;
 
-/// Commits after the last checkpoint from which on a new one spares readers more than it costs.
+/// Commits after the last checkpoint from which a new one saves readers more than it costs.
 const COMMITS: i64 = 10;
 
-/// Sums up the log in a checkpoint, where it has grown since the last one. Answers the version.
+/// Writes a checkpoint if the log has grown enough since the last one. Returns its version.
 ///
 /// # Errors
 /// The store fails.
@@ -31,8 +30,8 @@ pub async fn checkpoint(lake: &Lake, table: &Table) -> Result<Option<i64>> {
     Ok(Some(table.version()))
 }
 
-/// Version of the last checkpoint; -1 where there is none. The files are what counts: the hint beside
-/// them, which readers begin at, is written after them.
+/// Version of the last checkpoint; -1 if there is none. Its files are looked for, not the hint beside them, which is
+/// written later.
 async fn last_checkpoint(lake: &Lake, table: &Table) -> Result<i64> {
     let log = lake.list(&format!("{}/_delta_log", table.path())).await?;
     let versions = log.iter().filter_map(|meta| {
@@ -43,7 +42,7 @@ async fn last_checkpoint(lake: &Lake, table: &Table) -> Result<i64> {
 }
 
 /// Removes the data files that no version of the table's retention needs: those that were removed
-/// from it before, and those that a commit was never made of. Answers how many.
+/// from it before, and those that no commit ever added. Returns how many.
 ///
 /// # Errors
 /// The store fails. What was removed until then was not needed either.
@@ -53,20 +52,20 @@ pub async fn vacuum(context: &Context, table: &Table) -> Result<usize> {
     let folder = format!("{}/", table.path());
     let active: HashSet<String> = table.files().iter().map(|file| format!("{folder}{}", file.path())).collect();
     let removed = removed_files(table, &folder).await?;
-    let unneeded: Vec<ObjectMeta> = context
+    let unneeded: Vec<String> = context
         .lake
         .list(table.path())
         .await?
         .into_iter()
         .filter(|meta| is_data_file(meta, &folder) && is_unneeded(meta, &active, &removed, before))
+        .map(|meta| meta.location.into())
         .collect();
-    for meta in &unneeded {
-        context.lake.delete(meta.location.as_ref()).await?;
-    }
-    Ok(unneeded.len())
+    let count = unneeded.len();
+    context.lake.delete_all(unneeded).await?;
+    Ok(count)
 }
 
-/// Keys of the files that were removed from the table, and when, as far as the log remembers.
+/// Keys of the files that were removed from the table, and when, as far as the log goes back.
 async fn removed_files(table: &Table, folder: &str) -> Result<HashMap<String, i64>> {
     let delta = table.delta();
     let log_store = delta.log_store();
@@ -97,8 +96,7 @@ fn is_unneeded(
     !active.contains(key) && !was_removed_lately && meta.last_modified < before
 }
 
-/// Removes the parts of the log that a checkpoint has summed up and that are older than the table's
-/// log retention. Answers how many.
+/// Removes the log files that a checkpoint covers and that are older than the table's log retention. Returns how many.
 ///
 /// # Errors
 /// The store fails.
@@ -114,5 +112,5 @@ fn moment_before(context: &Context, retention: std::time::Duration) -> Result<Da
     let retention = TimeDelta::from_std(retention).ok();
     retention
         .and_then(|retention| context.now().checked_sub_signed(retention))
-        .ok_or_else(|| StageError::CorruptLake("a table's retention is longer than time".to_owned()))
+        .ok_or_else(|| StageError::corrupt_lake("a table's retention is longer than the calendar".to_owned()))
 }

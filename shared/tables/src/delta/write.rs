@@ -1,4 +1,4 @@
-//! Data files: encoding, statistics, and the put.
+//! Data files: encoding, statistics and writing.
 
 use std::collections::HashMap;
 
@@ -12,11 +12,14 @@ use rcm_platform::stage::new_id;
 use serde_json::{Map, Value, json};
 
 use super::schema;
+use super::table::DataFile;
 use crate::frames::blocking;
 
-/// Characters of a text that its statistics keep.
+/// Most characters of a text in statistics.
 const STATISTICS_TEXT: usize = 32;
-/// Column that has no least and greatest value in statistics: nobody is to be found by it.
+/// Amounts in cents up to which a double has all their digits.
+const MOST_EXACT_CENTS: u128 = 1_000_000_000_000_000;
+/// Column without minimum and maximum in statistics: a birth date may identify a patient.
 const BIRTH_DATE: &str = "dob";
 /// Rows of one row group.
 const ROW_GROUP: usize = 131_072;
@@ -29,6 +32,22 @@ pub struct NewFile {
 }
 
 impl NewFile {
+    /// A data file of a table that lies in a folder below another one, as a file of that one.
+    #[must_use]
+    pub fn below(folder: &str, file: &DataFile) -> Self {
+        let view = file.view();
+        let add = Add {
+            path: format!("{folder}/{}", file.path()),
+            partition_values: view.partition_values_map(),
+            size: view.size(),
+            modification_time: view.modification_time(),
+            data_change: true,
+            stats: view.stats(),
+            ..Add::default()
+        };
+        Self { add, rows: file.rows() }
+    }
+
     pub(super) fn add(&self) -> Add {
         self.add.clone()
     }
@@ -81,15 +100,14 @@ fn encoded(rows: &DataFrame) -> Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// Whether statistics say anything of a column. Of the texts they know keys alone: a name is nobody's
-/// business in a log.
+/// Whether a column has statistics. Of the text columns only keys have: a log must not hold a name.
 pub(super) fn has_statistics(name: &str, data_type: &DataType) -> bool {
     let is_named = *data_type != DataType::String || name.ends_with("_key");
     is_named && name != BIRTH_DATE && !data_type.is_nested() && !data_type.is_bool()
 }
 
-/// Statistics of a file as the Delta protocol has them: rows, and per column that is to have some its
-/// nulls, least and greatest value.
+/// Statistics of a file in the form of the Delta protocol: its rows, and of each column with statistics the nulls, the
+/// minimum and the maximum.
 fn statistics(rows: &DataFrame) -> Result<Value> {
     let (mut minima, mut maxima, mut nulls) = (Map::new(), Map::new(), Map::new());
     for column in rows.columns() {
@@ -100,7 +118,7 @@ fn statistics(rows: &DataFrame) -> Result<Value> {
         nulls.insert(name.clone(), json!(column.null_count()));
         let text = *column.dtype() == DataType::String;
         let series = column.as_materialized_series();
-        let ends = (json_value(&series.min_reduce()?), json_value(&series.max_reduce()?));
+        let ends = (json_value(&series.min_reduce()?, End::Least), json_value(&series.max_reduce()?, End::Greatest));
         let (Some(least), Some(greatest)) = ends else { continue };
         minima.insert(name.clone(), if text { shortened(&least, false) } else { least });
         maxima.insert(name, if text { shortened(&greatest, true) } else { greatest });
@@ -108,7 +126,14 @@ fn statistics(rows: &DataFrame) -> Result<Value> {
     Ok(json!({"numRecords": rows.height(), "minValues": minima, "maxValues": maxima, "nullCount": nulls}))
 }
 
-fn json_value(scalar: &Scalar) -> Option<Value> {
+/// Which end of a column's values a statistic is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    Least,
+    Greatest,
+}
+
+fn json_value(scalar: &Scalar, end: End) -> Option<Value> {
     match scalar.value() {
         AnyValue::Int32(value) => Some(json!(value)),
         AnyValue::Int64(value) => Some(json!(value)),
@@ -125,11 +150,26 @@ fn json_value(scalar: &Scalar) -> Option<Value> {
             Some(json!(moment.format("%Y-%m-%dT%H:%M:%S%.6fZ").to_string()))
         }
         AnyValue::Decimal(value, _, scale) => {
-            let value = rcm_domain::money::format_cents(*value);
-            (*scale == rcm_domain::money::SCALE).then(|| serde_json::from_str(&value).ok()).flatten()
+            (*scale == rcm_domain::money::SCALE).then(|| amount(*value, end)).flatten()
         }
         _ => None,
     }
+}
+
+/// An amount in cents as a number of JSON. One with more digits than such a number keeps is the next whole one
+/// outwards that it does keep: statistics that are too narrow would hide rows.
+fn amount(cents: i128, end: End) -> Option<Value> {
+    if cents.unsigned_abs() < MOST_EXACT_CENTS {
+        return serde_json::from_str(&rcm_domain::money::format_cents(cents)).ok();
+    }
+    let whole = cents.div_euclid(100) + i128::from(end == End::Greatest);
+    let nearest = whole as f64;
+    let outwards = match end {
+        End::Least if nearest as i128 > whole => nearest.next_down(),
+        End::Greatest if (nearest as i128) < whole => nearest.next_up(),
+        End::Least | End::Greatest => nearest,
+    };
+    Some(json!(outwards))
 }
 
 /// A text cut to what statistics keep; a greatest one so that it is not less than the whole.
@@ -140,4 +180,22 @@ fn shortened(text: &Value, round_up: bool) -> Value {
         short.push(char::MAX);
     }
     Value::String(short)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn statistics_of_amounts_are_never_narrower_than_the_amounts() {
+        for cents in [10_050, -5, 999_999_999_999_999_999, 900_719_925_474_099_301, -900_719_925_474_099_301, 1 << 90] {
+            let number = |end| amount(cents, end).unwrap().as_f64().unwrap();
+            let (least, greatest) = (number(End::Least), number(End::Greatest));
+            if cents.unsigned_abs() < MOST_EXACT_CENTS {
+                assert_eq!((least, greatest), (cents as f64 / 100.0, cents as f64 / 100.0));
+            } else {
+                assert!((least as i128) * 100 <= cents && (greatest as i128) * 100 >= cents, "{cents}");
+            }
+        }
+    }
 }

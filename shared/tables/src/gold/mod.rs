@@ -6,6 +6,7 @@
 mod references;
 mod tables;
 mod target;
+mod zones;
 
 use std::future::Future;
 
@@ -15,35 +16,38 @@ use rcm_model::event::Outcome;
 pub use self::references::{parents_of, reference_counts};
 pub use self::tables::Tables;
 pub use self::target::Target;
-use rcm_platform::error::{Result, StageError};
+pub use self::zones::{record_of_zones, zones};
+use rcm_platform::error::{ErrorKind, Result, StageError};
 use rcm_platform::stage::{Failure, Work};
 
-use crate::delta::COMMIT_TRIES;
+use crate::delta::Conflicts;
 
 /// What the reports of the gold stages are about.
 pub const SUBJECT: &str = "gold";
 
-/// Does a stage's round again, from its reading on, while other runs commit in between. What the
-/// rounds before the last one committed stays in the answer.
+/// Runs a stage's round as [`crate::delta::retry_on_conflict`] does. What the rounds before the last one committed stays in
+/// the result.
 ///
 /// # Errors
-/// The last round's own.
-pub async fn until_settled<F, Fut>(round: F) -> std::result::Result<Work, Failure>
+/// The error of the last round, with what was done until then.
+pub async fn retry_on_conflict<F, Fut>(round: F) -> std::result::Result<Work, Failure>
 where
     F: Fn() -> Fut,
     Fut: Future<Output = std::result::Result<Work, Failure>>,
 {
     let mut done = Work::default();
-    for tries_left in (0..COMMIT_TRIES).rev() {
+    let mut conflicts = Conflicts::default();
+    loop {
         match Box::pin(round()).await {
-            Err(Failure { error: StageError::CommitConflict(_), work }) if tries_left > 0 => done.add(work),
-            Err(Failure { error, work }) => {
-                done.add(work);
-                return Err(Failure { error, work: done });
-            }
             Ok(work) => {
                 done.add(work);
                 break;
+            }
+            Err(Failure { error, work }) => {
+                done.add(work);
+                if !conflicts.may_retry(&error) {
+                    return Err(Failure { error, work: done });
+                }
             }
         }
     }
@@ -53,13 +57,13 @@ where
     Ok(done)
 }
 
-/// What became of a round from what became of its tables: one that fails does not stop the others.
+/// Combines the results of a round's tables: a table that fails does not stop the others.
 ///
 /// # Errors
 /// A conflict with another run, else the first error of a table, else the control checks that
 /// failed.
 #[allow(clippy::result_large_err, reason = "a failure carries what was done until then, once per stage")]
-pub fn settle(tables: Vec<Result<Work>>) -> std::result::Result<Work, Failure> {
+pub fn collect_results(tables: Vec<Result<Work>>) -> std::result::Result<Work, Failure> {
     let (mut work, mut errors) = (Work::default(), Vec::new());
     for table in tables {
         match table {
@@ -67,8 +71,8 @@ pub fn settle(tables: Vec<Result<Work>>) -> std::result::Result<Work, Failure> {
             Err(error) => errors.push(error),
         }
     }
-    let conflict = errors.iter().position(|error| matches!(error, StageError::CommitConflict(_)));
-    let failed_checks = control::failures(&work.checks).map(StageError::ControlCheckFailed);
+    let conflict = errors.iter().position(|error| error.kind() == ErrorKind::CommitConflict);
+    let failed_checks = control::failures(&work.checks).map(StageError::control_check_failed);
     match conflict.map(|index| errors.swap_remove(index)).or_else(|| errors.into_iter().next()).or(failed_checks) {
         Some(error) => Err(Failure { error, work }),
         None => Ok(work),
@@ -88,15 +92,15 @@ mod tests {
 
     #[test]
     fn a_table_that_fails_does_not_hide_what_the_others_did() {
-        let failed = Err(StageError::Storage("gone".to_owned()));
-        let failure = settle(vec![Ok(committed("gold/a")), failed, Ok(committed("gold/b"))]).unwrap_err();
+        let failed = Err(StageError::storage("gone".to_owned()));
+        let failure = collect_results(vec![Ok(committed("gold/a")), failed, Ok(committed("gold/b"))]).unwrap_err();
         assert_eq!((failure.error.name(), failure.work.commits.len()), ("Storage", 2));
     }
 
     #[test]
     fn a_failed_check_fails_the_stage_with_its_figures() {
         let check = ControlCheck::equal("gold/a", "rows of current silver", &2, &1);
-        let failure = settle(vec![Ok(Work { checks: vec![check], ..Work::default() })]).unwrap_err();
+        let failure = collect_results(vec![Ok(Work { checks: vec![check], ..Work::default() })]).unwrap_err();
         let expected = "control check failed: `gold/a`: rows of current silver: expected 2, got 1";
         assert_eq!(failure.error.to_string(), expected);
     }
@@ -106,17 +110,17 @@ mod tests {
         let rounds = std::sync::atomic::AtomicUsize::new(0);
         let round = || async {
             match rounds.fetch_add(1, std::sync::atomic::Ordering::Relaxed) {
-                0 => settle(vec![Ok(committed("gold/a")), Err(StageError::CommitConflict(String::new()))]),
+                0 => collect_results(vec![Ok(committed("gold/a")), Err(StageError::commit_conflict(String::new()))]),
                 _ => Ok(committed("gold/b")),
             }
         };
-        let work = until_settled(round).await.unwrap();
+        let work = retry_on_conflict(round).await.unwrap();
         assert_eq!(work.commits.iter().map(|commit| commit.table.as_str()).collect::<Vec<_>>(), ["gold/a", "gold/b"]);
     }
 
     #[tokio::test]
     async fn a_stage_gives_up_when_the_conflicts_do_not_end() {
-        let round = || async { settle(vec![Err(StageError::CommitConflict(String::new()))]) };
-        assert_eq!(until_settled(round).await.unwrap_err().error.name(), "CommitConflict");
+        let round = || async { collect_results(vec![Err(StageError::commit_conflict(String::new()))]) };
+        assert_eq!(retry_on_conflict(round).await.unwrap_err().error.name(), "CommitConflict");
     }
 }

@@ -1,12 +1,11 @@
-//! Rules that hold a silver table against others. They are asked when silver is complete: a parent
-//! may come after its child.
+//! Rules that compare a silver table with others. They run when silver is complete: a parent may come after its child.
 
 use std::collections::HashMap;
 
 use polars::prelude::*;
 use rcm_domain::gold::control::rows_of;
 use rcm_domain::gold::fact::is_in_gold;
-use rcm_domain::quality::{Kind, check_references};
+use rcm_domain::quality::{RuleKind, check_references};
 use rcm_model::cdm::{self, Entity};
 use rcm_model::event::RuleCount;
 use rcm_platform::error::Result;
@@ -24,14 +23,14 @@ const ALL_LOADS: &str = "*";
 pub fn parents_of(rulebooks: &Rulebooks, entity: &Entity) -> Vec<String> {
     let rules = rulebooks.of(entity).rules.into_iter();
     let mut parents: Vec<String> =
-        rules.filter(|rule| rule.kind == Kind::References).filter_map(|rule| rule.entity).collect();
+        rules.filter(|rule| rule.kind == RuleKind::References).filter_map(|rule| rule.entity).collect();
     parents.sort_unstable();
     parents.dedup();
     parents.iter().map(|parent| lake::silver(parent)).collect()
 }
 
-/// How many current rows of an entity name a key that its parent does not have now, per rule. A
-/// parent without a table, because nothing is configured for it, is not asked.
+/// Counts per rule the current rows of an entity that name a key which its parent does not have now. A parent without
+/// a table, because nothing is configured for it, is not checked.
 ///
 /// `silver` has the entity's table and those of [`parents_of`].
 ///
@@ -64,7 +63,7 @@ pub async fn reference_counts(
         let counts = tallies.into_iter().map(|tally| RuleCount {
             entity: entity.name.to_owned(),
             rule: tally.rule,
-            severity: tally.severity.as_str().to_owned(),
+            severity: tally.severity,
             load_id: ALL_LOADS.to_owned(),
             checked,
             failed: tally.failed,

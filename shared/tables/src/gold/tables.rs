@@ -4,12 +4,15 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use futures::future::try_join_all;
 use polars::prelude::LazyFrame;
+use rcm_domain::cdm::silver_schema;
+use rcm_model::cdm;
 use rcm_platform::error::Result;
 use rcm_platform::lake::Lake;
+use xxhash_rust::xxh3::xxh3_64;
 
 use crate::delta::{DataFile, Table};
 
-/// Version that stands for a table that is not there.
+/// Stands for a table that is not there.
 const NO_TABLE: i64 = -1;
 
 /// Some tables of the lake by their paths, each as it was when it was opened.
@@ -37,14 +40,18 @@ impl Tables {
         self.0.get(path)?.table.as_ref()
     }
 
-    /// The version of the table at a path, as a commit that is made from it records it. A table that
-    /// was only compacted since is the same to it; one that was removed and made anew is another.
+    /// Returns what a commit that is made from the table at a path records of it, as an application transaction: its
+    /// path, and a hash of its identifier and of the last version that changed a row. A table that was only compacted
+    /// since has the same hash; one that was removed and made anew has another.
     #[must_use]
     pub fn made_from(&self, path: &str) -> (String, i64) {
-        match self.0.get(path) {
-            Some(Opened { table: Some(table), data_version }) => (format!("{path}@{}", table.id()), *data_version),
-            _ => (path.to_owned(), NO_TABLE),
-        }
+        let hash = match self.0.get(path) {
+            Some(Opened { table: Some(table), data_version }) => {
+                xxh3_64(format!("{} {data_version}", table.id()).as_bytes()).cast_signed()
+            }
+            _ => NO_TABLE,
+        };
+        (path.to_owned(), hash)
     }
 
     /// A scan of the table at a path; none where it is not there.
@@ -71,16 +78,31 @@ impl Tables {
     /// in one bucket.
     #[must_use]
     pub fn current_buckets(&self, path: &str) -> Vec<Vec<DataFile>> {
-        let mut buckets: BTreeMap<Option<String>, Vec<DataFile>> = BTreeMap::new();
-        for file in self.get(path).map(current_files).unwrap_or_default() {
-            buckets.entry(file.partition_value("bucket").map(str::to_owned)).or_default().push(file);
-        }
-        buckets.into_values().collect()
+        by_bucket(self.get(path).map(current_files).unwrap_or_default())
+    }
+
+    /// All files of the silver table at a path, bucket by bucket.
+    #[must_use]
+    pub fn buckets(&self, path: &str) -> Vec<Vec<DataFile>> {
+        by_bucket(self.get(path).map(|table| table.files().to_vec()).unwrap_or_default())
     }
 }
 
+fn by_bucket(files: Vec<DataFile>) -> Vec<Vec<DataFile>> {
+    let mut buckets: BTreeMap<Option<String>, Vec<DataFile>> = BTreeMap::new();
+    for file in files {
+        buckets.entry(file.partition_value("bucket").map(str::to_owned)).or_default().push(file);
+    }
+    buckets.into_values().collect()
+}
+
+/// Opens a table. A silver table of an older version of the product is read as if it had all columns of its entity.
 async fn open(lake: &Lake, path: &str) -> Result<Opened> {
-    let table = Table::open(lake, path).await?;
+    let entity = path.strip_prefix("silver/").and_then(cdm::entity);
+    let table = match entity {
+        Some(entity) => Table::open_with(lake, path, &silver_schema(entity)).await?,
+        None => Table::open(lake, path).await?,
+    };
     let data_version = match &table {
         Some(table) => table.data_version().await?,
         None => NO_TABLE,

@@ -1,18 +1,19 @@
-//! One gold table that a stage looks after.
+//! One gold table of a stage.
 
-use polars::prelude::{DataFrame, Schema};
+use polars::prelude::*;
 use rcm_model::event::TableCommit;
 use rcm_platform::context::Context;
 use rcm_platform::error::Result;
 
 use super::Tables;
 use crate::delta::{self, Change, DataFile, NewFile, Table};
+use crate::frames::blocking;
 
 /// Application under which a commit records how the table was made.
 const MAKING: &str = "rcm.making";
-/// Higher than before whenever gold makes something else of the same silver: then the first run after a
-/// deployment makes every table anew.
-const MAKING_VERSION: i64 = 1;
+/// Raised whenever gold makes other rows of the same silver: the first run after a deployment then makes every table
+/// anew.
+const GOLD_REVISION: i64 = 3;
 
 /// One gold table, as it was when it was opened, and what it is to be made from.
 ///
@@ -37,7 +38,7 @@ impl<'a> Target<'a> {
         mut made_from: Vec<(String, i64)>,
     ) -> Self {
         let table = opened.get(&path);
-        made_from.push((MAKING.to_owned(), MAKING_VERSION));
+        made_from.push((MAKING.to_owned(), GOLD_REVISION));
         Self { context, run_id, path, table, made_from }
     }
 
@@ -78,7 +79,7 @@ impl<'a> Target<'a> {
         delta::write(self.context, &self.path, rows, partition).await.map(Some)
     }
 
-    /// Puts the new files in the place of all that the table has, in one commit.
+    /// Replaces all files of the table by new ones, in one commit.
     ///
     /// # Errors
     /// `CommitConflict` if another run has committed since the table was opened.
@@ -87,7 +88,9 @@ impl<'a> Target<'a> {
         self.replace(schema, &[], remove, add).await
     }
 
-    /// Puts the new files in the place of those that `remove` names, in one commit.
+    /// Replaces the files in `remove` by new ones, in one commit. A table that an older version of the product made
+    /// gets the columns that it lacks; if its decimals are narrower, the rows that stay are rewritten with those of
+    /// today.
     ///
     /// # Errors
     /// `CommitConflict` if another run has committed since the table was opened.
@@ -95,10 +98,16 @@ impl<'a> Target<'a> {
         self,
         schema: &Schema,
         partition_by: &[&str],
-        remove: Vec<DataFile>,
-        add: Vec<NewFile>,
+        mut remove: Vec<DataFile>,
+        mut add: Vec<NewFile>,
     ) -> Result<TableCommit> {
         let rows = add.iter().map(|file| file.rows).sum();
+        if let Some(table) = self.table.filter(|table| delta::is_narrower(table, schema)) {
+            for partition in kept(table, partition_by, &remove) {
+                add.push(self.rewrite(table, &partition, schema).await?);
+                remove.extend(partition.files);
+            }
+        }
         let change = Change {
             schema,
             partition_by,
@@ -110,5 +119,95 @@ impl<'a> Target<'a> {
         };
         let committed = delta::commit(&self.context.lake, &self.path, self.table, change).await?;
         Ok(TableCommit { table: self.path, version: committed.version, rows })
+    }
+
+    /// Writes the rows of some files of one partition with other types.
+    async fn rewrite(&self, table: &Table, partition: &PartitionFiles<'_>, schema: &Schema) -> Result<NewFile> {
+        let PartitionFiles { values, files } = partition;
+        let is_stored = |name: &PlSmallStr| !values.iter().any(|(partition, _)| *partition == name.as_str());
+        let columns = schema.iter().filter(|(name, _)| is_stored(name)).map(|(name, dtype)| {
+            let column = if table.schema().contains(name) { col(name.clone()) } else { lit(NULL).alias(name.clone()) };
+            column.strict_cast(dtype.clone())
+        });
+        let rows = table.scan(files).await?.select(columns.collect::<Vec<_>>());
+        let rows = blocking(move || Ok(rows.collect()?)).await?;
+        delta::write(self.context, &self.path, &rows, values).await
+    }
+}
+
+/// Files of one partition.
+struct PartitionFiles<'a> {
+    /// Values of the partition columns, by their names.
+    values: Vec<(&'a str, Option<String>)>,
+    files: Vec<DataFile>,
+}
+
+/// The files of a table that a change does not remove, by their partition.
+fn kept<'a>(table: &Table, partition_by: &[&'a str], removed: &[DataFile]) -> Vec<PartitionFiles<'a>> {
+    let mut partitions: Vec<PartitionFiles<'a>> = Vec::new();
+    for file in table.files().iter().filter(|file| !removed.iter().any(|removed| removed.path() == file.path())) {
+        let value = |column: &&'a str| (*column, file.partition_value(column).map(str::to_owned));
+        let values: Vec<_> = partition_by.iter().map(value).collect();
+        match partitions.iter_mut().find(|known| known.values == values) {
+            Some(known) => known.files.push(file.clone()),
+            None => partitions.push(PartitionFiles { values, files: vec![file.clone()] }),
+        }
+    }
+    partitions
+}
+
+#[cfg(test)]
+mod tests {
+    use rcm_platform::testing::TestLake;
+
+    use super::*;
+
+    const PATH: &str = "gold/kpi_made_up";
+
+    fn schema(precision: usize) -> Schema {
+        Schema::from_iter([
+            Field::new("as_of".into(), DataType::Date),
+            Field::new("balance".into(), DataType::Decimal(precision, 2)),
+        ])
+    }
+
+    /// Replaces the rows of a date by one with a balance, as one version of the product or another does.
+    async fn replace(context: &Context, date: &str, balance: i128, precision: usize) {
+        let opened = Tables::open(&context.lake, [PATH.to_owned()]).await.unwrap();
+        let target = Target::new(context, "run", &opened, PATH.to_owned(), Vec::new());
+        let balance = Int128Chunked::from_vec("balance".into(), vec![balance]);
+        let rows =
+            DataFrame::new_infer_height(vec![balance.into_decimal_unchecked(precision, 2).into_column()]).unwrap();
+        let of_date = target.files().iter().filter(|file| file.partition_value("as_of") == Some(date));
+        let old = of_date.cloned().collect();
+        let new = target.write(&rows, &[("as_of", Some(date.to_owned()))]).await.unwrap();
+        target.replace(&schema(precision), &["as_of"], old, new.into_iter().collect()).await.unwrap();
+    }
+
+    async fn rows(context: &Context) -> (DataType, Vec<String>) {
+        let table = Table::open(&context.lake, PATH).await.unwrap().unwrap();
+        let rows = table.scan(table.files()).await.unwrap().sort(["as_of"], SortMultipleOptions::default());
+        let rows = blocking(move || Ok(rows.collect()?)).await.unwrap();
+        let text = |name: &str| rows.column(name).unwrap().cast(&DataType::String).unwrap();
+        let (dates, balances) = (text("as_of"), text("balance"));
+        let pairs = dates.str().unwrap().iter().zip(balances.str().unwrap().iter());
+        let pairs = pairs.map(|(date, balance)| format!("{} {}", date.unwrap(), balance.unwrap())).collect();
+        (table.schema().get("balance").unwrap().clone(), pairs)
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_table_with_narrower_sums_keeps_its_other_dates_and_gets_the_wide_ones() {
+        let context = TestLake::new().context().await;
+        for date in ["2024-10-01", "2024-10-02", "2024-10-03"] {
+            replace(&context, date, 12_345, 18).await;
+        }
+        let wide = 99_999_999_999_999_999_999;
+        replace(&context, "2024-10-02", wide, 38).await;
+        let expected = ["2024-10-01 123.45", "2024-10-02 999999999999999999.99", "2024-10-03 123.45"];
+        assert_eq!(rows(&context).await, (DataType::Decimal(38, 2), expected.map(str::to_owned).to_vec()));
+        let version = Table::open(&context.lake, PATH).await.unwrap().unwrap().version();
+        assert_eq!(version, 3, "it is one commit");
+        replace(&context, "2024-10-04", wide, 38).await;
+        assert_eq!(rows(&context).await.1.len(), 4);
     }
 }

@@ -1,194 +1,160 @@
 //! The silver stage, the same for every entity: what bronze has that the entity's table has not,
 //! through model and rules into history.
 
+mod batch;
+mod batch_rows;
 mod bucket;
-mod extracts;
-mod intake;
+mod columns;
+#[cfg(test)]
+mod columns_tests;
+mod holdings;
+mod ingest;
+mod lost;
+mod named;
+mod nature;
 mod order;
+mod rebuild;
+mod record;
+mod refused;
+mod resolved;
+mod standing;
+mod target;
 #[cfg(test)]
 mod tests;
+
+pub use record::taken_of as taken;
+pub use standing::standstills;
 
 use futures::future::BoxFuture;
 use rcm_domain::cdm::silver_schema;
 use rcm_domain::quality::Rulebook;
-use rcm_domain::scd2;
+use rcm_domain::scd2::{MODIFIED_GOES_BACK, Outcome as RowOutcome};
 use rcm_model::cdm::Entity;
-use rcm_model::event::{ControlCheck, Figure, LoadCounts, Outcome, StageInput, StageReport, TableCommit};
-use rcm_platform::bronze::{LoadLog, Manifest};
+use rcm_model::event::{
+    ControlCheck, LoadCounts, Metric, Outcome, RuleCount, Severity, StageInput, StageReport, TableCommit,
+};
+use rcm_platform::bronze::Manifest;
 use rcm_platform::context::Context;
 use rcm_platform::error::{Result, StageError};
-use rcm_platform::lake;
 use rcm_platform::stage::{self, Failure, Work};
 use rcm_platform::telemetry::metrics::QUARANTINE_RATE;
-use tokio::sync::OnceCell;
 
+use self::batch_rows::{BatchRows, RowCounts};
 use self::bucket::BucketChange;
-use self::extracts::FullExtracts;
-use self::intake::{Intake, Refusal};
-use self::order::Order;
-use crate::delta::{self, COMMIT_TRIES, Change, Table};
+use self::ingest::Ingest;
+use self::nature::Nature;
+use self::rebuild::Cause;
+use self::record::{StreamState, Voids};
+use self::target::Target;
+use crate::delta::{self, Change, Table};
 use crate::quarantine;
-use crate::rulebooks::Rulebooks;
 
 /// Columns that silver tables are partitioned by.
 pub const PARTITION_COLUMNS: [&str; 2] = ["is_current", "bucket"];
 /// Property of a silver table with the number of its buckets.
 const BUCKETS_PROPERTY: &str = "rcm.buckets";
 
-/// Brings an entity's silver table up to its bronze streams: a commit for every portion of the loads that
-/// wait, or none if there is nothing new.
+/// Brings an entity's silver table up to its bronze streams: a commit for every batch of the loads that
+/// wait, or none if there is nothing new. If asked to, or where a load was voided whose rows the table has, it
+/// makes the table anew first.
 ///
 /// # Errors
-/// A rule's threshold is exceeded, or a mapped column is missing: the other streams are taken in
-/// nevertheless. The rows of a load do not balance, or the store fails: nothing of its portion is.
+/// A load cannot be ingested: the other streams are ingested nevertheless, and the error says what stays behind.
+/// The store fails: nothing of the batch is ingested.
 pub async fn run(context: Context, entity: &'static Entity, input: StageInput) -> Result<StageReport> {
     let stage = format!("silver-{}", entity.name.replace('_', "-"));
-    let work: BoxFuture<'_, _> = Box::pin(take_in_all(&context, entity, &input.run_id));
+    let work: BoxFuture<'_, _> = Box::pin(bring_up(&context, entity, &input));
     stage::report(&context, &stage, &input.run_id, entity.name, work).await
 }
 
-/// The first error of a stream that could not be taken in ends the reading of the stream, and is that of
-/// the stage when the others are through.
-async fn take_in_all(context: &Context, entity: &'static Entity, run_id: &str) -> std::result::Result<Work, Failure> {
-    let mut done = Work::default();
-    let mut refusals: Vec<Refusal> = Vec::new();
-    let mut tries_left = COMMIT_TRIES;
-    // Read once, and only if there is something to judge.
-    let rulebook = OnceCell::new();
-    loop {
-        match take_in_some(context, entity, run_id, &rulebook, &refusals).await {
-            Ok(portion) => {
-                done.add(portion.work);
-                refusals.extend(portion.refusals);
-                if portion.is_last {
-                    break;
-                }
-            }
-            Err(Failure { error: StageError::CommitConflict(_), work }) if tries_left > 1 => {
-                tries_left -= 1;
-                // What the rows of quarantine were committed to; the rest is found again.
-                done.commits.extend(work.commits);
-            }
-            Err(Failure { error, work }) => {
-                done.add(work);
-                return Err(Failure { error, work: done });
-            }
-        }
-    }
-    let mut refusals = refusals.into_iter();
-    let first = refusals.next();
-    done.notes.extend(refusals.map(|refusal| refusal.error.to_string()));
-    match first {
-        Some(Refusal { error, .. }) => Err(Failure { error, work: done }),
-        None if done.loads.is_empty() => Ok(Work { outcome: Some(Outcome::NothingNew), ..done }),
-        None => Ok(done),
-    }
-}
-
-/// What became of some of the loads that wait.
-struct Portion {
-    work: Work,
-    refusals: Vec<Refusal>,
-    /// Whether none is left.
-    is_last: bool,
-}
-
-/// Takes in the first loads that wait, but for those of streams that were refused before: no more of
-/// them than have `rows_at_once` rows, and one at least.
-async fn take_in_some(
+async fn bring_up(
     context: &Context,
     entity: &'static Entity,
-    run_id: &str,
-    rulebook: &OnceCell<Rulebook>,
-    refused: &[Refusal],
-) -> std::result::Result<Portion, Failure> {
-    let path = lake::silver(entity.name);
-    let table = Table::open(&context.lake, &path).await?;
-    let (mut loads, before) = pending(context, entity, table.as_ref()).await?;
-    loads.retain(|load| !refused.iter().any(|refusal| refusal.stream == load.stream));
-    let some = portion(&loads, context.settings.sources.silver.rows_at_once);
-    let is_last = some == loads.len();
-    loads.truncate(some);
-    if loads.is_empty() {
-        return Ok(Portion { work: Work::default(), refusals: Vec::new(), is_last });
+    input: &StageInput,
+) -> std::result::Result<Work, Failure> {
+    let mut work = Work::default();
+    let mut failed = None;
+    let mut voids = Voids::read(context, entity).await?;
+    let cause = if input.rebuild {
+        Some(Cause::Asked { force: input.force })
+    } else {
+        rebuild::cause(context, entity, &voids).await?
+    };
+    if let Some(cause) = cause {
+        match rebuild::rebuild(context, entity, &input.run_id, cause).await {
+            Ok(rebuilt) => work.add(rebuilt),
+            Err(Failure { error, work: done }) => {
+                work.add(done);
+                failed = Some(error);
+            }
+        }
+        voids = Voids::read(context, entity).await?;
     }
-    let buckets = buckets(context, entity, table.as_ref())?;
-    let rulebook =
-        rulebook.get_or_try_init(async || Ok::<_, StageError>(Rulebooks::read(&context.lake).await?.of(entity)));
-    let order = Order::of(context, entity).await?;
-    let mut intake = intake::read(context, entity, loads, rulebook.await?, (&order, buckets)).await?;
-    let mut work = Work { rules: std::mem::take(&mut intake.rules), ..Work::default() };
-    work.figures.extend(intake.worst_share.map(|share| quarantine_rate(entity, share)));
-    let refusals = std::mem::take(&mut intake.refusals);
-    if !intake.loads.is_empty() {
-        let extracts = FullExtracts::of(&before, &intake.loads, &order);
-        work.notes.extend(extracts::notes(&intake.loads));
-        let taken = take_in(context, entity, (table.as_ref(), buckets), intake, &extracts, run_id, &mut work).await;
-        if let Err(error) = taken {
+    let target = Target::of(entity);
+    let taken = match Ingest::new(context, &target, &voids, &input.run_id).run().await {
+        Ok(taken) => taken,
+        Err(Failure { error, work: done }) => {
+            work.add(done);
             return Err(Failure { error, work });
         }
+    };
+    work.add(taken.work);
+    if let Err(error) = refused::write_down(context, entity, &taken.refusals).await {
+        return Err(Failure { error, work });
     }
-    Ok(Portion { work, refusals, is_last })
+    let mut errors = failed.into_iter().chain(taken.refusals.into_iter().map(|refusal| refusal.error));
+    let first = errors.next();
+    work.notes.extend(errors.map(|error| error.to_string()));
+    match first {
+        Some(error) => Err(Failure { error, work }),
+        None if work.loads.is_empty() && work.commits.is_empty() => {
+            Ok(Work { outcome: Some(Outcome::NothingNew), ..work })
+        }
+        None => Ok(work),
+    }
 }
 
-fn quarantine_rate(entity: &Entity, share: f64) -> Figure {
-    Figure { name: QUARANTINE_RATE.to_owned(), entity: entity.name.to_owned(), value: 100.0 * share }
+/// The table that a batch of loads is ingested into.
+struct Destination<'a> {
+    target: &'a Target,
+    table: Option<&'a Table>,
+    buckets: u32,
+    states: &'a [StreamState],
+    rulebook: &'a Rulebook,
+    run_id: &'a str,
 }
 
-/// How many of the first loads have `rows_at_once` rows or fewer together; one at least, if there is one.
-fn portion(loads: &[Manifest], rows_at_once: u64) -> usize {
-    let mut rows = 0;
-    let fitting = loads.iter().take_while(|load| {
-        rows += load.rows;
-        rows <= rows_at_once
-    });
-    fitting.count().max(1).min(loads.len())
+fn quarantine_rate(entity: &Entity, share: f64) -> Metric {
+    Metric { name: QUARANTINE_RATE.to_owned(), entity: entity.name.to_owned(), value: 100.0 * share }
 }
 
-/// Plans, checks and commits what the loads of an intake change.
-async fn take_in(
+/// Plans, checks and commits what a batch of loads changes.
+async fn ingest_batch(
     context: &Context,
-    entity: &'static Entity,
-    (table, buckets): (Option<&Table>, u32),
-    intake: Intake,
-    extracts: &FullExtracts,
-    run_id: &str,
+    destination: &Destination<'_>,
+    batch: BatchRows,
     work: &mut Work,
 ) -> Result<()> {
-    let path = lake::silver(entity.name);
-    let changes = bucket::plan_all(context, entity, table, &intake, extracts).await?;
-    work.loads = counts(&intake, &changes);
-    work.checks = work.loads.iter().map(|load| balance(&path, load)).collect();
+    let Destination { target, table, run_id, .. } = *destination;
+    let (entity, path) = (target.entity, &target.silver);
+    let changes = bucket::plan_all(context, target, table, &batch).await?;
+    work.loads = counts(&batch, &changes);
+    work.rules.extend(warnings(entity, &batch, &changes));
+    let balances = batch.loads.iter().zip(&batch.tallies).zip(&work.loads);
+    work.checks = balances.map(|((load, tally), counts)| balance(path, load, tally, counts)).collect();
+    let held = changes.iter().flat_map(|change| &change.held);
+    work.checks.extend(holdings::checks(path, entity, &batch.loads, held));
     if let Some(failed) = work.checks.iter().find(|check| !check.passed) {
-        let message = format!("{}: {} rows read, {} accounted for", failed.check, failed.expected, failed.actual);
-        return Err(StageError::ControlCheckFailed(message));
+        let message = format!("`{path}`: {}: expected {}, got {}", failed.check, failed.expected, failed.actual);
+        return Err(StageError::control_check_failed(message));
     }
     let quarantined: u64 = work.loads.iter().map(|load| load.quarantined).sum();
     if quarantined > 0 {
-        work.commits.extend(quarantine::add(context, entity, run_id, intake.quarantined).await?);
+        work.commits.extend(quarantine::add(context, &target.quarantine, run_id, batch.quarantined).await?);
         work.notes.push(format!("rows that went to quarantine/{}: {quarantined}", entity.name));
     }
-    work.commits.push(commit(context, entity, table, changes, &intake.loads, (buckets, run_id)).await?);
+    work.commits.push(commit(context, destination, changes, &batch.loads).await?);
     Ok(())
-}
-
-/// Loads that the table has not taken in; and the loads that it has, of streams whose full extracts
-/// it must know.
-async fn pending(context: &Context, entity: &Entity, table: Option<&Table>) -> Result<(Vec<Manifest>, Vec<Manifest>)> {
-    let (mut loads, mut before) = (Vec::new(), Vec::new());
-    for stream in context.settings.streams_of(entity) {
-        let taken = match table {
-            Some(table) => table.transaction(&stream).await?.unwrap_or(0).unsigned_abs(),
-            None => 0,
-        };
-        let log = LoadLog::new(&context.lake, &stream);
-        let new = log.after(taken).await?;
-        if taken > 0 && !new.is_empty() && context.settings.may_have_full_extracts(&stream) {
-            before.extend(log.after(0).await?.into_iter().filter(|load| load.sequence <= taken));
-        }
-        loads.extend(new);
-    }
-    Ok((loads, before))
 }
 
 /// Buckets of the table: fixed when it was made.
@@ -197,64 +163,80 @@ fn buckets(context: &Context, entity: &Entity, table: Option<&Table>) -> Result<
     let property = table.property(BUCKETS_PROPERTY)?;
     property
         .and_then(|buckets| buckets.parse().ok())
-        .ok_or_else(|| StageError::CorruptLake(format!("table `{}` has no {BUCKETS_PROPERTY}", entity.name)))
+        .ok_or_else(|| StageError::corrupt_lake(format!("table `{}` has no {BUCKETS_PROPERTY}", entity.name)))
 }
 
 /// What became of the rows of every load.
-fn counts(intake: &Intake, changes: &[BucketChange]) -> Vec<LoadCounts> {
-    let loads = &intake.loads;
+fn counts(batch: &BatchRows, changes: &[BucketChange]) -> Vec<LoadCounts> {
+    let loads = &batch.loads;
     let mut counts: Vec<LoadCounts> = loads
         .iter()
-        .zip(&intake.tallies)
+        .zip(&batch.tallies)
         .map(|(load, tally)| LoadCounts {
             load_id: load.load_id.clone(),
             stream: load.stream.clone(),
             sequence: load.sequence,
-            read: load.rows,
+            read: tally.read,
             quarantined: tally.quarantined,
             ..LoadCounts::default()
         })
         .collect();
     for change in changes {
-        for (load_id, outcome, rows) in &change.outcomes {
+        for ((load_id, outcome), rows) in &change.outcomes {
             let Some(load) = counts.iter_mut().find(|load| load.load_id == *load_id) else { continue };
-            let count = match outcome.as_str() {
-                scd2::outcome::NEW => &mut load.new,
-                scd2::outcome::CHANGED => &mut load.changed,
-                scd2::outcome::SUPERSEDED => &mut load.superseded,
-                _ => &mut load.unchanged,
+            let count = match outcome {
+                RowOutcome::New => &mut load.new,
+                RowOutcome::Changed => &mut load.changed,
+                RowOutcome::Superseded => &mut load.superseded,
+                RowOutcome::Unchanged => &mut load.unchanged,
             };
             *count += rows;
         }
-        for (datasource, place, deleted) in &change.deleted {
-            let mut places = loads.iter().zip(&intake.places);
-            if let Some(index) = places.position(|(load, of_load)| load.datasource == *datasource && of_load == place) {
-                counts[index].deleted += deleted;
-            }
+        for (load_id, deleted) in &change.deleted {
+            let Some(load) = counts.iter_mut().find(|load| load.load_id == *load_id) else { continue };
+            load.deleted += deleted;
         }
     }
     counts
 }
 
-fn balance(path: &str, load: &LoadCounts) -> ControlCheck {
+/// Rows that fail the rules which only their history shows: one count per load and rule.
+fn warnings(entity: &Entity, batch: &BatchRows, changes: &[BucketChange]) -> Vec<RuleCount> {
+    let of_load = |load: &Manifest| {
+        let id = (load.load_id.clone(), MODIFIED_GOES_BACK);
+        changes.iter().filter_map(|change| change.warnings.get(&id)).sum()
+    };
+    let extracts = batch.loads.iter().zip(&batch.tallies).filter(|(load, _)| Nature::of(load) == Nature::Extract);
+    let count = |(load, tally): (&Manifest, &RowCounts)| RuleCount {
+        entity: entity.name.to_owned(),
+        rule: MODIFIED_GOES_BACK.to_owned(),
+        severity: Severity::Warn,
+        load_id: load.load_id.clone(),
+        checked: tally.read,
+        failed: of_load(load),
+    };
+    extracts.map(count).collect()
+}
+
+/// The rows of a load are those that are accounted for, and those that its mapping does not take.
+fn balance(path: &str, load: &Manifest, tally: &RowCounts, counts: &LoadCounts) -> ControlCheck {
     let name = format!("rows of {} load {}", load.stream, load.sequence);
-    ControlCheck::equal(path, &name, &load.read, &load.accounted())
+    ControlCheck::equal(path, &name, &load.rows, &(counts.accounted() + tally.left_out))
 }
 
 async fn commit(
     context: &Context,
-    entity: &Entity,
-    table: Option<&Table>,
+    destination: &Destination<'_>,
     changes: Vec<BucketChange>,
     loads: &[Manifest],
-    (buckets, run_id): (u32, &str),
 ) -> Result<TableCommit> {
-    let path = lake::silver(entity.name);
-    let schema = silver_schema(entity);
-    let mut transactions: Vec<(String, i64)> = Vec::new();
-    for load in loads {
-        transactions.retain(|(stream, _)| *stream != load.stream);
-        transactions.push((load.stream.clone(), load.sequence as i64));
+    let Destination { target, table, buckets, states, run_id, .. } = *destination;
+    let schema = silver_schema(target.entity);
+    let mut transactions = record::unrecorded(context, destination, loads).await?;
+    for state in states {
+        let taken = loads.iter().filter(|load| load.stream == state.stream).map(|load| load.sequence).max();
+        let taken = taken.or(state.is_carried.then_some(state.taken));
+        transactions.extend(taken.into_iter().flat_map(|taken| state.record(taken)));
     }
     let (mut add, mut remove) = (Vec::new(), Vec::new());
     for change in changes {
@@ -271,6 +253,6 @@ async fn commit(
         transactions,
         run_id,
     };
-    let committed = delta::commit(&context.lake, &path, table, change).await?;
-    Ok(TableCommit { table: path, version: committed.version, rows })
+    let committed = delta::commit(&context.lake, &target.silver, table, change).await?;
+    Ok(TableCommit { table: target.silver.clone(), version: committed.version, rows })
 }

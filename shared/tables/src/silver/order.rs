@@ -1,75 +1,65 @@
-//! The place of a load among all loads of its datasource.
+//! The order in which loads are applied to a table.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
-use rcm_model::cdm::Entity;
-use rcm_platform::bronze::{LoadLog, Manifest};
-use rcm_platform::context::Context;
-use rcm_platform::error::Result;
+use rcm_platform::bronze::Manifest;
+use xxhash_rust::xxh3::xxh3_64;
 
-/// No stream has as many loads.
-const LOADS_OF_A_STREAM: i64 = 1 << 40;
+use super::nature::Nature;
 
-/// The place of a load among all loads of its datasource, which history is told by: its number in its stream,
-/// after those of the streams that began before. A hospital that changed its system has two streams of one
-/// table, each with numbers of its own.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Order {
-    /// How many streams of a datasource began before a stream.
-    before: HashMap<(String, String), i64>,
+/// Ordinals of landed files that have the same time.
+const FILES_OF_ONE_TIME: i64 = 1 << 10;
+
+/// Sorts loads into the order in which they are applied: that in which they were committed to bronze, and those of a
+/// stream always by their numbers. `loads` has the loads of every stream by their numbers.
+///
+/// When a load was committed never changes, and a load that comes later has a later time. So a datasource with
+/// several streams, such as that of a hospital that changed its system, has the same history whether its loads are
+/// applied as they come or all at once.
+pub(super) fn sort(loads: &mut Vec<Manifest>) {
+    let mut latest: HashMap<String, DateTime<Utc>> = HashMap::new();
+    let mut placed: Vec<(DateTime<Utc>, Manifest)> = Vec::with_capacity(loads.len());
+    for load in loads.drain(..) {
+        // The clocks of two machines may differ: the number counts before the time.
+        let latest = latest.entry(load.stream.clone()).or_insert(load.finished_at);
+        *latest = load.finished_at.max(*latest);
+        placed.push((*latest, load));
+    }
+    placed.sort_by(|(a, of_a), (b, of_b)| (a, &of_a.stream).cmp(&(b, &of_b.stream)));
+    loads.extend(placed.into_iter().map(|(_, load)| load));
 }
 
-impl Order {
-    /// The order of an entity's streams. Nothing is read where no datasource has several.
-    ///
-    /// # Errors
-    /// The store fails.
-    pub(super) async fn of(context: &Context, entity: &Entity) -> Result<Self> {
-        let mut order = Self::default();
-        for (datasource, streams) in streams_by_datasource(context, entity) {
-            if streams.len() < 2 {
-                continue;
-            }
-            let mut began: Vec<(DateTime<Utc>, String)> = Vec::with_capacity(streams.len());
-            for stream in streams {
-                if let Some(first) = first_load(context, entity, &stream, &datasource).await? {
-                    began.push((first.extracted_at, stream));
-                }
-            }
-            began.sort();
-            for (before, (_, stream)) in (0..).zip(began) {
-                order.before.insert((datasource.clone(), stream), before);
-            }
-        }
-        Ok(order)
-    }
-
-    pub(super) fn place(&self, load: &Manifest) -> i64 {
-        let before = self.before.get(&(load.datasource.clone(), load.stream.clone())).copied().unwrap_or(0);
-        before * LOADS_OF_A_STREAM + load.sequence as i64
-    }
-}
-
-/// The first load of a datasource in a stream: in that of the tables of one hospital simply the first, in one
-/// that several land in one of many.
-async fn first_load(context: &Context, entity: &Entity, stream: &str, datasource: &str) -> Result<Option<Manifest>> {
-    let log = LoadLog::new(&context.lake, stream);
-    if stream != entity.name {
-        return log.first().await;
-    }
-    Ok(log.after(0).await?.into_iter().find(|load| load.datasource == datasource))
-}
-
-fn streams_by_datasource(context: &Context, entity: &Entity) -> BTreeMap<String, Vec<String>> {
-    let mut streams: BTreeMap<String, Vec<String>> = BTreeMap::new();
-    for row in context.settings.load_config.iter().filter(|row| row.entity() == entity.name) {
-        streams.entry(row.datasource.clone()).or_default().push(row.stream());
-    }
-    if context.settings.sources.feeds.iter().any(|feed| feed.entity == entity.name) {
-        for streams in streams.values_mut() {
-            streams.push(entity.name.to_owned());
+/// The ordinal of a load, which the observations of a version keep.
+///
+/// Of an extract it is when the load was committed. Of a landed file it is the file's time, then its name, so that
+/// files which land together give the same history in whichever order they are loaded; it is above that of every
+/// extract.
+pub(super) fn ordinal(load: &Manifest) -> i64 {
+    match Nature::of(load) {
+        Nature::Extract => load.finished_at.timestamp_micros(),
+        Nature::Event => {
+            let name = xxh3_64(load.source.name.as_bytes()) as i64 & (FILES_OF_ONE_TIME - 1);
+            load.extracted_at.timestamp_micros().saturating_mul(FILES_OF_ONE_TIME) + name
         }
     }
-    streams
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::TimeDelta;
+    use rcm_platform::testing::manifest;
+
+    use super::*;
+
+    #[test]
+    fn loads_come_as_they_were_committed_and_those_of_a_stream_by_their_numbers_whatever_the_clock() {
+        let load =
+            |stream, sequence, minute| manifest(stream, sequence, DateTime::UNIX_EPOCH + TimeDelta::minutes(minute));
+        let mut loads =
+            vec![load("new", 1, 2), load("new", 2, 7), load("old", 1, 1), load("old", 2, 6), load("old", 3, 4)];
+        sort(&mut loads);
+        let sorted: Vec<(&str, u64)> = loads.iter().map(|load| (load.stream.as_str(), load.sequence)).collect();
+        assert_eq!(sorted, [("old", 1), ("new", 1), ("old", 2), ("old", 3), ("new", 2)]);
+    }
 }

@@ -1,5 +1,7 @@
 //! Shares of a load's rows that may fail, and what becomes of a load of which more do.
 
+mod streams;
+
 use chrono::TimeDelta;
 use polars::prelude::*;
 use rcm_model::cdm::DEPARTMENTS;
@@ -10,7 +12,7 @@ use rcm_platform::config::LoadKind;
 use rcm_platform::context::Context;
 use rcm_platform::error::StageError;
 use rcm_platform::lake;
-use rcm_platform::testing::{TestLake, manifest};
+use rcm_platform::testing::{BronzeReads, TestLake, manifest};
 use rstest::rstest;
 
 use super::run;
@@ -21,16 +23,23 @@ use crate::frames::blocking;
 const OF_A: (&str, &str) = ("hosa/departments", "hos-a");
 const OF_B: (&str, &str) = ("hosb/departments", "hos-b");
 
-/// Makes a load of ten departments that all have one name, but for the first ones, which have none.
-async fn load(context: &Context, (stream, datasource): (&str, &str), sequence: u64, name: &str, nameless: usize) {
-    let name = |number: usize| (number >= nameless).then(|| name.to_owned());
-    let rows: Vec<Row> = (0..10).map(|number| Row::Fields(vec![Some(format!("DEPT{number}")), name(number)])).collect();
+/// Makes rows of departments, ids and names, a load.
+async fn make_load(
+    context: &Context,
+    (stream, datasource): (&str, &str),
+    sequence: u64,
+    kind: LoadKind,
+    departments: impl Iterator<Item = (String, Option<&str>)>,
+) {
+    let rows = departments.map(|(id, name)| Row::Fields(vec![Some(id), name.map(str::to_owned)]));
+    let rows: Vec<Row> = rows.collect();
     let made = manifest(stream, sequence, context.now());
     let written = bronze_rows::write(context, stream, made.source.clone(), &["DeptID", "Name"], &rows).await.unwrap();
     let made = Manifest {
         load_id: written.load_id,
         entity: DEPARTMENTS.name.to_owned(),
         datasource: datasource.to_owned(),
+        kind,
         rows: written.rows,
         data_files: vec![written.data_key],
         ..made
@@ -38,8 +47,19 @@ async fn load(context: &Context, (stream, datasource): (&str, &str), sequence: u
     LoadLog::new(&context.lake, stream).commit(&made).await.unwrap();
 }
 
+/// Makes a load of ten departments that all have one name, but for the first ones, which have none.
+async fn load(context: &Context, of: (&str, &str), sequence: u64, name: &str, nameless: usize) {
+    let departments = (0..10).map(|number| (format!("DEPT{number}"), (number >= nameless).then_some(name)));
+    make_load(context, of, sequence, LoadKind::Upsert, departments).await;
+}
+
 async fn take_in(context: &Context) -> Result<StageReport, StageError> {
-    run(context.clone(), &DEPARTMENTS, StageInput { run_id: "run".to_owned(), as_of: None }).await
+    run(
+        context.clone(),
+        &DEPARTMENTS,
+        StageInput { run_id: "run".to_owned(), as_of: None, rebuild: false, force: false },
+    )
+    .await
 }
 
 /// How many departments of which name silver has now: `datasource`, `name`, `rows`.
@@ -79,23 +99,10 @@ async fn a_load_of_which_more_rows_fail_than_may_is_refused_and_other_streams_ar
 }
 
 /// Makes a whole table of departments, a while after the load before it.
-async fn snapshot(lake: &TestLake, (stream, datasource): (&str, &str), sequence: u64, departments: &[&str]) {
+async fn snapshot(lake: &TestLake, of: (&str, &str), sequence: u64, departments: &[&str]) {
     lake.wait(TimeDelta::days(1));
-    let context = lake.context().await;
-    let rows = departments.iter().map(|id| Row::Fields(vec![Some((*id).to_owned()), Some("Name".to_owned())]));
-    let rows: Vec<Row> = rows.collect();
-    let made = manifest(stream, sequence, context.now());
-    let written = bronze_rows::write(&context, stream, made.source.clone(), &["DeptID", "Name"], &rows).await.unwrap();
-    let made = Manifest {
-        load_id: written.load_id,
-        entity: DEPARTMENTS.name.to_owned(),
-        datasource: datasource.to_owned(),
-        kind: LoadKind::Snapshot,
-        rows: written.rows,
-        data_files: vec![written.data_key],
-        ..made
-    };
-    LoadLog::new(&context.lake, stream).commit(&made).await.unwrap();
+    let departments = departments.iter().map(|id| ((*id).to_owned(), Some("Name")));
+    make_load(&lake.context().await, of, sequence, LoadKind::Snapshot, departments).await;
 }
 
 #[rstest]
@@ -129,4 +136,54 @@ async fn a_hospital_that_changed_its_system_goes_on_where_the_old_one_ended(#[ca
     let rows = rows.unique(None, UniqueKeepStrategy::Any).sort(["src_dept_id"], SortMultipleOptions::default());
     let rows = blocking(move || Ok(rows.collect()?)).await.unwrap();
     assert_eq!(rows, df!("src_dept_id" => ["D1", "D2"], "is_current" => [true, false]).unwrap());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backlog_is_read_once_and_not_once_per_batch() {
+    const LOADS: u64 = 30;
+    let lake = TestLake::new();
+    lake.edit("configs/sources.toml", "rows_at_once = 500000", "rows_at_once = 10");
+    let context = lake.context().await;
+    for sequence in 1..=LOADS {
+        load(&context, OF_A, sequence, "Name", 0).await;
+    }
+    let (counted, reads) = BronzeReads::of(&context.lake);
+    let report = take_in(&Context { lake: counted, ..context }).await.unwrap();
+    assert_eq!((report.loads.len() as u64, report.commits.len() as u64), (LOADS, LOADS), "a batch each");
+    let reads = reads.take() as u64;
+    assert!(reads < LOADS * 6, "{reads} reads for {LOADS} batches");
+}
+
+#[rstest]
+#[case::by_its_new_name("name = [\"Title\", \"Name\"]", None)]
+#[case::by_no_name(
+    "name = [\"Title\", \"Label\"]",
+    Some("no column `Title` or `Label` of `name`, which its mapping names")
+)]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_load_is_read_by_the_first_name_that_it_has_and_refused_without_one(
+    #[case] names: &str,
+    #[case] refusal: Option<&str>,
+) {
+    let lake = TestLake::new();
+    lake.edit(
+        "configs/cdm/hos-a.toml",
+        "src_dept_id = \"DeptID\"",
+        "src_dept_id = { any_of = [\"Dept\", \"DeptID\"] }",
+    );
+    lake.edit("configs/cdm/hos-a.toml", "name = \"Name\"", names);
+    let context = lake.context().await;
+    load(&context, OF_A, 1, "Before", 0).await;
+    let taken = take_in(&context).await;
+    match refusal {
+        None => {
+            taken.unwrap();
+            let expected = df!("datasource" => ["hos-a"], "name" => ["Before"], "rows" => [10_i64]).unwrap();
+            assert_eq!(current(&context).await, expected);
+        }
+        Some(refusal) => {
+            let error = taken.unwrap_err().to_string();
+            assert!(error.contains(refusal), "{error}");
+        }
+    }
 }

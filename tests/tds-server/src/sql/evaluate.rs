@@ -1,4 +1,4 @@
-//! From a `SELECT` and a table's rows to an answer.
+//! Evaluates a `SELECT` on the rows of a table.
 
 use std::cmp::Ordering;
 
@@ -9,7 +9,7 @@ use crate::value::{Row, Value};
 
 type Result<T> = std::result::Result<T, SqlError>;
 
-/// What a `SELECT` answers.
+/// Result of a `SELECT`.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Selection {
     pub(crate) columns: Vec<Column>,
@@ -93,7 +93,7 @@ impl Scope<'_> {
         }
     }
 
-    /// Whether a condition holds, in the logic of three values: none is unknown.
+    /// Returns whether a condition holds, in three-valued logic: `None` is unknown.
     fn holds(&self, condition: &Condition, row: &Row) -> Result<Option<bool>> {
         Ok(match condition {
             Condition::And(one, other) => match (self.holds(one, row)?, self.holds(other, row)?) {

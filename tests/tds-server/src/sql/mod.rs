@@ -1,4 +1,4 @@
-//! The little of T-SQL that the server understands.
+//! The subset of T-SQL that the server supports.
 //!
 //! ```text
 //! SELECT [TOP n] * | item, …  FROM [schema].[table]
@@ -23,7 +23,7 @@ use crate::types::Type;
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Select {
     pub(crate) top: Option<u64>,
-    /// All columns where it is empty.
+    /// The selected columns; all columns if it is empty.
     pub(crate) items: Vec<Item>,
     /// Parts of the table's name.
     pub(crate) table: Vec<String>,
@@ -33,7 +33,7 @@ pub(crate) struct Select {
     pub(crate) fetch: Option<Operand>,
 }
 
-/// One column of an answer.
+/// One column of a result.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Item {
     pub(crate) what: What,

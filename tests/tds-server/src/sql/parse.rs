@@ -1,4 +1,4 @@
-//! From words to a `SELECT`.
+//! Parses words to a `SELECT`.
 
 use super::words::{Word, syntax, words};
 use super::{Comparison, Condition, Item, Operand, Select, What};
@@ -194,7 +194,7 @@ impl Parser<'_> {
         is_it
     }
 
-    /// Whether a function of this name is called; its opening bracket is taken too.
+    /// Returns whether a function of this name is called; consumes its name and opening bracket.
     fn call(&mut self, function: &str) -> Result<bool> {
         if !self.keyword(function) {
             return Ok(false);

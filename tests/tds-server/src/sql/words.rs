@@ -1,4 +1,4 @@
-//! From a statement's text to its words.
+//! Splits the text of a statement into words.
 
 use crate::tokens::SqlError;
 

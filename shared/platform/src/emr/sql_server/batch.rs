@@ -14,7 +14,7 @@ use tiberius::time::{DateTime2, Time};
 use tiberius::{ColumnData, Row};
 use xxhash_rust::xxh3::xxh3_128;
 
-use super::column::{Column, Kind};
+use super::column::{Column, SqlType};
 use super::moment::{UNIX_DAYS, UNIX_DAYS_OF_DATETIME, time_nanos};
 use crate::bronze::{MALFORMED, POSITION};
 use crate::error::{Result, StageError};
@@ -70,14 +70,14 @@ impl BatchBuilder {
     pub(super) fn push(&mut self, row: &Row) -> Result<u128> {
         self.row.clear();
         if row.len() != self.columns.len() {
-            return Err(StageError::BrokenContract("the table's columns changed while it was read".to_owned()));
+            return Err(StageError::broken_contract("the table's columns changed while it was read".to_owned()));
         }
         for ((builder, (column, value)), index) in self.columns.iter_mut().zip(row.cells()).zip(0_u32..) {
             let start = self.row.len();
             self.row.push(0);
             if builder.append(value, &mut self.row).is_err() {
                 let message = format!("column {} (`{}`) changed its type while it was read", index + 1, column.name());
-                return Err(StageError::BrokenContract(message));
+                return Err(StageError::broken_contract(message));
             }
             if self.row.len() > start + 1 {
                 self.row[start] = 1;
@@ -109,21 +109,21 @@ impl BatchBuilder {
 }
 
 impl Builder {
-    fn new(kind: Kind) -> Self {
+    fn new(kind: SqlType) -> Self {
         match kind {
-            Kind::Boolean => Self::Boolean(BooleanBuilder::new()),
-            Kind::Int32 => Self::Int32(Int32Builder::new()),
-            Kind::Int64 => Self::Int64(Int64Builder::new()),
-            Kind::Float32 => Self::Float32(Float32Builder::new()),
-            Kind::Float64 => Self::Float64(Float64Builder::new()),
-            Kind::Decimal(precision, scale) => {
+            SqlType::Boolean => Self::Boolean(BooleanBuilder::new()),
+            SqlType::Int32 => Self::Int32(Int32Builder::new()),
+            SqlType::Int64 => Self::Int64(Int64Builder::new()),
+            SqlType::Float32 => Self::Float32(Float32Builder::new()),
+            SqlType::Float64 => Self::Float64(Float64Builder::new()),
+            SqlType::Decimal(precision, scale) => {
                 let kind = DataType::Decimal128(precision, scale);
                 Self::Decimal(Decimal128Builder::new().with_data_type(kind))
             }
-            Kind::Date => Self::Date(Date32Builder::new()),
-            Kind::Timestamp => Self::Timestamp(TimestampMicrosecondBuilder::new()),
-            Kind::TimestampUtc => Self::Timestamp(TimestampMicrosecondBuilder::new().with_timezone("UTC")),
-            Kind::Text => Self::Text(StringBuilder::new()),
+            SqlType::Date => Self::Date(Date32Builder::new()),
+            SqlType::Timestamp => Self::Timestamp(TimestampMicrosecondBuilder::new()),
+            SqlType::TimestampUtc => Self::Timestamp(TimestampMicrosecondBuilder::new().with_timezone("UTC")),
+            SqlType::Text => Self::Text(StringBuilder::new()),
         }
     }
 
@@ -278,5 +278,5 @@ fn clock_time(time: Time) -> String {
 }
 
 fn unbuildable(error: &ArrowError) -> StageError {
-    StageError::CorruptLake(format!("building a batch: {error}"))
+    StageError::corrupt_lake(format!("building a batch: {error}"))
 }

@@ -27,7 +27,7 @@ const UTF8_COLLATION: u32 = 1 << 26;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Column {
     pub(super) name: Identifier,
-    pub(super) kind: Kind,
+    pub(super) kind: SqlType,
     /// What a watermark of this column keeps; none if it keeps no moments.
     pub(super) moment: Option<MomentKind>,
     /// Type that the server has to cast it to, because its own loses something on the way.
@@ -38,7 +38,7 @@ pub(super) struct Column {
 
 /// What bronze keeps of a column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum SqlType {
     Boolean,
     Int32,
     Int64,
@@ -59,7 +59,7 @@ impl Column {
         let kind = described.base().ty();
         Self {
             name: Identifier::known(described.col_name()),
-            kind: Kind::of(kind),
+            kind: SqlType::of(kind),
             moment: MomentKind::of(kind),
             cast: cast(kind),
             is_narrow_text: is_narrow_text(kind),
@@ -82,7 +82,7 @@ impl Column {
     }
 }
 
-impl Kind {
+impl SqlType {
     fn of(kind: &TypeInfo) -> Self {
         match kind {
             TypeInfo::FixedLen(kind) => match kind {

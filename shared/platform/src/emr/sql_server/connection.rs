@@ -27,7 +27,7 @@ pub(super) type Client = tiberius::Client<Compat<TcpStream>>;
 
 /// A database that is to be connected to.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Source<'a> {
+pub(super) struct DatabaseAddress<'a> {
     /// Name in `load_config.csv`.
     pub(super) name: &'a str,
     /// The database and the table, for messages.
@@ -41,7 +41,7 @@ pub(super) struct Source<'a> {
 /// # Errors
 /// `SourceUnavailable`, `Throttled` or `Timeout` if the server does not answer; `BadConfig` if the
 /// secret cannot be used, the login is refused or the certificate is not trusted.
-pub(super) async fn connect(context: &Context, source: Source<'_>) -> Result<Client> {
+pub(super) async fn connect(context: &Context, source: DatabaseAddress<'_>) -> Result<Client> {
     let settings = &context.settings.sources.emr.sql_server;
     let database = settings.database(source.name);
     let prefix = context.environment.emr_secrets.as_deref().unwrap_or_default();
@@ -64,7 +64,7 @@ pub(super) async fn connect(context: &Context, source: Source<'_>) -> Result<Cli
 struct Login<'a> {
     settings: &'a SqlServer,
     database: &'a Database,
-    source: Source<'a>,
+    source: DatabaseAddress<'a>,
     secret_name: &'a str,
 }
 
@@ -85,7 +85,7 @@ impl Login<'_> {
             }
         }
         let message = format!("{}: {}: sent on {MAX_ROUTES} times", self.source.place, Step::LoggingIn);
-        Err(StageError::SourceUnavailable(message))
+        Err(StageError::source_unavailable(message))
     }
 
     async fn reach(&self, config: &Config) -> Result<TcpStream> {
@@ -173,13 +173,13 @@ impl<'a> Fields<'a> {
     }
 
     fn bad(&self, reason: &str) -> StageError {
-        StageError::BadConfig(format!("secret `{}`: {reason}", self.name))
+        StageError::bad_config(format!("secret `{}`: {reason}", self.name))
     }
 }
 
 /// Lets the statements of a connection read without waiting for writers, where the database keeps
 /// versions of its rows.
-async fn isolate(client: &mut Client, source: Source<'_>) -> Result<()> {
+async fn isolate(client: &mut Client, source: DatabaseAddress<'_>) -> Result<()> {
     let failed = |error: &Error| explain(source.place, Step::LoggingIn, error);
     let state = match client.simple_query(SNAPSHOTS_ALLOWED).await {
         Ok(answer) => answer.into_row().await,

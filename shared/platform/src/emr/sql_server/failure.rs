@@ -57,37 +57,37 @@ pub(super) fn explain(place: &str, step: Step, error: &Error) -> StageError {
     let message = |reason: &str| format!("{place}: {step}: {reason}");
     match error {
         Error::Io { kind: IoErrorKind::TimedOut, .. } => match step {
-            Step::Connecting | Step::LoggingIn => StageError::SourceUnavailable(message("no answer in time")),
-            _ => StageError::Timeout(message("no answer in time")),
+            Step::Connecting | Step::LoggingIn => StageError::source_unavailable(message("no answer in time")),
+            _ => StageError::timeout(message("no answer in time")),
         },
-        Error::Io { kind, .. } => StageError::SourceUnavailable(message(&format!("the connection failed: {kind}"))),
-        Error::Tls(reason) => StageError::BadConfig(message(&untrusted(reason))),
+        Error::Io { kind, .. } => StageError::source_unavailable(message(&format!("the connection failed: {kind}"))),
+        Error::Tls(reason) => StageError::bad_config(message(&untrusted(reason))),
         Error::Protocol(reason) if reason.contains("encryption level") => {
-            StageError::BadConfig(message("the server does not encrypt; `encrypt` says that it must"))
+            StageError::bad_config(message("the server does not encrypt; `encrypt` says that it must"))
         }
         Error::Protocol(_) | Error::Routing { .. } => {
-            StageError::SourceUnavailable(message("the server's answer cannot be understood"))
+            StageError::source_unavailable(message("the server's answer cannot be understood"))
         }
         Error::Server(error) => explain_server_error(error.code(), error.class(), error.state(), message),
-        _ => StageError::BrokenContract(message("a value is not in the encoding that its column says")),
+        _ => StageError::broken_contract(message("a value is not in the encoding that its column says")),
     }
 }
 
 fn explain_server_error(code: u32, class: u8, state: u8, message: impl Fn(&str) -> String) -> StageError {
     let with_number = |reason: &str| message(&format!("{reason} (SQL Server error {code}, state {state})"));
     match code {
-        LOCK_TIMEOUT => StageError::Timeout(with_number("others hold a lock on it")),
-        1205 => StageError::SourceUnavailable(with_number("chosen as the victim of a deadlock")),
-        _ if LOGIN_FAILURES.contains(&code) => StageError::BadConfig(with_number("the login is refused")),
-        _ if THROTTLING.contains(&code) => StageError::Throttled(with_number("the server is busy")),
+        LOCK_TIMEOUT => StageError::timeout(with_number("others hold a lock on it")),
+        1205 => StageError::source_unavailable(with_number("chosen as the victim of a deadlock")),
+        _ if LOGIN_FAILURES.contains(&code) => StageError::bad_config(with_number("the login is refused")),
+        _ if THROTTLING.contains(&code) => StageError::throttled(with_number("the server is busy")),
         _ if PASSING.contains(&code) || class >= FATAL_CLASS => {
-            StageError::SourceUnavailable(with_number("the server gave the connection up"))
+            StageError::source_unavailable(with_number("the server gave the connection up"))
         }
-        _ if MISSING.contains(&code) => StageError::BrokenContract(with_number("it is not there")),
-        229 | 230 | 262 | 297 | 300 | 916 => StageError::BadConfig(with_number("the login may not read it")),
-        18486 => StageError::BadConfig(with_number("the login is locked out")),
-        40615 => StageError::BadConfig(with_number("the server's firewall does not let this address in")),
-        _ => StageError::BrokenContract(with_number("the statement failed")),
+        _ if MISSING.contains(&code) => StageError::broken_contract(with_number("it is not there")),
+        229 | 230 | 262 | 297 | 300 | 916 => StageError::bad_config(with_number("the login may not read it")),
+        18486 => StageError::bad_config(with_number("the login is locked out")),
+        40615 => StageError::bad_config(with_number("the server's firewall does not let this address in")),
+        _ => StageError::broken_contract(with_number("the statement failed")),
     }
 }
 

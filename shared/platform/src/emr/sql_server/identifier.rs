@@ -60,7 +60,7 @@ impl TableName {
 }
 
 fn no_identifier(what: &str, text: &str) -> StageError {
-    StageError::BadConfig(format!("load_config.csv: `{}` is no name of a {what}", printable(text)))
+    StageError::bad_config(format!("load_config.csv: `{}` is no name of a {what}", printable(text)))
 }
 
 /// The parts of a name between dots; none if one of them is no identifier.

@@ -30,9 +30,9 @@ use self::connection::Client;
 use self::failure::{Step, explain};
 use self::identifier::{Identifier, TableName};
 use self::query::{Shard, Statement, Window};
-use self::rows::{Found, Reading};
+use self::rows::{Reading, RowSummary};
 use super::{CLOCK_SKEW, Extract, Table};
-use crate::bronze::{MALFORMED, POSITION, Source, Watermark};
+use crate::bronze::{MALFORMED, POSITION, SourceObject, Watermark};
 use crate::bronze_file;
 use crate::context::Context;
 use crate::error::{Result, StageError};
@@ -68,7 +68,7 @@ impl<'a> Plan<'a> {
         };
         let zone = match &table.mapping.time_zone {
             Some(name) => name.parse().map_err(|_| {
-                StageError::BadConfig(format!("cdm/{}: there is no time zone `{name}`", table.mapping.datasource))
+                StageError::bad_config(format!("cdm/{}: there is no time zone `{name}`", table.mapping.datasource))
             })?,
             None => Tz::UTC,
         };
@@ -92,7 +92,7 @@ impl<'a> Plan<'a> {
     }
 
     async fn connect(&self) -> Result<Client> {
-        let source = connection::Source { name: &self.table.row.database, place: &self.place };
+        let source = connection::DatabaseAddress { name: &self.table.row.database, place: &self.place };
         connection::connect(self.context, source).await
     }
 
@@ -105,16 +105,12 @@ impl<'a> Plan<'a> {
         let described = described.map_err(|error| explain(&self.place, Step::ReadingColumns, &error))?;
         let columns: Vec<Column> = described.iter().map(Column::of).collect();
         let has = |name: &str| columns.iter().any(|column| column.name.name() == name);
-        let mapped = self.table.mapping.source_columns(self.table.subject.entity);
-        let mut missing: Vec<&str> =
-            mapped.chain(self.watermark.as_ref().map(Identifier::name)).filter(|name| !has(name)).collect();
-        missing.sort_unstable();
-        missing.dedup();
-        let broken = |reason: String| StageError::BrokenContract(format!("{}: {reason}", self.place));
-        match missing[..] {
-            [] => {}
-            [column] => return Err(broken(format!("lacks the column `{column}`"))),
-            _ => return Err(broken(format!("lacks the columns `{}`", missing.join("`, `")))),
+        let mapped = self.table.mapping.entity_columns(self.table.subject.entity);
+        let missing = mapped.and_then(|mapped| mapped.resolve(has).err()).unwrap_or_default();
+        let watermark = self.watermark.as_ref().map(Identifier::name).filter(|name| !has(name));
+        let broken = |reason: String| StageError::broken_contract(format!("{}: {reason}", self.place));
+        if let Some(reason) = load::lacks(missing.into_iter().chain(watermark.map(|name| format!("`{name}`")))) {
+            return Err(broken(reason));
         }
         if has(POSITION) || has(MALFORMED) {
             let reason = format!("has a column `{POSITION}` or `{MALFORMED}`: these names are taken by the lake");
@@ -129,7 +125,7 @@ impl<'a> Plan<'a> {
         let found = columns.iter().find(|column| column.name == *watermark);
         let Some((column, kind)) = found.and_then(|column| Some((column, column.moment?))) else {
             let reason = format!("the watermark `{}` is of a type that has no date", watermark.name());
-            return Err(StageError::BrokenContract(format!("{}: {reason}", self.place)));
+            return Err(StageError::broken_contract(format!("{}: {reason}", self.place)));
         };
         let stream = self.table.subject.stream;
         let overlap = TimeDelta::days(self.context.settings.sources.emr.overlap_days(stream).into());
@@ -178,13 +174,16 @@ impl<'a> Plan<'a> {
             return Ok(None);
         }
         let id = cdm::entity(subject.entity).map_or("", Entity::id);
-        let name = match emr.shard_column(subject.stream) {
-            Some(name) => Identifier::parse(name)?,
-            None => Identifier::known(self.table.mapping.source_column(subject.entity, id).unwrap_or_default()),
+        let name = if let Some(name) = emr.shard_column(subject.stream) {
+            Identifier::parse(name)?
+        } else {
+            let has = |name: &str| columns.iter().any(|column| column.name.name() == name);
+            let id = self.table.mapping.source_column(subject.entity, id);
+            Identifier::known(id.and_then(|id| id.found(has)).unwrap_or_default())
         };
         let found = columns.iter().find(|column| column.name == name);
         let missing = || format!("{}: there is no shard_column `{}`", self.place, name.name());
-        found.map(Some).ok_or_else(|| StageError::BadConfig(missing()))
+        found.map(Some).ok_or_else(|| StageError::bad_config(missing()))
     }
 
     /// Ranges of keys with about as many rows each.
@@ -209,7 +208,7 @@ impl<'a> Plan<'a> {
         let (sender, batches) = mpsc::channel(BATCHES_AHEAD);
         let reading = Arc::new(reading);
         let sending = AbortOnDropHandle::new(tokio::spawn(rows::send(Arc::clone(&reading), shards, sender)));
-        let stopped = |_| StageError::SourceUnavailable(format!("{}: the reading task stopped", self.place));
+        let stopped = |_| StageError::source_unavailable(format!("{}: the reading task stopped", self.place));
         let verdict = async { sending.await.map_err(stopped)? };
         let found = bronze_file::write(&self.context.lake, &data_key, batches, verdict).await?;
         let rows = self.rows(&reading, &found, load_id, data_key);
@@ -224,13 +223,17 @@ impl<'a> Plan<'a> {
         Ok(Extract::Rows(Box::new(rows), ahead.into_iter().collect()))
     }
 
-    fn rows(&self, reading: &Reading, found: &Found, load_id: String, data_key: String) -> Rows {
+    fn rows(&self, reading: &Reading, found: &RowSummary, load_id: String, data_key: String) -> Rows {
         let names: Vec<String> = reading.columns.iter().map(|column| column.name.name().to_owned()).collect();
         let row = self.table.row;
         Rows {
             load_id,
             data_key,
-            source: Source { name: format!("{}.{}", row.database, row.tablename), size: None, last_modified: None },
+            source: SourceObject {
+                name: format!("{}.{}", row.database, row.tablename),
+                size: None,
+                last_modified: None,
+            },
             content_hash: reading.hash(found.all),
             rows: found.all.rows,
             malformed: 0,
@@ -246,7 +249,7 @@ impl<'a> Plan<'a> {
     }
 
     /// Why rows that were read are none that the lake does not hold.
-    fn why_nothing_new(&self, rows: &Rows, found: &Found) -> Option<String> {
+    fn why_nothing_new(&self, rows: &Rows, found: &RowSummary) -> Option<String> {
         if rows.watermark.is_some() && rows.rows == 0 {
             return Some(self.no_newer_row());
         }

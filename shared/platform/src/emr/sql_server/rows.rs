@@ -32,17 +32,17 @@ pub(super) struct Reading {
 
 /// What was found among the rows.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Found {
-    pub(super) all: Tally,
+pub(super) struct RowSummary {
+    pub(super) all: RowDigest,
     /// Those that the next load reads again if nothing newer comes.
-    pub(super) read_again: Tally,
+    pub(super) read_again: RowDigest,
     /// Rows whose watermark is in the future.
     pub(super) ahead: u64,
 }
 
 /// Rows, whatever their order: a table has none, and shards come as they come.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Tally {
+pub(super) struct RowDigest {
     pub(super) rows: u64,
     /// Sum of the rows' hashes.
     sum: u128,
@@ -55,7 +55,7 @@ impl Reading {
     }
 
     /// Hash of some rows of the table, in hexadecimal.
-    pub(super) fn hash(&self, rows: Tally) -> String {
+    pub(super) fn hash(&self, rows: RowDigest) -> String {
         let mut hash = Sha256::new_with_prefix(format!("{:?}", self.schema));
         hash.update(rows.rows.to_le_bytes());
         hash.update(rows.sum.to_le_bytes());
@@ -72,16 +72,16 @@ pub(super) async fn send(
     reading: Arc<Reading>,
     shards: Vec<(Client, Statement)>,
     batches: Sender<RecordBatch>,
-) -> Result<Found> {
+) -> Result<RowSummary> {
     let empty = RecordBatch::new_empty(Arc::clone(&reading.schema));
     batches.send(empty).await.map_err(|_| writer_stopped())?;
     let mut tasks = JoinSet::new();
     for (client, statement) in shards {
         tasks.spawn(send_shard(Arc::clone(&reading), client, statement, batches.clone()));
     }
-    let mut found = Found::default();
+    let mut found = RowSummary::default();
     while let Some(ended) = tasks.join_next().await {
-        found.add(&ended.map_err(|_| StageError::SourceUnavailable("a reading task stopped".to_owned()))??);
+        found.add(&ended.map_err(|_| StageError::source_unavailable("a reading task stopped".to_owned()))??);
     }
     Ok(found)
 }
@@ -91,9 +91,9 @@ async fn send_shard(
     mut client: Client,
     statement: Statement,
     batches: Sender<RecordBatch>,
-) -> Result<Found> {
+) -> Result<RowSummary> {
     let failed = |error: &tiberius::error::Error| explain(&reading.place, Step::ReadingRows, error);
-    let mut found = Found::default();
+    let mut found = RowSummary::default();
     let mut builder = BatchBuilder::new(&reading.columns, Arc::clone(&reading.schema));
     let watermark = reading.window.as_ref().and_then(|window| {
         let index = reading.columns.iter().position(|column| *column == window.column)?;
@@ -116,10 +116,10 @@ async fn send_shard(
 
 /// The writer's own error goes before this one.
 fn writer_stopped() -> StageError {
-    StageError::Storage("the writer stopped".to_owned())
+    StageError::storage("the writer stopped".to_owned())
 }
 
-impl Found {
+impl RowSummary {
     fn take(&mut self, row: &Row, hash: u128, watermark: Option<(&Window, usize)>) {
         self.all.take(hash);
         let Some((window, index)) = watermark else { return };
@@ -137,7 +137,7 @@ impl Found {
     }
 }
 
-impl Tally {
+impl RowDigest {
     fn take(&mut self, hash: u128) {
         self.rows += 1;
         self.sum = self.sum.wrapping_add(hash);

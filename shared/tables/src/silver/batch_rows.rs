@@ -1,0 +1,381 @@
+//! Reads loads of bronze: their rows in the model's columns, checked by the rules.
+
+use std::collections::BTreeSet;
+
+use chrono::{DateTime, Utc};
+use polars::prelude::*;
+use rcm_domain::cdm::{UNPARSEABLE, UNREADABLE, to_model, wanted_rows};
+use rcm_domain::quality::{LoadFacts, LoadNature, NotRun, Rulebook, assess};
+use rcm_domain::scd2;
+use rcm_model::cdm::{ColumnSource, Entity, EntityMapping, Mapping};
+use rcm_model::event::{RuleCount, Severity};
+use rcm_platform::bronze::{MALFORMED, Manifest, POSITION};
+use rcm_platform::context::Context;
+use rcm_platform::error::{Result, StageError};
+
+use super::named;
+use super::nature::{Nature, is_full};
+use super::order;
+use super::resolved;
+use crate::conditions::check_mapping;
+use crate::delta::scan_parquet;
+use crate::frames::blocking;
+use crate::quarantine;
+
+/// Rows of some loads of one nature, ready to be ingested.
+#[derive(Default)]
+pub(super) struct BatchRows {
+    /// The loads.
+    pub loads: Vec<Manifest>,
+    /// One per stream that was not read to its end.
+    pub refusals: Vec<Refusal>,
+    /// Good rows as events, with their bucket, load by load.
+    pub events: DataFrame,
+    /// Rows for the quarantine table.
+    pub quarantined: DataFrame,
+    /// Keys that rows of full extracts name although they are in quarantine: see [`named::named_keys`].
+    pub named: DataFrame,
+    /// Rows per load, in the order of the loads.
+    pub tallies: Vec<RowCounts>,
+    pub rules: Vec<RuleCount>,
+    /// Notes on the loads for people.
+    pub notes: Vec<String>,
+    /// Largest share of a load's rows that failed an error rule, also of a load that was refused.
+    pub worst_share: Option<f64>,
+}
+
+/// A load that could not be ingested. The loads behind it in its stream wait.
+pub(super) struct Refusal {
+    pub stream: String,
+    /// Number of the load.
+    pub sequence: u64,
+    pub error: StageError,
+}
+
+/// Rows of one load.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct RowCounts {
+    /// Rows that the mapping's `where` leaves out; they are in none of the other numbers.
+    pub left_out: u64,
+    pub read: u64,
+    pub quarantined: u64,
+}
+
+impl RowCounts {
+    fn quarantine(self) -> Failed {
+        Failed { failed: self.quarantined, checked: self.read }
+    }
+}
+
+/// Place of a load among the others, and of its rows in the table.
+#[derive(Debug, Clone, Copy)]
+struct Place {
+    /// See [`order::ordinal`].
+    ordinal: i64,
+    /// Buckets of the table.
+    buckets: u32,
+}
+
+/// What one load brings, its rows in quarantine aside.
+struct LoadRows {
+    events: DataFrame,
+    named: DataFrame,
+    tally: RowCounts,
+    rules: Vec<RuleCount>,
+    not_run: Vec<NotRun>,
+    /// Columns that it has under several of their names.
+    notes: Vec<String>,
+}
+
+/// A load whose rows were checked by the rules.
+struct Judged {
+    good: LoadRows,
+    /// Of each row that failed: `key`, `reasons` and its position. None if no row failed.
+    failed: Option<DataFrame>,
+}
+
+/// A load that was read, and the entries of the quarantine table for its rows that failed.
+struct ReadLoad {
+    good: LoadRows,
+    quarantined: Option<DataFrame>,
+}
+
+/// Rows that were checked, and those of them that failed.
+#[derive(Debug, Clone, Copy)]
+struct Failed {
+    failed: u64,
+    checked: u64,
+}
+
+impl Failed {
+    /// None if no row was checked.
+    fn share(self) -> Option<f64> {
+        (self.checked > 0).then(|| self.failed as f64 / self.checked as f64)
+    }
+}
+
+/// Reads loads of bronze. A load that lacks what its mapping names, or of which too many rows fail, is refused: the
+/// later loads of its stream are not read, those of other streams are.
+///
+/// # Errors
+/// The store fails.
+pub(super) async fn read(
+    context: &Context,
+    entity: &'static Entity,
+    loads: Vec<Manifest>,
+    rulebook: &Rulebook,
+    buckets: u32,
+) -> Result<BatchRows> {
+    let (mut events, mut named, mut quarantined) = (Vec::new(), Vec::new(), Vec::new());
+    let mut batch = BatchRows::default();
+    for load in loads {
+        if batch.refusals.iter().any(|refusal| refusal.stream == load.stream) {
+            continue;
+        }
+        let place = Place { ordinal: order::ordinal(&load), buckets };
+        let outcome = match read_load(context, entity, &load, rulebook, place).await {
+            Ok(read) => {
+                batch.rules.extend(read.good.rules.iter().cloned());
+                let shares = batch.worst_share.into_iter().chain(read.good.tally.quarantine().share());
+                batch.worst_share = shares.reduce(f64::max);
+                check_thresholds(&read.good, &load, rulebook).map(|()| read)
+            }
+            Err(error) => Err(error),
+        };
+        match outcome {
+            Ok(ReadLoad { good, quarantined: of_load }) => {
+                events.push(good.events.lazy());
+                named.push(good.named.lazy());
+                quarantined.extend(of_load.map(IntoLazy::lazy));
+                batch.notes.extend(notes(&load, &good.tally, &good.not_run));
+                batch.notes.extend(good.notes);
+                batch.tallies.push(good.tally);
+                batch.loads.push(load);
+            }
+            Err(error) if error.is_retryable() => return Err(error),
+            Err(error) => {
+                let error = error.of_load(&load.stream, load.sequence);
+                batch.refusals.push(Refusal { stream: load.stream, sequence: load.sequence, error });
+            }
+        }
+    }
+    if batch.loads.is_empty() {
+        return Ok(batch);
+    }
+    quarantined.push(DataFrame::empty_with_schema(&quarantine::schema()).lazy());
+    let all = |frames: Vec<LazyFrame>| -> Result<DataFrame> { Ok(concat(frames, UnionArgs::default())?.collect()?) };
+    let frames = blocking(move || Ok((all(events)?, all(quarantined)?, all(named)?)));
+    (batch.events, batch.quarantined, batch.named) = frames.await?;
+    Ok(batch)
+}
+
+/// Returns the notes on a load: rows that are left out, and rules that do not run.
+fn notes(load: &Manifest, tally: &RowCounts, not_run: &[NotRun]) -> Vec<String> {
+    let Manifest { stream, sequence, datasource, .. } = load;
+    let mut notes = Vec::new();
+    if tally.left_out > 0 {
+        notes.push(format!("load {sequence} of `{stream}`: `where` leaves out {} rows", tally.left_out));
+    }
+    notes.extend(not_run.iter().map(|NotRun { rule, column }| {
+        format!("rule `{rule}` does not run for {datasource}: its mapping has no `{column}`")
+    }));
+    notes
+}
+
+async fn scan(context: &Context, load: &Manifest) -> Result<LazyFrame> {
+    scan_parquet(&context.lake, &load.data_files, ScanArgsParquet::default()).await
+}
+
+async fn read_load(
+    context: &Context,
+    entity: &'static Entity,
+    load: &Manifest,
+    rulebook: &Rulebook,
+    place: Place,
+) -> Result<ReadLoad> {
+    let mapping = context.settings.mapping(&load.datasource)?.clone();
+    let scan = scan(context, load).await?;
+    let (rulebook, load, now) = (rulebook.clone(), load.clone(), context.now());
+    blocking(move || {
+        let Some(columns) = mapping.columns(entity.name, &load.source.name) else {
+            let Manifest { stream, sequence, datasource, .. } = &load;
+            let reason =
+                format!("load {sequence} of `{stream}`: configs/cdm maps no `{}` of `{datasource}`", entity.name);
+            return Err(StageError::bad_config(reason));
+        };
+        check_mapping(&mapping)?;
+        let (columns, notes) = resolved::of_load(columns, &*scan.clone().collect_schema()?, &load)?;
+        let source = LoadSource { entity, mapping: &mapping, columns: &columns, load: &load };
+        let raw = source.raw_rows(scan.clone())?;
+        let Judged { mut good, failed } = apply_rules(raw, &source, &rulebook, place)?;
+        good.notes = notes;
+        let quarantined = failed.map(|failed| entries(scan, &failed, &load, now)).transpose()?;
+        Ok(ReadLoad { good, quarantined })
+    })
+    .await
+}
+
+/// A load, and how its rows are read.
+#[derive(Clone, Copy)]
+pub(super) struct LoadSource<'a> {
+    pub entity: &'static Entity,
+    pub mapping: &'a Mapping,
+    pub columns: &'a EntityMapping,
+    pub load: &'a Manifest,
+}
+
+impl LoadSource<'_> {
+    /// Returns the columns that the mapping names, and those that bronze adds.
+    fn raw_rows(&self, scan: LazyFrame) -> Result<DataFrame> {
+        let mut wanted: Vec<&str> = self.columns.source_columns().collect();
+        wanted.sort_unstable();
+        wanted.dedup();
+        wanted.extend([POSITION, MALFORMED]);
+        Ok(scan.select(wanted.into_iter().map(|name| col(PlSmallStr::from_str(name))).collect::<Vec<_>>()).collect()?)
+    }
+
+    /// Columns of the model that the load has.
+    fn model_columns(&self) -> BTreeSet<String> {
+        let moments = ["src_inserted_at", "src_modified_at"];
+        let columns = self.entity.tracked.iter().map(|column| column.name).chain(moments);
+        columns.filter(|column| self.columns.has(column)).map(str::to_owned).collect()
+    }
+
+    /// Names of the source's columns that make the id.
+    fn key_headers(&self) -> Vec<&str> {
+        self.columns.source(self.entity.id()).into_iter().flat_map(ColumnSource::columns).collect()
+    }
+
+    fn count(&self, rule: &str, severity: Severity, rows: Failed) -> RuleCount {
+        RuleCount {
+            entity: self.entity.name.to_owned(),
+            rule: rule.to_owned(),
+            severity,
+            load_id: self.load.load_id.clone(),
+            checked: rows.checked,
+            failed: rows.failed,
+        }
+    }
+}
+
+/// Returns the rows that the mapping's `where` takes. A record that does not fit its header stays, for the quarantine.
+fn without_unwanted(raw: DataFrame, columns: &EntityMapping) -> Result<DataFrame> {
+    let Some(wanted) = wanted_rows(&raw, columns)? else { return Ok(raw) };
+    let malformed = raw.column(MALFORMED)?.is_not_null();
+    Ok(raw.filter(&(&wanted | &malformed))?)
+}
+
+/// Returns when the rows of a load were written: the time of the extract or of the landed file, whichever is later. The
+/// clock of a file's sender may be ahead.
+fn time_of(load: &Manifest) -> DateTime<Utc> {
+    let landed = load.source.last_modified.filter(|_| Nature::of(load) == Nature::Event);
+    load.extracted_at.max(landed.unwrap_or(load.extracted_at))
+}
+
+/// Checks the rows of a load by the rules.
+fn apply_rules(raw: DataFrame, source: &LoadSource<'_>, rulebook: &Rulebook, place: Place) -> Result<Judged> {
+    let LoadSource { entity, mapping, columns, load } = *source;
+    let in_load = raw.height();
+    let raw = without_unwanted(raw, columns)?;
+    let model = to_model(&raw, entity, mapping, columns, load.extracted_at)?;
+    let records = raw.column(MALFORMED)?.str()?.clone();
+    let malformed = records.is_not_null();
+    let positions = raw.column(POSITION)?.i64()?.clone();
+    let read = raw.height() as u64;
+    // It is as large as what was made of it.
+    drop(raw);
+    let facts = LoadFacts {
+        nature: if Nature::of(load) == Nature::Event { LoadNature::Event } else { LoadNature::Extract },
+        extracted_at: time_of(load),
+        columns: &source.model_columns(),
+        key_headers: &source.key_headers(),
+    };
+    let assessment = assess(&model, &malformed, entity, rulebook, &facts)?;
+    let good = assessment.reasons.is_null();
+    let keys = model.column(entity.key)?.clone();
+
+    let (rows, positions, failed) = if good.all() {
+        (model, positions, None)
+    } else {
+        let all = df!(
+            "key" => keys.as_materialized_series().clone(),
+            "reasons" => assessment.reasons.into_series(),
+            POSITION => positions.clone().into_series(),
+        )?;
+        (model.filter(&good)?, positions.filter(&good)?, Some(all.filter(&!&good)?))
+    };
+    let rows = rows.drop_many([UNPARSEABLE, UNREADABLE]);
+    let of_load = (place.ordinal, load.load_id.as_str());
+    let events = scd2::events(&rows, positions, entity, &columns.untracked(entity), of_load, place.buckets)?;
+    let quarantined = failed.as_ref().map_or(0, |failed| failed.height() as u64);
+    let rows = |failed: u64| Failed { failed, checked: read };
+    let tallies = assessment.tallies.iter().map(|tally| source.count(&tally.rule, tally.severity, rows(tally.failed)));
+    let repeated = scd2::repeated_keys(&events, entity)?;
+    let repeated = source.count(scd2::KEY_REPEATED, Severity::Warn, rows(repeated));
+    let named = match &failed {
+        Some(failed) if is_full(load) => {
+            named::named_keys(failed.column("key")?.str()?, &records, source, place.buckets)?
+        }
+        _ => named::none()?,
+    };
+    let good = LoadRows {
+        events,
+        named,
+        tally: RowCounts { left_out: in_load as u64 - read, read, quarantined },
+        rules: tallies.chain([repeated]).collect(),
+        not_run: assessment.not_run,
+        notes: Vec::new(),
+    };
+    Ok(Judged { good, failed })
+}
+
+/// Returns the quarantine entries of a load's rows that failed, with all columns of bronze.
+fn entries(scan: LazyFrame, failed: &DataFrame, load: &Manifest, now: DateTime<Utc>) -> Result<DataFrame> {
+    let position = [col(POSITION)];
+    let wanted = failed.clone().lazy().select([col(POSITION), col("key"), col("reasons")]);
+    let positions = failed.column(POSITION)?.as_materialized_series().clone();
+    // The join alone would have the whole load in memory.
+    let rows = scan
+        .filter(col(POSITION).is_in(lit(positions).implode(true), false))
+        .rename(["key", "reasons"], ["key (source)", "reasons (source)"], false)
+        .join(wanted, position.clone(), position, JoinArgs::new(JoinType::Inner))
+        .sort([POSITION], SortMultipleOptions::default())
+        .collect()?;
+    let keys = rows.column("key")?.str()?.clone();
+    let reasons = rows.column("reasons")?.str()?.clone();
+    quarantine::entries(&rows.drop_many(["key", "reasons"]), &keys, &reasons, load, now)
+}
+
+/// Checks that no more rows failed than the entity's rules allow.
+fn check_thresholds(found: &LoadRows, load: &Manifest, rulebook: &Rulebook) -> Result<()> {
+    for count in &found.rules {
+        let rule = rulebook.rules.iter().find(|rule| rule.id == count.rule);
+        let Some(allowed) = rule.and_then(|rule| rule.max_failed_share) else { continue };
+        let rows = Failed { failed: count.failed, checked: count.checked };
+        check_share(&format!("rule `{}`", count.rule), load, rows, allowed)?;
+    }
+    let Some(allowed) = rulebook.quarantine_limit(found.tally.read) else { return Ok(()) };
+    check_share("quarantine", load, found.tally.quarantine(), allowed)
+        .map_err(|error| error.with_advice(&advice(&found.rules)))
+}
+
+/// Returns advice on a load of which too much was quarantined: the rule that most rows failed, and what to do.
+fn advice(rules: &[RuleCount]) -> String {
+    let errors = rules.iter().filter(|count| count.severity == Severity::Error);
+    let Some(most) = errors.max_by_key(|count| count.failed) else { return String::new() };
+    let RuleCount { entity, rule, failed, .. } = most;
+    format!(
+        "; most rows, {failed}, failed rule `{rule}`. hint: compare the load's columns with its mapping; if its rows are \
+         right, correct the rule or raise max_quarantined_share in quality/{entity}.toml"
+    )
+}
+
+fn check_share(what: &str, load: &Manifest, rows: Failed, allowed: f64) -> Result<()> {
+    if rows.share().is_none_or(|share| share <= allowed) {
+        return Ok(());
+    }
+    let Failed { failed, checked } = rows;
+    let load_id = &load.load_id;
+    let message = format!("{what} took {failed} of {checked} rows of load {load_id}; allowed is a share of {allowed}");
+    Err(StageError::threshold_exceeded(message))
+}
