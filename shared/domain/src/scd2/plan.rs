@@ -11,7 +11,7 @@ use super::events::{LOAD_ID, POSITION};
 use super::hash::surrogate;
 use super::points;
 use super::timeline::{Timeline, timeline};
-use super::triage::Triage;
+use super::triage::{KNOWN, Triage};
 use crate::cdm::{presence_dtype, silver_schema, timestamp};
 
 /// What a batch changes in one bucket of a silver table.
@@ -170,7 +170,7 @@ fn difference(
         col("inserted_at"),
         col("effective_to").alias("before_to"),
         col("is_deleted").alias("before_deleted"),
-        col("observations").list().len().alias("before_observations"),
+        col("observations").alias("before_observations"),
     ]);
     let compared = versions
         .lazy()
@@ -180,7 +180,7 @@ fn difference(
                 .is_not_null()
                 .and(col("effective_to").eq_missing(col("before_to")))
                 .and(col("is_deleted").eq_missing(col("before_deleted")))
-                .and(col("observations").list().len().eq_missing(col("before_observations")))
+                .and(col("observations").eq_missing(col("before_observations")))
                 .alias("same"),
         )
         .collect()?;
@@ -214,6 +214,8 @@ fn outcomes_by_load(
     let known = known.with_column(lit(true).alias("known"));
     let outcome = when(col("lost").fill_null(lit(false)).or(col("starts").and(col("is_current").not())))
         .then(lit(Outcome::Superseded as i32))
+        .when(col(KNOWN))
+        .then(lit(Outcome::Unchanged as i32))
         .when(col("starts").fill_null(lit(false)).and(col("known").is_null()))
         .then(lit(Outcome::New as i32))
         .when(col("starts").fill_null(lit(false)))
@@ -222,7 +224,7 @@ fn outcomes_by_load(
     let decided = fresh
         .clone()
         .lazy()
-        .select([col("event"), col("load_id"), col(entity.key)])
+        .select([col("event"), col("load_id"), col(entity.key), col(KNOWN)])
         .join(outcomes.clone().lazy(), [col("event")], [col("event")], JoinArgs::new(JoinType::Left))
         .join(known, [col(entity.key)], [col(entity.key)], JoinArgs::new(JoinType::Left))
         .select([col("load_id"), outcome.alias("outcome")]);

@@ -19,14 +19,20 @@ type Row = (&'static str, i64, Option<&'static str>);
 /// The attribute of a row that deletes its key.
 const GONE: Option<&str> = Some("gone");
 
-/// A landed file: its rows.
+/// A landed file: its rows, and its ordinal, which need not be in the order in which files come.
 #[derive(Debug, Clone)]
 struct Load {
     rows: Vec<Row>,
+    /// The next one where it is none.
+    ordinal: Option<i64>,
 }
 
 fn upsert(rows: &[Row]) -> Load {
-    Load { rows: rows.to_vec() }
+    Load { rows: rows.to_vec(), ordinal: None }
+}
+
+fn upsert_at(ordinal: i64, rows: &[Row]) -> Load {
+    Load { rows: rows.to_vec(), ordinal: Some(ordinal) }
 }
 
 /// A version in days: key, attribute, from, to, current, deleted.
@@ -50,7 +56,7 @@ impl Table {
         let mut frames = Vec::new();
         for load in loads {
             self.sequence += 1;
-            frames.push(frame(load, self.sequence).lazy());
+            frames.push(frame(load, load.ordinal.unwrap_or(self.sequence)).lazy());
         }
         let batch = concat(frames, UnionArgs::default()).unwrap().collect().unwrap();
         let current = self.rows.clone().lazy().filter(col("is_current")).collect().unwrap();
@@ -95,6 +101,25 @@ impl Table {
             .collect();
         versions.sort();
         versions
+    }
+
+    /// Every sighting of a version: its key, what it says, and the ordinal of the load.
+    fn sightings(&self) -> Vec<(String, Option<String>, i64)> {
+        let ordinal = col("observations").struct_().field_by_name("sequence").alias("ordinal");
+        let seen = self.rows.clone().lazy().select([col("dept_key"), col("name"), col("observations")]);
+        let options = ExplodeOptions { empty_as_null: false, keep_nulls: false };
+        let seen = seen.explode(by_name(["observations"], true, false), options);
+        let seen = seen.select([col("dept_key"), col("name"), ordinal]).collect().unwrap();
+        let text = |column: &str| seen.column(column).unwrap().str().unwrap().clone();
+        let (keys, names) = (text("dept_key"), text("name"));
+        let ordinals = seen.column("ordinal").unwrap().i64().unwrap().clone();
+        let mut sightings: Vec<_> = (0..seen.height())
+            .map(|row| {
+                (keys.get(row).unwrap().to_owned(), names.get(row).map(str::to_owned), ordinals.get(row).unwrap())
+            })
+            .collect();
+        sightings.sort();
+        sightings
     }
 
     fn surrogates(&self) -> usize {
@@ -278,6 +303,22 @@ fn a_late_value_between_two_deletions_lives_until_the_second() {
 }
 
 #[test]
+fn an_equal_row_of_an_earlier_file_that_comes_late_moves_the_sighting() {
+    let mut table = Table::new();
+    table.run(&[upsert_at(5, &[("k", 4, Some("A"))])]).run(&[upsert_at(3, &[("k", 4, Some("A"))])]);
+    assert_eq!(table.versions(), [version("k", "A", 4, None)]);
+    assert_eq!(table.outcomes, ["unchanged"]);
+    table.run(&[upsert_at(4, &[("k", 4, Some("B"))])]);
+    assert_eq!(table.versions(), [version("k", "A", 4, Some(4)), version("k", "B", 4, None)]);
+    // Of what is known, the file that said it first is the one that counts, whenever it comes.
+    let mut table = Table::new();
+    table.run(&[upsert_at(5, &[("k", 4, Some("A"))]), upsert_at(4, &[("k", 4, Some("B"))])]);
+    assert_eq!(table.versions(), [version("k", "A", 4, None), version("k", "B", 4, Some(4))]);
+    table.run(&[upsert_at(3, &[("k", 4, Some("A"))])]);
+    assert_eq!(table.versions(), [version("k", "A", 4, Some(4)), version("k", "B", 4, None)]);
+}
+
+#[test]
 fn a_key_that_an_upsert_lacks_stays() {
     let mut table = Table::new();
     table.run(&[upsert(&[("k", 1, Some("A"))])]).run(&[upsert(&[("l", 2, Some("A"))])]);
@@ -293,12 +334,15 @@ fn reference(loads: &[Load]) -> Vec<Version> {
 }
 
 fn reference_of(key: &str, loads: &[Load]) -> Vec<Version> {
-    let mut steps: BTreeMap<(i64, usize, usize), Option<&str>> = BTreeMap::new();
+    let mut steps: BTreeMap<(i64, i64, usize), Option<&str>> = BTreeMap::new();
     let mut known = BTreeSet::new();
-    for (sequence, load) in (1..).zip(loads) {
+    let mut ordered: Vec<(i64, &Load)> =
+        (1..).zip(loads).map(|(turn, load)| (load.ordinal.unwrap_or(turn), load)).collect();
+    ordered.sort_by_key(|(ordinal, _)| *ordinal);
+    for (ordinal, load) in ordered {
         for (position, row) in load.rows.iter().enumerate().filter(|(_, row)| row.0 == key) {
             if known.insert((row.1, row.2)) {
-                steps.insert((row.1, sequence, position), row.2);
+                steps.insert((row.1, ordinal, position), row.2);
             }
         }
     }
@@ -330,15 +374,22 @@ fn any_row() -> impl Strategy<Value = Row> {
     (select(vec!["k", "l", "m"]), 0_i64..8, select(vec![None, Some("A"), Some("B"), GONE]))
 }
 
-/// Files in any order, some of them repeated, and how many of them each run of silver takes.
+/// Files with any ordinals in any order, some of them repeated, and how many of them each run of silver takes.
 fn any_feed() -> impl Strategy<Value = (Vec<Load>, Vec<usize>)> {
-    let load = proptest::collection::vec(any_row(), 0..6).prop_map(|rows| Load { rows });
+    let load = proptest::collection::vec(any_row(), 0..6).prop_map(|rows| upsert(&rows));
     let loads = proptest::collection::vec(load, 1..7);
     let repeats = proptest::collection::vec(any::<proptest::sample::Index>(), 0..3);
     let feed = (loads, repeats).prop_flat_map(|(loads, repeats)| {
         let mut feed = loads.clone();
         feed.extend(repeats.iter().map(|index| index.get(&loads).clone()));
-        Just(feed).prop_shuffle()
+        let ordinals: Vec<i64> = (1..=feed.len() as i64).collect();
+        (Just(feed).prop_shuffle(), Just(ordinals).prop_shuffle())
+    });
+    let feed = feed.prop_map(|(mut feed, ordinals)| {
+        for (load, ordinal) in feed.iter_mut().zip(ordinals) {
+            load.ordinal = Some(ordinal);
+        }
+        feed
     });
     (feed, proptest::collection::vec(1_usize..4, 9))
 }
@@ -363,5 +414,6 @@ proptest! {
         let table = fed(&feed, &runs);
         prop_assert_eq!(table.versions(), reference(&feed));
         prop_assert_eq!(table.surrogates(), table.rows.height());
+        prop_assert_eq!(table.sightings(), fed(&feed, &[feed.len()]).sightings());
     }
 }

@@ -3,15 +3,20 @@
 use polars::prelude::*;
 use rcm_model::cdm::Entity;
 
+use super::events::SEQUENCE;
+
 /// What the current versions alone say about a batch of events.
 #[derive(Debug)]
 pub struct Triage {
-    /// Events that the current versions do not know.
+    /// Events that the current versions do not know, or only from a later load. The column [`KNOWN`] says which.
     pub fresh: DataFrame,
     /// Column `key`: keys whose whole history is needed, since an event may belong before their current
     /// version, or they have none.
     pub need_history: DataFrame,
 }
+
+/// Whether a current version says the same of the same moment, from a load with a higher ordinal.
+pub(super) const KNOWN: &str = "_known";
 
 /// Looks at a batch of events with the current versions of its buckets at hand.
 ///
@@ -32,10 +37,19 @@ pub fn triage(entity: &Entity, current: &DataFrame, events: &DataFrame) -> Polar
             key(),
             col("row_hash"),
             col("observations").struct_().field_by_name("modified_at").alias("src_modified_at"),
+            col("observations").struct_().field_by_name("sequence").alias("seen_in"),
         ]);
     let identity = [key(), col("src_modified_at"), col("row_hash")];
-    let fresh =
-        events.clone().lazy().join(observed, identity.clone(), identity, JoinArgs::new(JoinType::Anti)).collect()?;
+    let observed = observed.group_by(identity.clone()).agg([col("seen_in").min()]);
+    // Of what was said twice, the first file that says it decides a tie, although it may come last.
+    let fresh = events
+        .clone()
+        .lazy()
+        .join(observed, identity.clone(), identity, JoinArgs::new(JoinType::Left))
+        .filter(col("seen_in").is_null().or(col(SEQUENCE).lt(col("seen_in"))))
+        .with_column(col("seen_in").is_not_null().alias(KNOWN))
+        .drop(by_name(["seen_in"], true, false))
+        .collect()?;
     // A version of a key that came back starts later than its attributes were modified.
     let starts_later = col("effective_from").gt(col("src_modified_at"));
     let latest = when(starts_later).then(col("effective_from")).otherwise(col("src_modified_at")).alias("latest");
