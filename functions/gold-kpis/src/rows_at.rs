@@ -8,6 +8,7 @@ use rcm_platform::{StageError, lake};
 use rcm_tables::delta::{DataFile, Table};
 use rcm_tables::frames::blocking;
 use rcm_tables::gold::Tables;
+use rcm_tables::silver::is_open;
 
 /// Returns columns of the rows of the day; no rows if there is no table, or if none are `needed`.
 ///
@@ -53,6 +54,5 @@ async fn of_bucket(
 
 /// Returns whether no version of a file can be valid at the end of the day or later.
 fn had_ended(file: &DataFile, end: &EndOfDay) -> bool {
-    let is_closed = file.partition_value("is_current") == Some("false");
-    is_closed && file.latest("effective_to").is_some_and(|latest| latest <= end.earliest())
+    !is_open(file) && file.latest("effective_to").is_some_and(|latest| latest <= end.earliest())
 }

@@ -42,9 +42,9 @@ pub async fn read(lake: &Lake, entity: &str, key: &str) -> Result<Option<History
 /// The table cannot be read.
 pub async fn example(lake: &Lake, entity: &'static Entity) -> Result<Option<String>, StageError> {
     let Some(table) = Table::open(lake, &lake::silver(entity.name)).await? else { return Ok(None) };
-    let is_current = |file: &DataFile| file.partition_value("is_current") == Some("true");
+    let all_current = |file: &DataFile| file.nulls("effective_to") == Some(file.rows());
     let files = table.files().iter().filter(|file| file.rows() > 0);
-    let Some(file) = files.min_by_key(|file| (is_current(file), file.size())) else { return Ok(None) };
+    let Some(file) = files.min_by_key(|file| (all_current(file), file.size())) else { return Ok(None) };
     let first = table.scan(std::slice::from_ref(file)).await?.select([col(entity.key).min()]);
     let first = blocking(move || Ok(first.collect()?)).await?;
     Ok(first.column(entity.key)?.str()?.get(0).map(str::to_owned))

@@ -60,8 +60,9 @@ async fn streams(context: &Context) -> Result<Vec<StreamStatus>, StageError> {
 
 fn table_status(path: String, table: &Table) -> TableStatus {
     let has_history = path.starts_with("silver/");
-    let is_current = |file: &&DataFile| file.partition_value("is_current") == Some("true");
-    let current = || table.files().iter().filter(is_current).map(DataFile::rows).sum();
+    // A current version is one without an end.
+    let of_file = |file: &DataFile| file.nulls("effective_to").unwrap_or_else(|| file.rows());
+    let current = || table.files().iter().map(of_file).sum();
     TableStatus {
         version: table.version(),
         rows: table.rows(),

@@ -101,7 +101,7 @@ fn snapshots(rows: usize, days: usize) {
             untracked: Vec::new(),
         };
         let named = df!("key" => Vec::<String>::new(), LOAD_ID => Vec::<String>::new()).unwrap();
-        let batch = ExtractBatch { loads: &[load], rows: &extract, named: &named };
+        let batch = ExtractBatch { loads: &[load], rows: &extract, named: &named, may_hash_otherwise: false };
         let started = Instant::now();
         let closed = batch.needs_closed(&TRANSACTIONS, &stored).unwrap();
         assert!(day == 1 || closed.height() == 0);
@@ -109,9 +109,7 @@ fn snapshots(rows: usize, days: usize) {
         let read = stored.height();
         let plan = plan_extracts(&TRANSACTIONS, &stored, &none, &batch, extracted_at).unwrap();
         let time = started.elapsed().as_secs_f64();
-        let key = || [col(TRANSACTIONS.surrogate)];
-        let kept = stored.clone().lazy().join(plan.replace.lazy(), key(), key(), JoinArgs::new(JoinType::Anti));
-        stored = concat([kept, plan.write.lazy()], UnionArgs::default()).unwrap().collect().unwrap();
+        stored = plan.applied_to(&stored, TRANSACTIONS.surrogate).unwrap();
         if [1, 2, days / 2, days].contains(&day) {
             let column = stored.column("observations").unwrap();
             let observations =
@@ -136,7 +134,8 @@ fn taken_in(stored: &DataFrame, batch: &DataFrame) -> DataFrame {
     let history = stored.clone().lazy().join(touched, key, [col("key")], JoinArgs::new(JoinType::Semi));
     let history = history.collect().unwrap();
     let now = DateTime::<Utc>::UNIX_EPOCH;
-    plan_events(&TRANSACTIONS, &[], stored, &history, batch, &found, now).unwrap().write
+    let plan = plan_events(&TRANSACTIONS, &[], stored, &history, batch, &found, now).unwrap();
+    plan.applied_to(stored, TRANSACTIONS.surrogate).unwrap()
 }
 
 /// Events of a load, in an order that looks as if it were drawn.

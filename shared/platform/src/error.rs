@@ -409,6 +409,20 @@ impl From<polars_error::PolarsError> for StageError {
     }
 }
 
+/// Of bytes that were read already. The messages may quote a value: only the kind goes on.
+#[cfg(feature = "tables")]
+impl From<parquet::errors::ParquetError> for StageError {
+    fn from(error: parquet::errors::ParquetError) -> Self {
+        use parquet::errors::ParquetError as E;
+        let kind = match error {
+            E::EOF(_) | E::NeedMoreData(_) => "it ends too early",
+            E::NYI(_) => "it has a feature that is not known",
+            _ => "it is no valid Parquet file",
+        };
+        Self::corrupt_lake(format!("reading a Parquet file: {kind}"))
+    }
+}
+
 impl From<MappingError> for StageError {
     fn from(error: MappingError) -> Self {
         Self::bad_config(error.to_string()).caused_by(error)

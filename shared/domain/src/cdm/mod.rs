@@ -54,7 +54,7 @@ pub fn presence_dtype() -> DataType {
     ])))
 }
 
-/// Schema of an entity's silver table: one row per version of a key, its partition columns last.
+/// Schema of an entity's silver table: one row per version of a key, its partition column last.
 #[must_use]
 pub fn silver_schema(entity: &Entity) -> Schema {
     let mut schema = Schema::with_capacity(24);
@@ -67,17 +67,20 @@ pub fn silver_schema(entity: &Entity) -> Schema {
     for column in entity.tracked {
         schema.with_column(column.name.into(), dtype(column.kind));
     }
-    for moment in ["src_inserted_at", "src_modified_at", "effective_from", "effective_to"] {
+    for moment in ["src_inserted_at", "effective_from"] {
         schema.with_column(moment.into(), timestamp());
     }
-    schema.with_column("is_deleted".into(), DataType::Boolean);
     schema.with_column("row_hash".into(), DataType::Int64);
     schema.with_column("load_id".into(), DataType::String);
     schema.with_column("inserted_at".into(), timestamp());
+    // What changes of a stored version comes last, so that the columns before it are copied in one piece.
+    schema.with_column("effective_to".into(), timestamp());
+    schema.with_column("is_current".into(), DataType::Boolean);
+    schema.with_column("is_deleted".into(), DataType::Boolean);
     schema.with_column("updated_at".into(), timestamp());
+    schema.with_column("src_modified_at".into(), timestamp());
     schema.with_column("observations".into(), observation_dtype());
     schema.with_column("presence".into(), presence_dtype());
-    schema.with_column("is_current".into(), DataType::Boolean);
     schema.with_column("bucket".into(), DataType::Int32);
     schema
 }

@@ -41,9 +41,17 @@ pub struct ExtractBatch<'a> {
     pub rows: &'a DataFrame,
     /// Keys that rows in quarantine name, which a full extract does not delete: `key`, `load_id`.
     pub named: &'a DataFrame,
+    /// Whether stored rows may have been hashed with other tracked columns than today's.
+    pub may_hash_otherwise: bool,
 }
 
 impl ExtractBatch<'_> {
+    /// Whether the attributes of stored rows are needed to plan the batch, and not only their hashes.
+    #[must_use]
+    pub fn needs_attributes(&self) -> bool {
+        self.may_hash_otherwise || self.loads.iter().any(|load| !load.untracked.is_empty())
+    }
+
     /// Keys whose closed versions are needed to plan the batch, in column `key`: those without a current
     /// version, which may have been deleted, and those whose current version starts after the extract, which
     /// only tables have that were made when modified times decided.
@@ -68,7 +76,8 @@ impl ExtractBatch<'_> {
 /// Plans what a batch of extracts changes in one bucket.
 ///
 /// `current` has the bucket's current rows; `closed` every closed row of the keys in
-/// [`ExtractBatch::needs_closed`].
+/// [`ExtractBatch::needs_closed`]. Both have [`super::PROBED`] and the amounts; all columns of the silver schema where
+/// [`ExtractBatch::needs_attributes`].
 ///
 /// # Errors
 /// A frame lacks a column.
@@ -79,7 +88,8 @@ pub fn plan_extracts(
     batch: &ExtractBatch<'_>,
     now: DateTime<Utc>,
 ) -> PolarsResult<Plan> {
-    let stored = current.vstack(closed)?;
+    let columns: Vec<PlSmallStr> = current.get_column_names_owned();
+    let stored = current.vstack(&closed.select(columns)?)?;
     let held = Columns::of(&stored, entity)?;
     let rows = Columns::of(batch.rows, entity)?;
     let mut walk = Walk::start(entity, (&stored, &held, current.height()), (batch, &rows))?;
@@ -97,8 +107,9 @@ pub fn plan_extracts(
     }
     let Walk { made, patches, outcomes, deleted, warnings, holdings, .. } = walk;
     let planned = Planned { stored: &stored, rows: batch.rows, untracked: &untracked_by_load(batch), made, patches };
-    let (write, replace) = write(entity, &planned, now)?;
-    Ok(Plan { write, replace, outcomes, deleted, warnings, holdings })
+    let (add, patches) = write(entity, &planned, now)?;
+    let remove = stored.select([entity.surrogate])?.clear();
+    Ok(Plan { add, patches, remove, outcomes, deleted, warnings, holdings })
 }
 
 fn untracked_by_load<'a>(batch: &ExtractBatch<'a>) -> Vec<&'a ExtractLoad> {
@@ -232,6 +243,9 @@ impl<'a> Walk<'a> {
     /// A stored hash that differs from a row's may be of other tracked columns: it is taken again. Only the rows
     /// of keys that seem to have changed are.
     fn hash_again(&mut self, frame: &DataFrame, batch: &ExtractBatch<'_>) -> PolarsResult<()> {
+        if !batch.needs_attributes() {
+            return Ok(());
+        }
         let (stored, rows) = (self.stored, self.rows);
         let mut differ: Vec<IdxSize> = Vec::new();
         for (row, key) in rows.keys.iter().enumerate() {

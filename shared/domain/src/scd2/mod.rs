@@ -16,6 +16,7 @@ mod columns;
 mod events;
 mod extract;
 mod hash;
+mod patch;
 mod plan;
 mod points;
 mod repeated;
@@ -26,7 +27,8 @@ mod write;
 pub use events::{IS_DELETE, LOAD_ID, POSITION, SEQUENCE, events};
 pub use extract::{ExtractBatch, ExtractLoad, plan_extracts};
 pub use hash::bucket_of;
-pub use plan::{Holdings, Outcome, Plan, plan_events};
+pub use patch::patched;
+pub use plan::{Holdings, Outcome, PROBED, Plan, plan_events};
 pub use repeated::repeated_keys;
 pub use triage::{Triage, triage};
 

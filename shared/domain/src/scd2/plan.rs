@@ -17,12 +17,13 @@ use crate::cdm::{presence_dtype, silver_schema, timestamp};
 /// What a batch changes in one bucket of a silver table.
 #[derive(Debug)]
 pub struct Plan {
-    /// Rows to write, with the columns of the silver schema: new versions, and stored ones that
-    /// changed.
-    pub write: DataFrame,
-    /// Column with the entity's surrogate key: stored rows that `write` replaces, or that are no
-    /// more.
-    pub replace: DataFrame,
+    /// New versions, with the columns of the silver schema.
+    pub add: DataFrame,
+    /// Stored versions that change in some columns: each frame has the entity's surrogate key, and the columns that
+    /// it sets in the rows with these keys.
+    pub patches: Vec<DataFrame>,
+    /// Column with the entity's surrogate key: stored versions that are no more.
+    pub remove: DataFrame,
     /// Good rows of the batch, by load and outcome.
     pub outcomes: Counts<Outcome>,
     /// Keys that a full extract ended, by load.
@@ -73,11 +74,23 @@ impl Holdings {
     }
 }
 
+/// Columns of stored rows that the planning of events looks at, beside the key and the surrogate key.
+pub const PROBED: [&str; 8] = [
+    "datasource",
+    "row_hash",
+    "effective_from",
+    "effective_to",
+    "is_deleted",
+    "src_modified_at",
+    "src_inserted_at",
+    "observations",
+];
+
 /// Plans the versions of one bucket.
 ///
-/// `current` has the bucket's current rows; `history` every stored row, current and closed, of the
-/// keys in [`Triage::need_history`]; `events` is the whole batch; `untracked` names columns whose latest value
-/// a version keeps.
+/// `current` has [`PROBED`] of the bucket's current rows; `history` every stored row with all its columns, current
+/// and closed, of the keys in [`Triage::need_history`]; `events` is the whole batch; `untracked` names columns whose
+/// latest value a version keeps.
 ///
 /// # Errors
 /// A frame lacks a column.
@@ -92,9 +105,9 @@ pub fn plan_events(
 ) -> PolarsResult<Plan> {
     let fresh = triage.fresh.with_row_index("event".into(), None)?;
     let in_order = in_order(entity, current, &fresh, &triage.need_history)?;
-    let stored = concat([in_order.clone().lazy(), history.clone().lazy()], UnionArgs::default())?
-        .collect()?
-        .with_row_index("payload".into(), None)?;
+    let probed = || [entity.surrogate, entity.key].into_iter().chain(PROBED).map(col).collect::<Vec<_>>();
+    let parts = [&in_order, history].map(|rows| rows.clone().lazy().select(probed()));
+    let stored = concat(parts, UnionArgs::default())?.collect()?.with_row_index("payload".into(), None)?;
     let fresh =
         fresh.lazy().with_column((col("event") + lit(stored.height() as IdxSize)).alias("payload")).collect()?;
     let (ordered, rewritten) = (stored.slice(0, in_order.height()), stored.slice(in_order.height() as i64, usize::MAX));
@@ -107,11 +120,15 @@ pub fn plan_events(
         ],
         UnionArgs::default(),
     )?;
-    let Timeline { versions, outcomes } = timeline(points)?;
-    let versions = with_payload(entity, untracked, &versions, &stored, &fresh)?;
-    let (write, replace) = difference(entity, versions, &stored, now)?;
+    let Timeline { mut versions, outcomes } = timeline(points)?;
+    versions.rename("key", entity.key.into())?;
+    let surrogates = surrogate(&versions, entity.key)?.with_name(entity.surrogate.into());
+    versions.with_column(surrogates.into_column())?;
+    let payloads = Payloads { entity, untracked, in_order: in_order.height(), history, fresh: &fresh };
+    let (add, patches, remove) = difference(&payloads, versions, &stored, now)?;
     let outcomes = outcomes_by_load(entity, events, &fresh, &outcomes, &stored)?;
-    Ok(Plan { write, replace, outcomes, deleted: BTreeMap::new(), warnings: Counts::new(), holdings: Vec::new() })
+    let (deleted, warnings) = (BTreeMap::new(), Counts::new());
+    Ok(Plan { add, patches, remove, outcomes, deleted, warnings, holdings: Vec::new() })
 }
 
 /// Current rows whose key only has events after everything the row has observed.
@@ -130,76 +147,137 @@ fn in_order(
         .collect()
 }
 
-/// Versions with everything that comes from the rows they were made of, and their surrogate key.
-fn with_payload(
-    entity: &Entity,
-    untracked: &[&str],
-    versions: &DataFrame,
-    stored: &DataFrame,
-    fresh: &DataFrame,
-) -> PolarsResult<DataFrame> {
-    let mut columns: Vec<Expr> = entity.source_id.into_iter().map(col).collect();
-    columns.extend(["datasource", "load_id", "bucket"].map(col));
-    columns.extend(entity.tracked.iter().map(|column| col(column.name)));
-    let rows = [stored, fresh].map(|frame| frame.clone().lazy().select(columns.clone()));
-    let payloads = concat(rows, UnionArgs::default())?.collect()?;
-    let mut taken = payloads.take(versions.column("payload")?.idx()?)?;
-    for name in untracked {
-        taken.with_column(payloads.column(name)?.take(versions.column("latest")?.idx()?)?)?;
-    }
-    let mut versions = versions.drop_many(["payload", "latest"]).hstack(taken.columns())?;
-    versions.rename("key", entity.key.into())?;
-    let surrogates = surrogate(&versions, entity.key)?.with_name(entity.surrogate.into());
-    versions.with_column(surrogates.into_column())?;
-    let height = versions.height();
-    versions.with_column(Column::full_null("presence".into(), height, &presence_dtype()))?;
-    Ok(versions)
+/// The rows that versions are made of. A version names them by their numbers: current rows whose key keeps its
+/// history come first, then those of `history`, then those of `fresh`.
+struct Payloads<'a> {
+    entity: &'a Entity,
+    untracked: &'a [&'a str],
+    /// Current rows whose key keeps its history. Their versions keep their start and attributes, so they are patched
+    /// and never written anew.
+    in_order: usize,
+    history: &'a DataFrame,
+    fresh: &'a DataFrame,
 }
 
-/// The versions that are not stored just so, as rows of the silver schema, and the surrogate keys
-/// of the stored rows that have to go for them.
+impl Payloads<'_> {
+    /// Columns of the rows with the numbers in a column.
+    fn take(&self, columns: &[&str], numbers: &Column) -> PolarsResult<DataFrame> {
+        let first = self.in_order as IdxSize;
+        let numbers: IdxCa =
+            numbers.idx()?.iter().map(|number| number.and_then(|row| row.checked_sub(first))).collect();
+        let select = || columns.iter().copied().map(col).collect::<Vec<_>>();
+        let rows = [self.history, self.fresh].map(|frame| frame.clone().lazy().select(select()));
+        concat(rows, UnionArgs::default())?.collect()?.take(&numbers)
+    }
+
+    /// New versions as rows of the silver schema.
+    fn rows(&self, versions: &DataFrame, now: DateTime<Utc>) -> PolarsResult<DataFrame> {
+        let entity = self.entity;
+        let mut columns: Vec<&str> = entity.source_id.into_iter().collect();
+        columns.extend(["datasource", "load_id", "bucket"]);
+        columns.extend(entity.tracked.iter().map(|column| column.name));
+        let mut rows = self.take(&columns, versions.column("payload")?)?;
+        if !self.untracked.is_empty() {
+            for column in self.take(self.untracked, versions.column("latest")?)?.columns() {
+                rows.with_column(column.clone())?;
+            }
+        }
+        let rows = versions.drop_many(["payload", "latest"]).hstack(rows.columns())?;
+        let now = || lit(now.timestamp_micros()).cast(timestamp());
+        let columns: Vec<Expr> = silver_schema(entity).iter_names().map(|name| col(name.clone())).collect();
+        rows.lazy()
+            .with_columns([
+                now().alias("inserted_at"),
+                now().alias("updated_at"),
+                lit(NULL).cast(presence_dtype()).alias("presence"),
+            ])
+            .select(columns)
+            .collect()
+    }
+
+    /// What changes in stored versions.
+    fn patches(&self, versions: &DataFrame, now: DateTime<Utc>) -> PolarsResult<Vec<DataFrame>> {
+        let surrogate = || col(self.entity.surrogate);
+        let changed = ["effective_to", "is_current", "is_deleted", "src_modified_at", "observations"].map(col);
+        let now = lit(now.timestamp_micros()).cast(timestamp()).alias("updated_at");
+        let no_presence = lit(NULL).cast(presence_dtype()).alias("presence");
+        let all = versions.clone().lazy().select([surrogate()]).with_columns([now, no_presence]);
+        let all = all.collect()?.hstack(versions.clone().lazy().select(changed).collect()?.columns())?;
+        let mut patches = vec![all];
+        let stored = (self.in_order + self.history.height()) as IdxSize;
+        // The first row that said what a version says may have come last.
+        let (first, said) = of_others(versions, "payload", |payload, _| payload >= stored)?;
+        if first.height() > 0 {
+            let said = self.take(&["load_id", "src_inserted_at"], &said)?;
+            patches.push(first.select([self.entity.surrogate])?.hstack(said.columns())?);
+        }
+        let (of_latest, latest) = of_others(versions, "latest", |latest, payload| latest != payload)?;
+        if !self.untracked.is_empty() && of_latest.height() > 0 {
+            let values = self.take(self.untracked, &latest)?;
+            patches.push(of_latest.select([self.entity.surrogate])?.hstack(values.columns())?);
+        }
+        Ok(patches)
+    }
+}
+
+/// The versions of which a column of row numbers fulfils a condition together with their payload, and the column.
+fn of_others(
+    versions: &DataFrame,
+    column: &str,
+    is_other: impl Fn(IdxSize, IdxSize) -> bool,
+) -> PolarsResult<(DataFrame, Column)> {
+    let (numbers, payloads) = (versions.column(column)?.idx()?, versions.column("payload")?.idx()?);
+    let others = numbers.iter().zip(payloads.iter());
+    let others: BooleanChunked =
+        others.map(|(number, payload)| number.zip(payload).is_some_and(|(one, other)| is_other(one, other))).collect();
+    let found = versions.filter(&others)?;
+    let numbers = found.column(column)?.clone();
+    Ok((found, numbers))
+}
+
+/// The versions that are not stored just so: new ones as rows of the silver schema, patches of stored ones, and the
+/// surrogate keys of stored rows that are no more.
 fn difference(
-    entity: &Entity,
+    payloads: &Payloads<'_>,
     versions: DataFrame,
     stored: &DataFrame,
     now: DateTime<Utc>,
-) -> PolarsResult<(DataFrame, DataFrame)> {
-    let surrogate = || col(entity.surrogate);
+) -> PolarsResult<(DataFrame, Vec<DataFrame>, DataFrame)> {
+    let key = payloads.entity.surrogate;
+    let surrogate = || col(key);
     let before = stored.clone().lazy().select([
         surrogate(),
-        col("inserted_at"),
+        lit(true).alias("stored"),
         col("effective_to").alias("before_to"),
         col("is_deleted").alias("before_deleted"),
         col("observations").alias("before_observations"),
     ]);
     let compared = versions
+        .clone()
         .lazy()
         .join(before, [surrogate()], [surrogate()], JoinArgs::new(JoinType::Left))
         .with_column(
-            col("inserted_at")
-                .is_not_null()
-                .and(col("effective_to").eq_missing(col("before_to")))
+            col("effective_to")
+                .eq_missing(col("before_to"))
                 .and(col("is_deleted").eq_missing(col("before_deleted")))
                 .and(col("observations").eq_missing(col("before_observations")))
                 .alias("same"),
         )
+        .with_column(col("stored").is_not_null().alias("stored"))
         .collect()?;
-    let same = compared.clone().lazy().filter(col("same")).select([surrogate()]);
-    let replace = stored
+    let names: Vec<&str> = versions.get_column_names().into_iter().map(PlSmallStr::as_str).collect();
+    let (is_stored, is_same) = (compared.column("stored")?.bool()?, compared.column("same")?.bool()?);
+    let compared_rows = compared.select(names)?;
+    let new = compared_rows.filter(&!is_stored)?;
+    let changed = compared_rows.filter(&(is_stored & &!is_same))?;
+    let patches = if changed.height() == 0 { Vec::new() } else { payloads.patches(&changed, now)? };
+    let remove = stored
         .clone()
         .lazy()
         .select([surrogate()])
-        .join(same, [surrogate()], [surrogate()], JoinArgs::new(JoinType::Anti))
+        .join(versions.lazy().select([surrogate()]), [surrogate()], [surrogate()], JoinArgs::new(JoinType::Anti))
         .collect()?;
-    let now = || lit(now.timestamp_micros()).cast(timestamp());
-    let columns: Vec<Expr> = silver_schema(entity).iter_names().map(|name| col(name.clone())).collect();
-    let write = compared
-        .lazy()
-        .filter(col("same").not())
-        .with_columns([col("inserted_at").fill_null(now()), now().alias("updated_at")])
-        .select(columns)
-        .collect()?;
-    Ok((write, replace))
+    Ok((payloads.rows(&new, now)?, patches, remove))
 }
 
 /// Rows of the batch by load and outcome.

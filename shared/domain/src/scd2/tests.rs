@@ -66,9 +66,7 @@ impl Table {
         let history =
             self.rows.clone().lazy().join(touched, key, [col("key")], JoinArgs::new(JoinType::Semi)).collect().unwrap();
         let planned = plan_events(&DEPARTMENTS, &[], &current, &history, &batch, &found, moment(1000)).unwrap();
-        let sk = || [col("dept_sk")];
-        let kept = self.rows.clone().lazy().join(planned.replace.lazy(), sk(), sk(), JoinArgs::new(JoinType::Anti));
-        self.rows = concat([kept, planned.write.lazy()], UnionArgs::default()).unwrap().collect().unwrap();
+        self.rows = planned.applied_to(&self.rows, "dept_sk").unwrap();
         let outcomes = planned.outcomes.into_iter().flat_map(|((_, outcome), rows)| {
             let name = match outcome {
                 Outcome::New => "new",

@@ -46,7 +46,7 @@ pub(super) struct Planned<'a> {
     pub patches: Vec<Option<Patch>>,
 }
 
-/// Returns the rows to write, and the surrogate keys of the stored rows that they replace.
+/// Returns new versions as rows of the silver schema, and patches of stored ones.
 ///
 /// # Errors
 /// A frame lacks a column.
@@ -54,49 +54,54 @@ pub(super) fn write(
     entity: &Entity,
     planned: &Planned<'_>,
     now: DateTime<Utc>,
-) -> PolarsResult<(DataFrame, DataFrame)> {
+) -> PolarsResult<(DataFrame, Vec<DataFrame>)> {
     let mut untracked: Vec<&str> = planned.untracked.iter().flat_map(|load| load.untracked.iter().copied()).collect();
     untracked.sort_unstable();
     untracked.dedup();
-    let patched = patched(entity, planned, &untracked, now)?;
-    let replace = patched.select([entity.surrogate])?;
-    let write = patched.vstack(&made(entity, planned, &untracked, now)?)?;
-    Ok((write, replace))
+    let patches = patches(entity, planned, &untracked, now)?;
+    Ok((made(entity, planned, &untracked, now)?, patches))
 }
 
-fn patched(entity: &Entity, planned: &Planned<'_>, untracked: &[&str], now: DateTime<Utc>) -> PolarsResult<DataFrame> {
+fn patches(
+    entity: &Entity,
+    planned: &Planned<'_>,
+    untracked: &[&str],
+    now: DateTime<Utc>,
+) -> PolarsResult<Vec<DataFrame>> {
     let patches: Vec<(usize, Patch)> =
         planned.patches.iter().enumerate().filter_map(|(row, patch)| Some((row, (*patch)?))).collect();
-    let mut frame = planned.stored.take(&indexes(patches.iter().map(|(row, _)| *row)))?;
+    if patches.is_empty() {
+        return Ok(Vec::new());
+    }
+    let columns = [entity.surrogate, "effective_to", "is_deleted", "src_modified_at", "observations"];
+    let mut frame = planned.stored.select(columns)?.take(&indexes(patches.iter().map(|(row, _)| *row)))?;
     let ends = frame.column("effective_to")?.datetime()?.physical().clone();
     let modified = frame.column("src_modified_at")?.datetime()?.physical().clone();
-    let (was_current, was_deleted) = (flags(&frame, "is_current")?, flags(&frame, "is_deleted")?);
+    let was_deleted = flags(&frame, "is_deleted")?;
     let of = |index: usize| patches[index].1;
     let each = || 0..patches.len();
-    frame.with_column(moments("effective_to", each().map(|row| of(row).to.or(ends.get(row))).collect())?)?;
+    let ends: Vec<Option<i64>> = each().map(|row| of(row).to.or(ends.get(row))).collect();
+    frame.with_column(flag("is_current", ends.iter().map(Option::is_none)))?;
+    frame.with_column(moments("effective_to", ends)?)?;
     let modified = each().map(|row| of(row).modified.or(modified.get(row))).collect();
     frame.with_column(moments("src_modified_at", modified)?)?;
-    let is_current = each().map(|row| of(row).to.is_none() && was_current.get(row) == Some(true));
-    frame.with_column(flag("is_current", is_current))?;
     let is_deleted =
         each().map(|row| if of(row).to.is_some() { of(row).is_deleted } else { was_deleted.get(row) == Some(true) });
     frame.with_column(flag("is_deleted", is_deleted))?;
-    for name in untracked {
-        let taken = indexes(each().map(|row| of(row).untracked_of.unwrap_or(0)));
-        let is_new: BooleanChunked = each().map(|row| of(row).untracked_of.is_some()).collect();
-        if !is_new.any() {
-            continue;
-        }
-        let new = planned.rows.column(name)?.as_materialized_series().take(&taken)?;
-        let value = new.zip_with(&is_new, frame.column(name)?.as_materialized_series())?;
-        frame.with_column(value.with_name((*name).into()).into_column())?;
-    }
     let height = frame.height();
     frame.with_column(Column::full_null("presence".into(), height, &presence_dtype()))?;
     frame.with_column(moments("updated_at", vec![Some(now.timestamp_micros()); height])?)?;
     // Tables that were made when modified times decided hold one observation per extract; the first one is enough.
     let frame = frame.lazy().with_column(col("observations").list().head(lit(1))).collect()?;
-    in_silver_order(entity, &frame)
+    let taken = patches.iter().filter_map(|(row, patch)| Some((*row, patch.untracked_of?)));
+    let (rows, taken): (Vec<usize>, Vec<usize>) = taken.unzip();
+    let mut all = vec![frame];
+    if !untracked.is_empty() && !rows.is_empty() {
+        let values = planned.rows.select(untracked.iter().copied())?.take(&indexes(taken.into_iter()))?;
+        let of_rows = planned.stored.select([entity.surrogate])?.take(&indexes(rows.into_iter()))?;
+        all.push(of_rows.hstack(values.columns())?);
+    }
+    Ok(all)
 }
 
 fn made(entity: &Entity, planned: &Planned<'_>, untracked: &[&str], now: DateTime<Utc>) -> PolarsResult<DataFrame> {

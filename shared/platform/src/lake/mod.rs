@@ -5,6 +5,7 @@ mod resumed;
 mod s3;
 mod upload;
 
+use std::ops::Range;
 use std::path::{Path as FilePath, PathBuf};
 use std::sync::Arc;
 
@@ -170,6 +171,19 @@ impl Lake {
             Err(object_store::Error::NotFound { .. }) => Ok(None),
             Err(error) => Err(of_object(error, key)),
         }
+    }
+
+    /// Reads some bytes of an object.
+    pub async fn get_range(&self, key: &str, range: Range<u64>) -> Result<Bytes> {
+        self.store.get_range(&path(key), range).await.map_err(|error| of_object(error, key))
+    }
+
+    /// Reads some ranges of an object: those that are near to each other with one request.
+    pub async fn get_ranges(&self, key: &str, ranges: &[Range<u64>]) -> Result<Vec<Bytes>> {
+        if ranges.is_empty() {
+            return Ok(Vec::new());
+        }
+        self.store.get_ranges(&path(key), ranges).await.map_err(|error| of_object(error, key))
     }
 
     /// Size and time of an object, or nothing where there is none.

@@ -70,17 +70,17 @@ pub async fn commit(lake: &Lake, path: &str, table: Option<&Table>, change: Chan
     commit_checked(lake, path, table, change, metadata).await
 }
 
-/// Commits a change that replaces all of a table: as [`commit`] does, with the change's columns and properties in
-/// place of the table's in the same commit.
+/// Commits a change that replaces all of a table: as [`commit`] does, with the change's columns, partition columns and
+/// properties in place of the table's in the same commit.
 ///
 /// # Errors
 /// Those of [`commit`].
 pub async fn commit_anew(lake: &Lake, path: &str, table: &Table, change: Change<'_>) -> Result<Committed> {
-    let mut is_same = has_columns(table, change.schema);
+    let mut is_same = has_columns(table, change.schema) && table.partition_columns()? == change.partition_by;
     for (name, value) in change.properties {
         is_same &= table.property(name)?.as_ref() == Some(value);
     }
-    let metadata = if is_same { None } else { Some(metadata_for(path, table, &change)?) };
+    let metadata = if is_same { None } else { Some(partitioned(path, metadata_for(path, table, &change)?, &change)?) };
     commit_checked(lake, path, Some(table), change, metadata).await
 }
 
@@ -96,6 +96,14 @@ fn metadata_for(path: &str, table: &Table, change: &Change<'_>) -> Result<Metada
         metadata = metadata.add_config_key(name, value).map_err(DeltaTableError::from)?;
     }
     Ok(metadata)
+}
+
+/// Returns the metadata with the partition columns of a change, for which its type has no method.
+fn partitioned(path: &str, metadata: Metadata, change: &Change<'_>) -> Result<Metadata> {
+    let failed = |error: serde_json::Error| StageError::corrupt_lake(format!("table `{path}`: {error}"));
+    let mut json = serde_json::to_value(metadata).map_err(failed)?;
+    json["partitionColumns"] = Value::from(change.partition_by.to_vec());
+    serde_json::from_value(json).map_err(failed)
 }
 
 /// Whether decimals of a table are narrower than those of a schema.

@@ -63,10 +63,12 @@ pub async fn compact(context: &Context, table: &Table, run_id: &str) -> Result<O
 
 /// Small files that are to become one, partition by partition.
 fn groups(files: &[DataFile], columns: &[String]) -> Vec<Vec<DataFile>> {
-    let partition = |file: &DataFile| -> Vec<Option<String>> {
-        columns.iter().map(|column| file.partition_value(column).map(str::to_owned)).collect()
+    // Closed versions stay apart from current ones: files without a current version are not looked at by runs.
+    let partition = |file: &DataFile| -> (Vec<Option<String>>, bool) {
+        let values = columns.iter().map(|column| file.partition_value(column).map(str::to_owned)).collect();
+        (values, file.nulls("effective_to") == Some(0))
     };
-    let mut small: Vec<(Vec<Option<String>>, &DataFile)> =
+    let mut small: Vec<((Vec<Option<String>>, bool), &DataFile)> =
         files.iter().filter(|file| file.size() < SMALL).map(|file| (partition(file), file)).collect();
     // Names begin with the moment of writing: what came first stays first.
     small.sort_by_cached_key(|(partition, file)| (partition.clone(), file.path()));

@@ -14,6 +14,8 @@ mod write;
 pub use commit::{Change, Committed, commit, commit_anew, is_narrower, record_data_version};
 pub use compact::{Compacted, compact};
 pub use retry::{Conflicts, retry_on_conflict};
+pub(crate) use schema::to_arrow;
 pub use table::{DataFile, Table, scan_parquet};
 pub use upkeep::{checkpoint, clean_log, vacuum};
+pub(crate) use write::{Encoded, End, has_statistics, json_value, put, shortened};
 pub use write::{NewFile, write};

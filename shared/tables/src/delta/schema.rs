@@ -13,7 +13,7 @@ pub(super) fn to_delta(schema: &Schema) -> Result<Vec<StructField>> {
 }
 
 /// The Arrow schema of a frame, with the types that readers of the table's schema expect.
-pub(super) fn to_arrow(schema: &Schema) -> Result<ArrowSchema> {
+pub(crate) fn to_arrow(schema: &Schema) -> Result<ArrowSchema> {
     let columns = StructType::try_new(to_delta(schema)?).map_err(|error| corrupt(&error))?;
     (&columns).try_into_arrow().map_err(|error| corrupt(&error))
 }

@@ -79,6 +79,13 @@ impl DataFile {
         Some(chrono::DateTime::parse_from_rfc3339(latest).ok()?.timestamp_micros() + 999)
     }
 
+    /// Nulls of a column; none where the log does not say.
+    #[must_use]
+    pub fn nulls(&self, column: &str) -> Option<u64> {
+        let statistics: Value = serde_json::from_str(&self.view.stats()?).ok()?;
+        statistics.get("nullCount")?.get(column)?.as_u64()
+    }
+
     /// Bytes.
     #[must_use]
     pub fn size(&self) -> u64 {

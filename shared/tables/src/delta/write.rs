@@ -3,16 +3,14 @@
 use std::collections::HashMap;
 
 use deltalake::kernel::Add;
-use parquet::arrow::{ARROW_SCHEMA_META_KEY, encode_arrow_schema};
-use polars::io::parquet::write::KeyValueMetadata;
 use polars::prelude::*;
 use rcm_platform::context::Context;
 use rcm_platform::error::Result;
 use rcm_platform::stage::new_id;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
-use super::schema;
 use super::table::DataFile;
+use crate::chunks;
 use crate::frames::blocking;
 
 /// Most characters of a text in statistics.
@@ -64,16 +62,36 @@ pub async fn write(
     rows: &DataFrame,
     partition: &[(&str, Option<String>)],
 ) -> Result<NewFile> {
-    let height = rows.height() as u64;
     let rows = rows.clone();
-    let (bytes, statistics) = blocking(move || Ok((encoded(&rows)?, statistics(&rows)?))).await?;
+    let file = blocking(move || chunks::file_of(&rows, ROW_GROUP)).await?;
+    put(context, path, file, partition).await
+}
+
+/// A data file that is in no folder yet.
+pub(crate) struct Encoded {
+    pub bytes: Vec<u8>,
+    pub rows: u64,
+    /// Statistics in the form of the Delta protocol.
+    pub statistics: Value,
+}
+
+/// Writes a data file below the table's folder. `partition` gives the values of the partition columns.
+///
+/// # Errors
+/// The store fails.
+pub(crate) async fn put(
+    context: &Context,
+    path: &str,
+    file: Encoded,
+    partition: &[(&str, Option<String>)],
+) -> Result<NewFile> {
     let now = context.now();
     let name = format!("part-{}.zstd.parquet", new_id(now));
     let of_null = "__HIVE_DEFAULT_PARTITION__";
     let folders = partition.iter().map(|(column, value)| format!("{column}={}", value.as_deref().unwrap_or(of_null)));
     let name = folders.chain([name]).collect::<Vec<_>>().join("/");
-    let size = bytes.len() as i64;
-    context.lake.put(&format!("{path}/{name}"), bytes).await?;
+    let size = file.bytes.len() as i64;
+    context.lake.put(&format!("{path}/{name}"), file.bytes).await?;
     let partition_values: HashMap<String, Option<String>> =
         partition.iter().map(|(column, value)| ((*column).to_owned(), value.clone())).collect();
     let add = Add {
@@ -82,58 +100,26 @@ pub async fn write(
         size,
         modification_time: now.timestamp_millis(),
         data_change: true,
-        stats: Some(statistics.to_string()),
+        stats: Some(file.statistics.to_string()),
         ..Add::default()
     };
-    Ok(NewFile { add, rows: height })
-}
-
-fn encoded(rows: &DataFrame) -> Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    // Polars would note texts as views, which not every reader compares with a text.
-    let arrow_schema = vec![(ARROW_SCHEMA_META_KEY.to_owned(), encode_arrow_schema(&schema::to_arrow(rows.schema())?))];
-    ParquetWriter::new(&mut bytes)
-        .with_key_value_metadata(Some(KeyValueMetadata::from_static(arrow_schema)))
-        .with_compression(ParquetCompression::Zstd(None))
-        .with_row_group_size(Some(ROW_GROUP))
-        .finish(&mut rows.clone())?;
-    Ok(bytes)
+    Ok(NewFile { add, rows: file.rows })
 }
 
 /// Whether a column has statistics. Of the text columns only keys have: a log must not hold a name.
-pub(super) fn has_statistics(name: &str, data_type: &DataType) -> bool {
+pub(crate) fn has_statistics(name: &str, data_type: &DataType) -> bool {
     let is_named = *data_type != DataType::String || name.ends_with("_key");
     is_named && name != BIRTH_DATE && !data_type.is_nested() && !data_type.is_bool()
 }
 
-/// Statistics of a file in the form of the Delta protocol: its rows, and of each column with statistics the nulls, the
-/// minimum and the maximum.
-fn statistics(rows: &DataFrame) -> Result<Value> {
-    let (mut minima, mut maxima, mut nulls) = (Map::new(), Map::new(), Map::new());
-    for column in rows.columns() {
-        let name = column.name().to_string();
-        if !has_statistics(&name, column.dtype()) {
-            continue;
-        }
-        nulls.insert(name.clone(), json!(column.null_count()));
-        let text = *column.dtype() == DataType::String;
-        let series = column.as_materialized_series();
-        let ends = (json_value(&series.min_reduce()?, End::Least), json_value(&series.max_reduce()?, End::Greatest));
-        let (Some(least), Some(greatest)) = ends else { continue };
-        minima.insert(name.clone(), if text { shortened(&least, false) } else { least });
-        maxima.insert(name, if text { shortened(&greatest, true) } else { greatest });
-    }
-    Ok(json!({"numRecords": rows.height(), "minValues": minima, "maxValues": maxima, "nullCount": nulls}))
-}
-
 /// Which end of a column's values a statistic is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum End {
+pub(crate) enum End {
     Least,
     Greatest,
 }
 
-fn json_value(scalar: &Scalar, end: End) -> Option<Value> {
+pub(crate) fn json_value(scalar: &Scalar, end: End) -> Option<Value> {
     match scalar.value() {
         AnyValue::Int32(value) => Some(json!(value)),
         AnyValue::Int64(value) => Some(json!(value)),
@@ -173,7 +159,7 @@ fn amount(cents: i128, end: End) -> Option<Value> {
 }
 
 /// A text cut to what statistics keep; a greatest one so that it is not less than the whole.
-fn shortened(text: &Value, round_up: bool) -> Value {
+pub(crate) fn shortened(text: &Value, round_up: bool) -> Value {
     let Some(text) = text.as_str() else { return text.clone() };
     let mut short: String = text.chars().take(STATISTICS_TEXT).collect();
     if round_up && short.len() < text.len() {

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use futures::future::try_join_all;
-use polars::prelude::LazyFrame;
+use polars::prelude::{LazyFrame, col};
 use rcm_domain::cdm::silver_schema;
 use rcm_model::cdm;
 use rcm_platform::error::Result;
@@ -11,6 +11,7 @@ use rcm_platform::lake::Lake;
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::delta::{DataFile, Table};
+use crate::silver::is_open;
 
 /// Stands for a table that is not there.
 const NO_TABLE: i64 = -1;
@@ -71,11 +72,11 @@ impl Tables {
     /// A file cannot be read.
     pub async fn scan_current(&self, path: &str) -> Result<Option<LazyFrame>> {
         let Some(table) = self.get(path) else { return Ok(None) };
-        Ok(Some(table.scan(&current_files(table)).await?))
+        Ok(Some(table.scan(&current_files(table)).await?.filter(col("is_current"))))
     }
 
-    /// The files with current versions of the silver table at a path, bucket by bucket: a key is
-    /// in one bucket.
+    /// The files of the silver table at a path that have current versions, among closed ones, bucket by bucket: a key
+    /// is in one bucket.
     #[must_use]
     pub fn current_buckets(&self, path: &str) -> Vec<Vec<DataFile>> {
         by_bucket(self.get(path).map(current_files).unwrap_or_default())
@@ -110,6 +111,7 @@ async fn open(lake: &Lake, path: &str) -> Result<Opened> {
     Ok(Opened { table, data_version })
 }
 
+/// The files that may have current versions.
 fn current_files(table: &Table) -> Vec<DataFile> {
-    table.files().iter().filter(|file| file.partition_value("is_current") == Some("true")).cloned().collect()
+    table.files().iter().filter(|file| is_open(file)).cloned().collect()
 }

@@ -116,8 +116,7 @@ async fn without_column(lake: &TestLake, context: &Context, column: &str) {
     let mut add = Vec::new();
     for part in rows.partition_by(PARTITION_COLUMNS, true).unwrap() {
         let bucket = part.column("bucket").unwrap().i32().unwrap().get(0).map(|bucket| bucket.to_string());
-        let is_current = part.column("is_current").unwrap().bool().unwrap().get(0).map(|current| current.to_string());
-        let partition = [("is_current", is_current), ("bucket", bucket)];
+        let partition = [("bucket", bucket)];
         let stored = part.drop_many(PARTITION_COLUMNS);
         add.push(delta::write(context, &path, &stored, &partition).await.unwrap());
     }

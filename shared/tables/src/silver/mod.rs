@@ -9,6 +9,7 @@ mod columns;
 mod columns_tests;
 mod holdings;
 mod ingest;
+mod layout;
 mod lost;
 mod named;
 mod nature;
@@ -17,13 +18,18 @@ mod rebuild;
 mod record;
 mod refused;
 mod resolved;
+mod rewrite;
+#[cfg(test)]
+mod rewrite_tests;
 mod standing;
+mod stored;
 mod target;
 #[cfg(test)]
 mod tests;
 
 pub use record::taken_of as taken;
 pub use standing::standstills;
+pub use stored::is_open;
 
 use futures::future::BoxFuture;
 use rcm_domain::cdm::silver_schema;
@@ -50,7 +56,7 @@ use crate::delta::{self, Change, Table};
 use crate::quarantine;
 
 /// Columns that silver tables are partitioned by.
-pub const PARTITION_COLUMNS: [&str; 2] = ["is_current", "bucket"];
+pub const PARTITION_COLUMNS: [&str; 1] = ["bucket"];
 /// Property of a silver table with the number of its buckets.
 const BUCKETS_PROPERTY: &str = "rcm.buckets";
 
@@ -74,6 +80,7 @@ async fn bring_up(
 ) -> std::result::Result<Work, Failure> {
     let mut work = Work::default();
     let mut failed = None;
+    work.commits.extend(layout::bring_up(context, entity, &input.run_id).await?);
     let mut voids = Voids::read(context, entity).await?;
     let cause = if input.rebuild {
         Some(Cause::Asked { force: input.force })

@@ -30,7 +30,7 @@ use crate::quarantine;
 use crate::rulebooks::Rulebooks;
 
 /// Raised when the code makes other rows of the same loads, so that a table of before is not gone on with.
-const MAKING: u32 = 1;
+const MAKING: u32 = 2;
 /// How names of folders begin that rebuilds work in.
 const FOLDER: &str = "rebuild-";
 /// Days after which a rebuild that broke off is begun anew: vacuum takes its files for leftovers after some more.
