@@ -1,5 +1,7 @@
 //! Checksums of column chunks, in the key-value metadata of their file.
 
+use std::fmt::Write;
+
 use parquet::file::metadata::{ColumnChunkMetaData, KeyValue, ParquetMetaData};
 use rcm_platform::error::{Result, StageError};
 use xxhash_rust::xxh3::xxh3_64;
@@ -17,7 +19,10 @@ pub(super) fn of(bytes: &[u8]) -> u64 {
 
 /// The checksums of all chunks of a file as an entry of its metadata.
 pub(super) fn entry(checksums: &[u64]) -> KeyValue {
-    let digits: String = checksums.iter().map(|checksum| format!("{checksum:016x}")).collect();
+    let mut digits = String::with_capacity(checksums.len() * DIGITS);
+    for checksum in checksums {
+        _ = write!(digits, "{checksum:0DIGITS$x}");
+    }
     KeyValue::new(KEY.to_owned(), digits)
 }
 

@@ -19,6 +19,10 @@ const TARGET: u64 = 32 * 1024 * 1024;
 /// Fewest small files of a partition that are worth a compaction.
 const FEWEST: usize = 4;
 
+/// What the files that become one have in common: the values of the partition columns, and whether all versions of a
+/// silver table in them have ended.
+type Together = (Vec<Option<String>>, bool);
+
 /// What a compaction did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Compacted {
@@ -64,11 +68,11 @@ pub async fn compact(context: &Context, table: &Table, run_id: &str) -> Result<O
 /// Small files that are to become one, partition by partition.
 fn groups(files: &[DataFile], columns: &[String]) -> Vec<Vec<DataFile>> {
     // Closed versions stay apart from current ones: files without a current version are not looked at by runs.
-    let partition = |file: &DataFile| -> (Vec<Option<String>>, bool) {
+    let partition = |file: &DataFile| -> Together {
         let values = columns.iter().map(|column| file.partition_value(column).map(str::to_owned)).collect();
         (values, file.nulls("effective_to") == Some(0))
     };
-    let mut small: Vec<((Vec<Option<String>>, bool), &DataFile)> =
+    let mut small: Vec<(Together, &DataFile)> =
         files.iter().filter(|file| file.size() < SMALL).map(|file| (partition(file), file)).collect();
     // Names begin with the moment of writing: what came first stays first.
     small.sort_by_cached_key(|(partition, file)| (partition.clone(), file.path()));

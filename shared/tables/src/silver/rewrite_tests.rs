@@ -109,7 +109,7 @@ async fn carry_out(context: &Context, plan: &Plan) {
     delta::commit(&context.lake, &path, table.as_ref(), change).await.unwrap();
 }
 
-fn sorted(rows: DataFrame) -> DataFrame {
+fn sorted(rows: &DataFrame) -> DataFrame {
     let columns: Vec<PlSmallStr> = silver_schema(&DEPARTMENTS).iter_names_cloned().collect();
     let rows = rows.select(columns).unwrap();
     rows.sort(["dept_sk"], SortMultipleOptions::default()).unwrap()
@@ -132,8 +132,8 @@ async fn check(steps: &[Step]) -> Result<(), TestCaseError> {
         carry_out(&context, &plan).await;
         let table = Table::open(&context.lake, &lake::silver(DEPARTMENTS.name)).await.unwrap().unwrap();
         let rows = table.scan(table.files()).await.unwrap();
-        let rows = sorted(blocking(move || Ok(rows.collect()?)).await.unwrap());
-        let wanted = sorted(expected.clone());
+        let rows = sorted(&blocking(move || Ok(rows.collect()?)).await.unwrap());
+        let wanted = sorted(&expected);
         prop_assert!(rows.equals_missing(&wanted), "{rows}\nexpected {wanted}");
         prop_assert_eq!(table.rows(), wanted.height() as u64);
         let open = wanted.column("effective_to").unwrap().null_count() as u64;
