@@ -35,11 +35,12 @@ pub enum LoadType {
 }
 
 impl LoadRow {
-    /// Table name without its schema and its brackets: the entity of the common data model.
+    /// Table name without its schema and its brackets or quotes: the entity of the common data model.
     #[must_use]
     pub fn entity(&self) -> &str {
         let table = self.tablename.rsplit('.').next().unwrap_or(&self.tablename);
-        table.strip_prefix('[').and_then(|table| table.strip_suffix(']')).unwrap_or(table)
+        let without = |open, close| table.strip_prefix(open)?.strip_suffix(close);
+        without('[', ']').or_else(|| without('"', '"')).unwrap_or(table)
     }
 
     /// Bronze stream of the table, such as `hosa/patients`.
@@ -168,8 +169,10 @@ mod tests {
 
     #[test]
     fn a_table_name_may_be_in_brackets() {
-        let text = format!("{HEADER}\ndb-a,hos-a,[my.schema].[patients],Full,,1,hosa\n");
-        assert_eq!(parse(&text).unwrap()[0].stream(), "hosa/patients");
+        for name in ["[my.schema].[patients]", "\"\"\"my.schema\"\".\"\"patients\"\"\""] {
+            let text = format!("{HEADER}\ndb-a,hos-a,{name},Full,,1,hosa\n");
+            assert_eq!(parse(&text).unwrap()[0].stream(), "hosa/patients");
+        }
     }
 
     #[rstest::rstest]

@@ -7,8 +7,8 @@ use std::future::Future;
 use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
-use arrow_array::{Array, RecordBatch};
-use arrow_schema::DataType;
+use arrow_array::{Array, ArrayRef, RecordBatch};
+use arrow_schema::{ArrowError, DataType};
 use bytes::Bytes;
 use futures::TryStreamExt;
 use futures::future::BoxFuture;
@@ -109,7 +109,7 @@ pub async fn for_each_row_of(
     builder = builder.with_projection(only_columns);
     let mut batches = builder.build().map_err(failed)?;
     while let Some(batch) = batches.try_next().await.map_err(failed)? {
-        let texts = columns.iter().map(|column| arrow_cast::cast(batch.column_by_name(column)?, &DataType::Utf8).ok());
+        let texts = columns.iter().map(|column| as_text(batch.column_by_name(column)?).ok());
         let Some(texts) = texts.collect::<Option<Vec<_>>>() else { return Ok(false) };
         let texts = texts.iter().map(|texts| texts.as_string_opt::<i32>());
         let Some(texts) = texts.collect::<Option<Vec<_>>>() else { return Ok(false) };
@@ -122,6 +122,17 @@ pub async fn for_each_row_of(
         }
     }
     Ok(true)
+}
+
+/// Values as text. A zone is named by its offset: not every build of the reader knows zones by their names.
+fn as_text(values: &ArrayRef) -> std::result::Result<ArrayRef, ArrowError> {
+    let by_offset = match values.data_type() {
+        DataType::Timestamp(unit, Some(zone)) if zone.as_ref() == "UTC" => {
+            arrow_cast::cast(values, &DataType::Timestamp(*unit, Some("+00:00".into())))?
+        }
+        _ => Arc::clone(values),
+    };
+    arrow_cast::cast(&by_offset, &DataType::Utf8)
 }
 
 impl AsyncFileWriter for Upload {

@@ -2,7 +2,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use arrow_array::BinaryArray;
+use arrow_array::{BinaryArray, TimestampMicrosecondArray};
 use arrow_schema::{DataType, Field, Schema};
 use async_trait::async_trait;
 use futures::stream::{self, BoxStream, StreamExt};
@@ -187,4 +187,23 @@ async fn an_upload_of_a_source_that_broke_is_given_up() {
     // More than a row group, so that some of it is on its way.
     let (written, aborted, is_there) = write_with(Trouble::None, 75, Err(broken.clone())).await;
     assert_eq!((written, aborted, is_there), (Err(broken), 1, false));
+}
+
+#[rstest]
+#[case::utc(Some("UTC"), "2024-11-07T06:30:00.123Z")]
+#[case::without_a_zone(None, "2024-11-07T06:30:00.123")]
+#[tokio::test]
+async fn a_timestamp_is_read_as_text_with_its_zone(#[case] zone: Option<&str>, #[case] expected: &str) {
+    let lake = Lake::in_memory();
+    let moments = TimestampMicrosecondArray::from(vec![1_730_961_000_123_000]);
+    let moments = moments.with_timezone_opt(zone);
+    let batch = RecordBatch::try_from_iter([("Changed", Arc::new(moments) as ArrayRef)]).unwrap();
+    let (sender, batches) = mpsc::channel(1);
+    sender.send(batch).await.unwrap();
+    drop(sender);
+    write(&lake, "a.parquet", batches, async { Ok(()) }).await.unwrap();
+    let mut found = Vec::new();
+    let read = for_each_row(&lake, "a.parquet", &["Changed"], |row| found.push(row[0].to_owned())).await.unwrap();
+    assert!(read);
+    assert_eq!(found, [expected]);
 }

@@ -2,7 +2,9 @@
 //! reads either.
 
 mod checks;
+mod databases;
 mod environment;
+mod postgres;
 mod registries;
 mod release;
 mod settings;
@@ -10,12 +12,14 @@ mod sources;
 mod sql_server;
 mod streams;
 
+pub use databases::{Database, DatabaseLimits, Encrypt};
 pub use environment::{Environment, StoreEnvironment};
+pub use postgres::Postgres;
 pub use registries::{Http, Icd, Npi, NpiSearch};
 pub use release::{Release, order_file_year};
 pub use settings::{Settings, toml_files};
-pub use sources::{EmrKind, Feed, Format, LoadKind, Sources};
-pub use sql_server::{ApplicationIntent, Database, Encrypt, SqlServer};
+pub use sources::{Emr, EmrKind, Feed, Format, LoadKind, Sources};
+pub use sql_server::{ApplicationIntent, SqlServer};
 pub use streams::{ICD_DATASOURCE, NPI_DATASOURCE, SourceKind, Stream, StreamRegistry};
 
 /// Keys of the configuration files below the lake's root.

@@ -6,7 +6,7 @@ use chrono::NaiveDate;
 use serde::{Deserialize, Serialize};
 
 use super::registries::{Icd, Npi};
-use super::{Release, SqlServer, release};
+use super::{Postgres, Release, SqlServer, release};
 use crate::csv_stream::Dialect;
 
 /// The whole of `configs/sources.toml`.
@@ -46,6 +46,9 @@ pub struct Emr {
     /// For `sql_server`: how its databases are read.
     #[serde(default)]
     pub sql_server: SqlServer,
+    /// For `postgres`: how its databases are read.
+    #[serde(default)]
+    pub postgres: Postgres,
     /// Days that an incremental load reads again before its last watermark.
     #[serde(default = "default_overlap_days")]
     pub overlap_days: u32,
@@ -74,7 +77,7 @@ pub struct FileOptions {
 pub struct StreamOptions {
     pub overlap_days: Option<u32>,
     pub max_lost_share: Option<f64>,
-    /// For `sql_server`: connections that read the table at the same time, each its own range of keys.
+    /// For databases: connections that read the table at the same time, each its own range of keys.
     pub shards: Option<u32>,
     /// Source column that the ranges are cut by; that of the entity's own id where none is given.
     pub shard_column: Option<String>,
@@ -88,6 +91,8 @@ pub enum EmrKind {
     Files,
     /// SQL Server, Azure SQL or another database that speaks TDS.
     SqlServer,
+    /// PostgreSQL, RDS for PostgreSQL, Aurora or another database that speaks its protocol.
+    Postgres,
 }
 
 /// What lands in one folder.

@@ -1,9 +1,10 @@
-//! `[emr.sql_server]` of `configs/sources.toml`: how the hospitals' databases are read.
+//! `[emr.sql_server]` of `configs/sources.toml`: how databases that speak TDS are read.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use serde::Deserialize;
+
+use super::databases::{Database, DatabaseLimits};
 
 /// How SQL Server databases are read.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -35,31 +36,6 @@ pub enum ApplicationIntent {
     ReadWrite,
 }
 
-/// How one database is reached.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Database {
-    /// Name or ARN of its secret. Where none is given it is the database's own name, after what
-    /// `RCM_EMR_SECRETS` says.
-    pub secret: Option<String>,
-    pub encrypt: Encrypt,
-    /// Take any certificate. Passwords and patients' data then go to whoever answers.
-    pub trust_server_certificate: bool,
-}
-
-/// What goes encrypted.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Encrypt {
-    /// Everything, after a first message that says so.
-    #[default]
-    Required,
-    /// Everything from the first byte on, as SQL Server 2022 can.
-    Strict,
-    /// Nothing, not even the password.
-    Off,
-}
-
 impl Default for SqlServer {
     fn default() -> Self {
         Self {
@@ -80,16 +56,15 @@ impl SqlServer {
         self.databases.get(name).cloned().unwrap_or_default()
     }
 
-    /// Time that a connection may take until it is logged in.
+    /// Timeouts and retries of an extract.
     #[must_use]
-    pub fn connect_timeout(&self) -> Duration {
-        Duration::from_secs(self.connect_timeout_seconds)
-    }
-
-    /// Time that a statement may keep us waiting.
-    #[must_use]
-    pub fn statement_timeout(&self) -> Duration {
-        Duration::from_secs(self.statement_timeout_seconds)
+    pub fn limits(&self) -> DatabaseLimits {
+        DatabaseLimits::of(
+            self.connect_timeout_seconds,
+            self.statement_timeout_seconds,
+            self.retries,
+            self.retry_pause_ms,
+        )
     }
 }
 

@@ -1,12 +1,16 @@
 //! The hospitals' tables: one extract of one of them, into Parquet that no manifest names yet.
 
+mod database;
 mod files;
+mod postgres;
 mod sql_server;
 
 use chrono::TimeDelta;
 use rcm_model::cdm::Mapping;
 use rcm_model::load_config::LoadRow;
 
+use self::postgres::PostgresConnection;
+use self::sql_server::SqlServerConnection;
 use crate::bronze::Manifest;
 use crate::config::EmrKind;
 use crate::context::Context;
@@ -41,8 +45,12 @@ pub enum Extract {
 /// # Errors
 /// The source does not answer, or is not what the configuration says it is.
 pub async fn extract(context: &Context, table: &Table<'_>) -> Result<Extract> {
+    // A folder that the environment names goes before what the configuration says.
+    let is_folder_given = context.environment.emr_dir.is_some();
     match context.settings.sources.emr.kind_of(&table.row.datasource) {
-        EmrKind::SqlServer if context.environment.emr_dir.is_none() => sql_server::extract(context, table).await,
-        EmrKind::SqlServer | EmrKind::Files => files::extract(context, table).await,
+        _ if is_folder_given => files::extract(context, table).await,
+        EmrKind::Files => files::extract(context, table).await,
+        EmrKind::SqlServer => database::extract::<SqlServerConnection>(context, table).await,
+        EmrKind::Postgres => database::extract::<PostgresConnection>(context, table).await,
     }
 }

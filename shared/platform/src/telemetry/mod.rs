@@ -12,9 +12,9 @@ use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::config::Environment;
 
-/// The driver of SQL Server logs rows, and what a server says of them. It is not heard, whatever is asked
-/// for: `RUST_LOG` may name a part of it, and there the longest name counts.
-const SILENCED: [&str; 1] = ["tiberius"];
+/// The drivers of databases log rows, parameters, and what a server says of them. They are not heard, whatever is
+/// asked for: `RUST_LOG` may name a part of one, and there the longest name counts.
+const SILENCED: [&str; 2] = ["tiberius", "tokio_postgres"];
 /// What these libraries call `info` is their every step. `RUST_LOG` may name them to hear it.
 const QUIET: &str = "buoyant_kernel=warn,delta_kernel=warn,deltalake_core=warn";
 
@@ -81,14 +81,15 @@ mod tests {
 
     #[rstest::rstest]
     #[case("trace")]
-    #[case("error,tiberius=trace")]
-    #[case("info,tiberius::tds=trace")]
-    fn the_driver_of_sql_server_is_not_heard_whatever_is_asked_for(#[case] log_filter: &str) {
+    #[case("error,tiberius=trace,tokio_postgres=trace")]
+    #[case("info,tiberius::tds=trace,tokio_postgres::query=trace")]
+    fn the_drivers_of_databases_are_not_heard_whatever_is_asked_for(#[case] log_filter: &str) {
         let captured = Captured::default();
         let subscriber = tracing_subscriber::fmt().with_env_filter(asked_for(log_filter)).with_writer(captured.clone());
         tracing::subscriber::with_default(subscriber.finish().with(filter_fn(may_be_heard)), || {
             tracing::error!(target: "tiberius", "a row of Quillon Fictor");
             tracing::trace!(target: "tiberius::tds::stream", "a row of Quillon Fictor");
+            tracing::error!(target: "tokio_postgres::query", "a parameter of Quillon Fictor");
             tracing::error!(target: "tiberius_like", "something else");
             tracing::error!("an error of our own");
         });

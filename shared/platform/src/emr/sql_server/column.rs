@@ -14,119 +14,92 @@
 //! | time, uniqueidentifier, sql_variant | text as SQL Server prints it |
 //! | binary, varbinary, image, rowversion, CLR types | text `0x…` in hexadecimal |
 
-use arrow_schema::{DataType, Field, TimeUnit};
-use tiberius::{FixedLenType, MetaDataColumn, TypeInfo, VarLenContext, VarLenType};
+use tiberius::{ColumnData, FixedLenType, MetaDataColumn, TypeInfo, VarLenContext, VarLenType};
 
-use super::identifier::Identifier;
-use super::moment::MomentKind;
+use chrono::NaiveDateTime;
+
+use super::moment::{self, MomentKind};
+use crate::emr::database::{BronzeType, Clock, Column, Dialect, Identifier, Quotes, SourceType};
 
 /// Bit of a collation's flags: its texts are UTF-8.
 const UTF8_COLLATION: u32 = 1 << 26;
 
-/// One column of a table.
+/// The type of a column, as far as statements and watermarks need it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Column {
-    pub(super) name: Identifier,
-    pub(super) kind: SqlType,
+pub(in crate::emr) struct SqlServerType {
     /// What a watermark of this column keeps; none if it keeps no moments.
-    pub(super) moment: Option<MomentKind>,
+    moment: Option<MomentKind>,
     /// Type that the server has to cast it to, because its own loses something on the way.
     cast: Option<&'static str>,
     /// It is a `char` or a `varchar`, which sorts otherwise than an `nvarchar`.
     is_narrow_text: bool,
 }
 
-/// What bronze keeps of a column.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum SqlType {
-    Boolean,
-    Int32,
-    Int64,
-    Float32,
-    Float64,
-    /// Precision and scale.
-    Decimal(u8, i8),
-    Date,
-    /// On the hospital's clock.
-    Timestamp,
-    TimestampUtc,
-    Text,
-}
+impl SourceType for SqlServerType {
+    type Value = ColumnData<'static>;
 
-impl Column {
-    /// The column that a server describes.
-    pub(super) fn of(described: &MetaDataColumn<'_>) -> Self {
-        let kind = described.base().ty();
-        Self {
-            name: Identifier::known(described.col_name()),
-            kind: SqlType::of(kind),
-            moment: MomentKind::of(kind),
-            cast: cast(kind),
-            is_narrow_text: is_narrow_text(kind),
-        }
+    const DIALECT: &'static Dialect = &Dialect { quotes: Quotes::Brackets, parameter: "@P", count: "COUNT_BIG(*)" };
+
+    fn selected(&self, name: &str) -> String {
+        self.cast.map_or_else(|| name.to_owned(), |kind| format!("CAST({name} AS {kind}) AS {name}"))
     }
 
-    /// The column in the list of a `SELECT`.
-    pub(super) fn selected(&self) -> String {
-        let name = self.name.quoted();
-        self.cast.map_or_else(|| name.clone(), |kind| format!("CAST({name} AS {kind}) AS {name}"))
-    }
-
-    /// A parameter that is compared with the column in the column's own order.
-    pub(super) fn compared_with(&self, parameter: String) -> String {
+    fn compared(&self, parameter: String) -> String {
         if self.is_narrow_text { format!("CAST({parameter} AS varchar(8000))") } else { parameter }
     }
 
-    pub(super) fn field(&self) -> Field {
-        Field::new(self.name.name(), self.kind.data_type(), true)
+    fn clock(&self) -> Option<Clock> {
+        self.moment.map(MomentKind::clock)
+    }
+
+    fn bind(&self, moment: NaiveDateTime) -> ColumnData<'static> {
+        self.moment.unwrap_or(MomentKind::DateTime2).bind(moment)
+    }
+
+    fn moment(&self, value: &ColumnData<'static>) -> Option<NaiveDateTime> {
+        moment::read(value)
     }
 }
 
-impl SqlType {
-    fn of(kind: &TypeInfo) -> Self {
-        match kind {
-            TypeInfo::FixedLen(kind) => match kind {
-                FixedLenType::Bit => Self::Boolean,
-                FixedLenType::Int1 | FixedLenType::Int2 | FixedLenType::Int4 => Self::Int32,
-                FixedLenType::Int8 => Self::Int64,
-                FixedLenType::Float4 => Self::Float32,
-                FixedLenType::Float8 => Self::Float64,
-                FixedLenType::Money => Self::Decimal(19, 4),
-                FixedLenType::Money4 => Self::Decimal(10, 4),
-                FixedLenType::Datetime | FixedLenType::Datetime4 => Self::Timestamp,
-                FixedLenType::Null => Self::Text,
-            },
-            TypeInfo::VarLenSized(context) => match (context.r#type(), context.len()) {
-                (VarLenType::Bitn, _) => Self::Boolean,
-                (VarLenType::Intn, 8) => Self::Int64,
-                (VarLenType::Intn, _) => Self::Int32,
-                (VarLenType::Floatn, 4) => Self::Float32,
-                (VarLenType::Floatn, _) => Self::Float64,
-                (VarLenType::Money, 4) => Self::Decimal(10, 4),
-                (VarLenType::Money, _) => Self::Decimal(19, 4),
-                (VarLenType::Daten, _) => Self::Date,
-                (VarLenType::Datetimen | VarLenType::Datetime2, _) => Self::Timestamp,
-                (VarLenType::DatetimeOffsetn, _) => Self::TimestampUtc,
-                _ => Self::Text,
-            },
-            TypeInfo::VarLenSizedPrecision { precision, scale, .. } => Self::Decimal(*precision, *scale as i8),
-            TypeInfo::Xml { .. } | TypeInfo::Udt(_) => Self::Text,
-        }
+/// The column that a server describes.
+pub(super) fn described(column: &MetaDataColumn<'_>) -> Column<SqlServerType> {
+    let kind = column.base().ty();
+    Column {
+        name: Identifier::known(column.col_name()),
+        bronze: bronze(kind),
+        kind: SqlServerType { moment: MomentKind::of(kind), cast: cast(kind), is_narrow_text: is_narrow_text(kind) },
     }
+}
 
-    fn data_type(self) -> DataType {
-        match self {
-            Self::Boolean => DataType::Boolean,
-            Self::Int32 => DataType::Int32,
-            Self::Int64 => DataType::Int64,
-            Self::Float32 => DataType::Float32,
-            Self::Float64 => DataType::Float64,
-            Self::Decimal(precision, scale) => DataType::Decimal128(precision, scale),
-            Self::Date => DataType::Date32,
-            Self::Timestamp => DataType::Timestamp(TimeUnit::Microsecond, None),
-            Self::TimestampUtc => DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
-            Self::Text => DataType::Utf8,
-        }
+/// What bronze keeps of a type.
+fn bronze(kind: &TypeInfo) -> BronzeType {
+    match kind {
+        TypeInfo::FixedLen(kind) => match kind {
+            FixedLenType::Bit => BronzeType::Boolean,
+            FixedLenType::Int1 | FixedLenType::Int2 | FixedLenType::Int4 => BronzeType::Int32,
+            FixedLenType::Int8 => BronzeType::Int64,
+            FixedLenType::Float4 => BronzeType::Float32,
+            FixedLenType::Float8 => BronzeType::Float64,
+            FixedLenType::Money => BronzeType::Decimal(19, 4),
+            FixedLenType::Money4 => BronzeType::Decimal(10, 4),
+            FixedLenType::Datetime | FixedLenType::Datetime4 => BronzeType::Timestamp,
+            FixedLenType::Null => BronzeType::Text,
+        },
+        TypeInfo::VarLenSized(context) => match (context.r#type(), context.len()) {
+            (VarLenType::Bitn, _) => BronzeType::Boolean,
+            (VarLenType::Intn, 8) => BronzeType::Int64,
+            (VarLenType::Intn, _) => BronzeType::Int32,
+            (VarLenType::Floatn, 4) => BronzeType::Float32,
+            (VarLenType::Floatn, _) => BronzeType::Float64,
+            (VarLenType::Money, 4) => BronzeType::Decimal(10, 4),
+            (VarLenType::Money, _) => BronzeType::Decimal(19, 4),
+            (VarLenType::Daten, _) => BronzeType::Date,
+            (VarLenType::Datetimen | VarLenType::Datetime2, _) => BronzeType::Timestamp,
+            (VarLenType::DatetimeOffsetn, _) => BronzeType::TimestampUtc,
+            _ => BronzeType::Text,
+        },
+        TypeInfo::VarLenSizedPrecision { precision, scale, .. } => BronzeType::Decimal(*precision, *scale as i8),
+        TypeInfo::Xml { .. } | TypeInfo::Udt(_) => BronzeType::Text,
     }
 }
 

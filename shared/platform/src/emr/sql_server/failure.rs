@@ -1,10 +1,9 @@
 //! What went wrong, and whether it passes. Messages of a server are not repeated: they may quote a
 //! value of a row.
 
-use std::fmt;
-
 use tiberius::error::{Error, IoErrorKind};
 
+use crate::emr::database::Step;
 use crate::error::StageError;
 
 /// The login is not known, or its password is wrong or has run out.
@@ -23,30 +22,6 @@ const FATAL_CLASS: u8 = 20;
 /// The table or one of its columns is not there.
 const MISSING: [u32; 3] = [207, 208, 4413];
 
-/// Which part of an extract failed.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum Step {
-    Connecting,
-    LoggingIn,
-    ReadingColumns,
-    ReadingHigh,
-    FindingShards,
-    ReadingRows,
-}
-
-impl fmt::Display for Step {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(match self {
-            Self::Connecting => "connecting",
-            Self::LoggingIn => "logging in",
-            Self::ReadingColumns => "reading the columns",
-            Self::ReadingHigh => "reading the latest watermark",
-            Self::FindingShards => "cutting it into ranges",
-            Self::ReadingRows => "reading the rows",
-        })
-    }
-}
-
 /// Whether another password may help.
 pub(super) fn is_login_failure(error: &Error) -> bool {
     error.code().is_some_and(|code| LOGIN_FAILURES.contains(&code))
@@ -56,10 +31,10 @@ pub(super) fn is_login_failure(error: &Error) -> bool {
 pub(super) fn explain(place: &str, step: Step, error: &Error) -> StageError {
     let message = |reason: &str| format!("{place}: {step}: {reason}");
     match error {
-        Error::Io { kind: IoErrorKind::TimedOut, .. } => match step {
-            Step::Connecting | Step::LoggingIn => StageError::source_unavailable(message("no answer in time")),
-            _ => StageError::timeout(message("no answer in time")),
-        },
+        Error::Io { kind: IoErrorKind::TimedOut, .. } if step.is_before_login() => {
+            StageError::source_unavailable(message("no answer in time"))
+        }
+        Error::Io { kind: IoErrorKind::TimedOut, .. } => StageError::timeout(message("no answer in time")),
         Error::Io { kind, .. } => StageError::source_unavailable(message(&format!("the connection failed: {kind}"))),
         Error::Tls(reason) => StageError::bad_config(message(&untrusted(reason))),
         Error::Protocol(reason) if reason.contains("encryption level") => {

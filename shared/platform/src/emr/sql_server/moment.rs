@@ -1,12 +1,10 @@
 //! Watermarks: moments as columns of SQL Server keep them, on the column's own clock.
-//!
-//! A column without an offset shows the wall clock of the hospital; the mapping says in which zone.
-//! One with an offset is compared in UTC.
 
-use chrono::{DateTime, NaiveDate, NaiveDateTime, NaiveTime, TimeDelta, TimeZone, Timelike, Utc};
-use chrono_tz::Tz;
+use chrono::{DateTime, NaiveDate, NaiveDateTime, NaiveTime, TimeDelta, Timelike};
 use tiberius::time::{Date, DateTime as SqlDateTime, DateTime2, DateTimeOffset, SmallDateTime, Time};
 use tiberius::{ColumnData, FixedLenType, TypeInfo, VarLenType};
+
+use crate::emr::database::Clock;
 
 /// Days from 0001-01-01, where `date` counts from, to 1970-01-01.
 pub(super) const UNIX_DAYS: i64 = 719_162;
@@ -45,20 +43,8 @@ impl MomentKind {
         }
     }
 
-    /// A moment on the column's clock.
-    pub(super) fn on_clock(self, moment: DateTime<Utc>, zone: Tz) -> NaiveDateTime {
-        if self == Self::DateTimeOffset { moment.naive_utc() } else { moment.with_timezone(&zone).naive_local() }
-    }
-
-    /// A moment of the column's clock. Of an hour that a clock change repeats it is the earlier one;
-    /// one that is skipped counts as an hour before: to read some rows again does no harm.
-    pub(super) fn to_utc(self, moment: NaiveDateTime, zone: Tz) -> DateTime<Utc> {
-        if self == Self::DateTimeOffset {
-            return moment.and_utc();
-        }
-        let mut hours_back = (0..=24).map(|hours| moment - TimeDelta::hours(hours));
-        let found = hours_back.find_map(|moment| zone.from_local_datetime(&moment).earliest());
-        found.map_or_else(|| moment.and_utc(), |moment| moment.to_utc())
+    pub(super) fn clock(self) -> Clock {
+        if self == Self::DateTimeOffset { Clock::Utc } else { Clock::Hospital }
     }
 
     /// A parameter of the column's own type, so that an index can be used and nothing is rounded up.
@@ -163,24 +149,5 @@ mod tests {
             let value = ColumnData::DateTime(Some(SqlDateTime::new(45_600, tick)));
             assert_eq!(MomentKind::DateTime.bind(read(&value).unwrap()), value);
         }
-    }
-
-    #[rstest]
-    #[case::plain("2024-07-01T12:00:00", "2024-07-01T16:00:00Z")]
-    #[case::twice("2024-11-03T01:30:00", "2024-11-03T05:30:00Z")]
-    #[case::never("2024-03-10T02:30:00", "2024-03-10T06:30:00Z")]
-    fn the_hospitals_clock_becomes_utc(#[case] local: &str, #[case] utc: &str) {
-        let zone = chrono_tz::America::New_York;
-        let found = MomentKind::DateTime.to_utc(moment(local), zone);
-        assert_eq!(found, utc.parse::<DateTime<Utc>>().unwrap());
-        assert!(MomentKind::DateTime.on_clock(found, zone) <= moment(local));
-    }
-
-    #[test]
-    fn a_moment_with_an_offset_is_utc_whatever_the_zone() {
-        let utc: DateTime<Utc> = "2024-07-01T12:00:00Z".parse().unwrap();
-        let zone = chrono_tz::America::New_York;
-        assert_eq!(MomentKind::DateTimeOffset.on_clock(utc, zone), utc.naive_utc());
-        assert_eq!(MomentKind::DateTimeOffset.to_utc(utc.naive_utc(), zone), utc);
     }
 }

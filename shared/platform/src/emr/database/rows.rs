@@ -5,27 +5,22 @@ use std::sync::atomic::AtomicI64;
 
 use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
+use chrono::NaiveDateTime;
 use futures::TryStreamExt;
 use sha2::{Digest, Sha256};
-use tiberius::{QueryItem, Row};
 use tokio::sync::mpsc::Sender;
 use tokio::task::JoinSet;
 
 use super::batch::{self, BatchBuilder};
-use super::column::Column;
-use super::connection::Client;
-use super::failure::{Step, explain};
-use super::moment;
 use super::query::{Statement, Window};
+use super::{Column, Connection, SourceRow, SourceType};
 use crate::error::{Result, StageError};
 
 /// What all shards of a load have in common.
 #[derive(Debug)]
-pub(super) struct Reading {
-    /// The database and the table, for messages.
-    pub(super) place: String,
-    pub(super) columns: Vec<Column>,
-    pub(super) window: Option<Window>,
+pub(super) struct Reading<T: SourceType> {
+    pub(super) columns: Vec<Column<T>>,
+    pub(super) window: Option<Window<T>>,
     positions: AtomicI64,
     schema: SchemaRef,
 }
@@ -38,6 +33,8 @@ pub(super) struct RowSummary {
     pub(super) read_again: RowDigest,
     /// Rows whose watermark is in the future.
     pub(super) ahead: u64,
+    /// Rows with a value that bronze has no place for.
+    pub(super) malformed: u64,
 }
 
 /// Rows, whatever their order: a table has none, and shards come as they come.
@@ -48,10 +45,10 @@ pub(super) struct RowDigest {
     sum: u128,
 }
 
-impl Reading {
-    pub(super) fn new(place: String, columns: Vec<Column>, window: Option<Window>) -> Self {
+impl<T: SourceType> Reading<T> {
+    pub(super) fn new(columns: Vec<Column<T>>, window: Option<Window<T>>) -> Self {
         let schema = batch::schema(&columns);
-        Self { place, columns, window, positions: AtomicI64::new(0), schema }
+        Self { columns, window, positions: AtomicI64::new(0), schema }
     }
 
     /// Hash of some rows of the table, in hexadecimal.
@@ -68,16 +65,16 @@ impl Reading {
 ///
 /// # Errors
 /// A connection is lost, a statement fails, or a row is not what the table's columns say.
-pub(super) async fn send(
-    reading: Arc<Reading>,
-    shards: Vec<(Client, Statement)>,
+pub(super) async fn send<C: Connection>(
+    reading: Arc<Reading<C::Type>>,
+    shards: Vec<(C, Statement<C::Type>)>,
     batches: Sender<RecordBatch>,
 ) -> Result<RowSummary> {
     let empty = RecordBatch::new_empty(Arc::clone(&reading.schema));
     batches.send(empty).await.map_err(|_| writer_stopped())?;
     let mut tasks = JoinSet::new();
-    for (client, statement) in shards {
-        tasks.spawn(send_shard(Arc::clone(&reading), client, statement, batches.clone()));
+    for (connection, statement) in shards {
+        tasks.spawn(send_shard(Arc::clone(&reading), connection, statement, batches.clone()));
     }
     let mut found = RowSummary::default();
     while let Some(ended) = tasks.join_next().await {
@@ -86,24 +83,24 @@ pub(super) async fn send(
     Ok(found)
 }
 
-async fn send_shard(
-    reading: Arc<Reading>,
-    mut client: Client,
-    statement: Statement,
+async fn send_shard<C: Connection>(
+    reading: Arc<Reading<C::Type>>,
+    mut connection: C,
+    statement: Statement<C::Type>,
     batches: Sender<RecordBatch>,
 ) -> Result<RowSummary> {
-    let failed = |error: &tiberius::error::Error| explain(&reading.place, Step::ReadingRows, error);
     let mut found = RowSummary::default();
     let mut builder = BatchBuilder::new(&reading.columns, Arc::clone(&reading.schema));
     let watermark = reading.window.as_ref().and_then(|window| {
         let index = reading.columns.iter().position(|column| *column == window.column)?;
         Some((window, index))
     });
-    let mut answer = statement.into_query().query(&mut client).await.map_err(|error| failed(&error))?;
-    while let Some(item) = answer.try_next().await.map_err(|error| failed(&error))? {
-        let QueryItem::Row(row) = item else { continue };
-        let hash = builder.push(&row)?;
-        found.take(&row, hash, watermark);
+    let mut answer = connection.rows(statement).await?;
+    while let Some(row) = answer.try_next().await? {
+        let added = builder.push(&row.cells(&reading.columns)?)?;
+        found.malformed += u64::from(added.is_malformed);
+        let moment = watermark.map(|(window, index)| (window, row.moment(index, &window.column.kind)));
+        found.take(added.hash, moment);
         if builder.is_full() {
             batches.send(builder.finish(&reading.positions)?).await.map_err(|_| writer_stopped())?;
         }
@@ -120,10 +117,9 @@ fn writer_stopped() -> StageError {
 }
 
 impl RowSummary {
-    fn take(&mut self, row: &Row, hash: u128, watermark: Option<(&Window, usize)>) {
+    fn take<T: SourceType>(&mut self, hash: u128, watermark: Option<(&Window<T>, Option<NaiveDateTime>)>) {
         self.all.take(hash);
-        let Some((window, index)) = watermark else { return };
-        let Some(moment) = row.get_column_data(index).ok().and_then(moment::read) else { return };
+        let Some((window, Some(moment))) = watermark else { return };
         self.ahead += u64::from(moment > window.until);
         if window.is_read_again(moment) {
             self.read_again.take(hash);
@@ -134,6 +130,7 @@ impl RowSummary {
         self.all.add(other.all);
         self.read_again.add(other.read_again);
         self.ahead += other.ahead;
+        self.malformed += other.malformed;
     }
 }
 
