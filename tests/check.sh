@@ -5,6 +5,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 source tests/small-build.sh
 export INSTA_UPDATE=no
+bash tests/aws/install-tools.sh postgres
 cargo fmt --all --check
 cargo xtask generate --check
 cargo clippy --workspace --all-targets -- -D warnings

@@ -29,7 +29,7 @@ step "format"
 cargo fmt --all --check
 
 step "tools for the tests, in target/tools"
-bash tests/aws/install-tools.sh tests stand-ins
+bash tests/aws/install-tools.sh tests stand-ins postgres
 
 step "templates and state machines"
 bash tests/static.sh

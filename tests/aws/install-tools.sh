@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs tools of the checks and tests into target/tools, each set once and apart, since their
-# dependencies exclude one another. Usage: install-tools.sh [sam|checkov|stand-ins|tests|asl-validator]…
+# dependencies exclude one another. Usage: install-tools.sh [sam|checkov|stand-ins|tests|asl-validator|postgres]…
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 tools=$(cd "$here/../.." && pwd)/target/tools
@@ -28,10 +28,38 @@ asl_validator() {
   npm install --prefix "$prefix" --silent --no-audit --no-fund "asl-validator@$version"
 }
 
+# The server of Debian's packages, unpacked, with the libraries that this machine lacks but for those of its compiler,
+# which the tests switch off. A server that is installed will do.
+postgres() {
+  local prefix=$tools/postgres
+  compgen -G "/usr/lib/postgresql/*/bin/initdb" >/dev/null && return
+  compgen -G "$prefix/usr/lib/postgresql/*/bin/initdb" >/dev/null && return
+  if ! command -v apt-get >/dev/null; then
+    echo "PostgreSQL: this is no Debian; install its server, and link its folder to" \
+      "$prefix/usr/lib/postgresql/<version>" >&2
+    exit 1
+  fi
+  rm -rf "$prefix"
+  mkdir -p "$prefix/lists/partial" "$prefix/cache/archives/partial" "$prefix/packages"
+  local options=(-qq -o "Dir::State::Lists=$prefix/lists" -o "Dir::Cache=$prefix/cache" -o APT::Sandbox::User=)
+  apt-get "${options[@]}" update
+  local server wanted=() package
+  server=$(apt-cache "${options[@]}" depends postgresql | sed -n 's/^ *Depends: \(postgresql-[0-9]*\)$/\1/p')
+  while read -r package; do
+    dpkg-query --show --showformat '${db:Status-Status}\n' "$package" 2>/dev/null | grep -qx installed || wanted+=("$package")
+  done < <(apt-cache "${options[@]}" depends --recurse --no-recommends --no-suggests --no-conflicts --no-breaks \
+    --no-replaces --no-enhances --no-pre-depends "$server" | grep -E '^lib[a-z0-9.+-]+$' | grep -v '^libllvm' | sort -u)
+  (cd "$prefix/packages" && apt-get "${options[@]}" download "$server" "${wanted[@]}")
+  for package in "$prefix"/packages/*.deb; do
+    dpkg-deb --extract "$package" "$prefix"
+  done
+  rm -rf "$prefix/lists" "$prefix/cache" "$prefix/packages"
+}
+
 for tool in "$@"; do
   case $tool in
     sam | checkov | stand-ins | tests) python_set "$tool" ;;
-    asl-validator) asl_validator ;;
+    asl-validator | postgres) "${tool//-/_}" ;;
     *) echo "no such tool: $tool" >&2 && exit 2 ;;
   esac
 done

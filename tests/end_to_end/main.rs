@@ -25,6 +25,7 @@ mod no_folder;
 mod one_id;
 mod parity;
 mod past;
+mod postgres;
 mod present;
 mod privacy;
 mod readers;

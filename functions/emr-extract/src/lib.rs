@@ -3,11 +3,11 @@
 //! [`handle`] says which; [`rcm_platform::emr`] reads the table, [`rcm_platform::load`] makes rows a load.
 
 #[cfg(test)]
+mod database_tests;
+#[cfg(test)]
 mod renamed_tests;
 #[cfg(test)]
 mod short_file_tests;
-#[cfg(test)]
-mod sql_server_tests;
 #[cfg(test)]
 mod tests;
 

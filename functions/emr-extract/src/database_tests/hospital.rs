@@ -6,101 +6,193 @@ use std::panic::AssertUnwindSafe;
 use arrow_cast::display::{ArrayFormatter, FormatOptions};
 use futures::FutureExt;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use postgres_server::PostgresServer;
 use rcm_model::event::{ExtractInput, StageReport};
 use rcm_model::load_config::{LoadRow, LoadType};
 use rcm_platform::bronze::Manifest;
 use rcm_platform::testing::TestLake;
 use rcm_platform::{Context, StageError};
-use serde_json::json;
-use tds_server::{Column, PASSWORD, Row, TdsServer, Type, USER, Value};
-use tiberius::{AuthMethod, Config, EncryptionLevel};
-use tokio::net::TcpStream;
-use tokio_util::compat::TokioAsyncWriteCompatExt;
-use url::Url;
-use uuid::Uuid;
+use serde_json::{Value as Json, json};
+use tds_server::{Column, Fault, PASSWORD, Row, TdsServer, Type, USER, Value};
+
+use super::postgres::PostgresDatabase;
+use super::sql_server::NamedServer;
 
 /// How a null looks among the values of bronze.
 pub(super) const NULL: &str = "NULL";
 
+/// The kinds of databases. What a test of all of them needs of each is below, in `Database`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    SqlServer,
+    Postgres,
+}
+
 pub(super) struct Hospital {
     pub(super) lake: TestLake,
     database: Database,
-    /// Schema of the tables.
-    schema: String,
 }
 
 enum Database {
     InProcess(TdsServer),
-    Named(Box<Url>),
+    Named(Box<NamedServer>),
+    Postgres(Box<PostgresDatabase>),
 }
 
-/// Runs a test on the server that the environment names, or on one in this process.
-pub(super) async fn in_any_hospital(test: impl AsyncFnOnce(&Hospital)) {
-    #[expect(clippy::disallowed_methods, reason = "names the server of the tests, not of the product")]
-    let named = std::env::var("RCM_TEST_SQLSERVER").ok();
-    let database = match named {
-        Some(url) => Database::Named(Box::new(Url::parse(&url).expect("RCM_TEST_SQLSERVER is a URL"))),
-        None => Database::InProcess(TdsServer::start().await),
+/// Runs a test on a database of a kind: for SQL Server that of the environment, if it names one.
+pub(super) async fn in_hospital(kind: Kind, test: impl AsyncFnOnce(&Hospital)) {
+    let named = if kind == Kind::SqlServer { NamedServer::of_environment() } else { None };
+    let hospital = match named {
+        Some(server) => Hospital::of(Database::Named(Box::new(server))),
+        None => Hospital::start(kind).await,
     };
-    let hospital = Hospital::of(database);
     let outcome = AssertUnwindSafe(test(&hospital)).catch_unwind().await;
-    hospital.drop_schema().await;
+    if let Database::Named(server) = &hospital.database {
+        server.drop_schema().await;
+    }
     if let Err(panic) = outcome {
         std::panic::resume_unwind(panic);
     }
 }
 
-/// A hospital whose server is in this process.
+/// A hospital whose SQL Server is in this process.
 pub(super) async fn hospital() -> Hospital {
-    Hospital::of(Database::InProcess(TdsServer::start().await))
-}
-
-/// A hospital whose server is in this process and encrypts.
-pub(super) async fn encrypted_hospital() -> Hospital {
-    Hospital::of(Database::InProcess(TdsServer::start_with_tls().await))
+    Hospital::start(Kind::SqlServer).await
 }
 
 impl Hospital {
-    fn of(database: Database) -> Self {
-        let lake = TestLake::new();
-        let (secret, encrypt, trust, schema) = match &database {
-            Database::InProcess(server) => {
-                let encrypt = if server.certificate().is_some() { "required" } else { "off" };
-                let secret =
-                    json!({"host": "localhost", "port": server.port(), "username": USER, "password": PASSWORD});
-                (secret, encrypt.to_owned(), false, "dbo".to_owned())
-            }
-            Database::Named(url) => {
-                let secret = json!({
-                    "host": url.host_str(), "port": url.port(), "username": url.username(),
-                    "password": url.password(), "dbname": url.path().trim_matches('/'),
-                });
-                let schema = format!("rcm_test_{}", Uuid::new_v4().simple());
-                (secret, query(url, "encrypt").unwrap_or("required".to_owned()), query(url, "trust").is_some(), schema)
-            }
-        };
-        lake.write("secrets.json", json!({"db-a": secret}).to_string());
-        lake.edit("configs/sources.toml", "kind = \"files\"", "kind = \"sql_server\"");
-        let sources = lake.read("configs/sources.toml");
-        let own = format!(
-            "\n[emr.sql_server]\nretry_pause_ms = 1\nstatement_timeout_seconds = 20\n\
-             [emr.sql_server.databases.db-a]\nencrypt = \"{encrypt}\"\ntrust_server_certificate = {trust}\n"
-        );
-        lake.write("configs/sources.toml", sources + &own);
-        Self { lake, database, schema }
+    /// A hospital with a server of the test's own.
+    pub(super) async fn start(kind: Kind) -> Self {
+        Self::of(match kind {
+            Kind::SqlServer => Database::InProcess(TdsServer::start().await),
+            Kind::Postgres => Database::Postgres(Box::new(PostgresDatabase::of(PostgresServer::start().await).await)),
+        })
     }
 
-    /// The server of this process.
-    pub(super) fn server(&self) -> &TdsServer {
+    /// A hospital with a server of the test's own that encrypts.
+    pub(super) async fn start_encrypted(kind: Kind) -> Self {
+        Self::of(match kind {
+            Kind::SqlServer => Database::InProcess(TdsServer::start_with_tls().await),
+            Kind::Postgres => {
+                Database::Postgres(Box::new(PostgresDatabase::of(PostgresServer::start_with_tls().await).await))
+            }
+        })
+    }
+
+    fn of(database: Database) -> Self {
+        let lake = TestLake::new();
+        let hospital = Self { lake, database };
+        let (secret, encrypt, trust) = match &hospital.database {
+            Database::InProcess(server) => {
+                let secret =
+                    json!({"host": "localhost", "port": server.port(), "username": USER, "password": PASSWORD});
+                (secret, hospital.encrypt(), false)
+            }
+            Database::Named(server) => (server.secret(), server.encrypt(), server.is_trusted()),
+            Database::Postgres(database) => (database.secret(), hospital.encrypt(), false),
+        };
+        hospital.lake.write("secrets.json", json!({"db-a": secret}).to_string());
+        let name = hospital.settings_name();
+        hospital.set("kind = \"files\"", &format!("kind = \"{name}\""));
+        let sources = hospital.lake.read("configs/sources.toml");
+        let own = format!(
+            "\n[emr.{name}]\nretry_pause_ms = 1\nstatement_timeout_seconds = 20\n\
+             [emr.{name}.databases.db-a]\nencrypt = \"{encrypt}\"\ntrust_server_certificate = {trust}\n"
+        );
+        hospital.lake.write("configs/sources.toml", sources + &own);
+        hospital
+    }
+
+    fn encrypt(&self) -> String {
+        if self.certificate().is_some() { "required" } else { "off" }.to_owned()
+    }
+
+    /// Name of the kind in `configs/sources.toml`.
+    pub(super) fn settings_name(&self) -> &'static str {
         match &self.database {
-            Database::InProcess(server) => server,
-            Database::Named(_) => panic!("this test is of a server that does wrong on purpose"),
+            Database::InProcess(_) | Database::Named(_) => "sql_server",
+            Database::Postgres(_) => "postgres",
+        }
+    }
+
+    /// The SQL Server of this process.
+    pub(super) fn server(&self) -> &TdsServer {
+        self.tds_server().expect("this test is of a server that does wrong on purpose")
+    }
+
+    pub(super) fn tds_server(&self) -> Option<&TdsServer> {
+        match &self.database {
+            Database::InProcess(server) => Some(server),
+            Database::Named(_) | Database::Postgres(_) => None,
+        }
+    }
+
+    pub(super) fn postgres(&self) -> &PostgresDatabase {
+        match &self.database {
+            Database::Postgres(database) => database,
+            _ => panic!("this test is of a PostgreSQL"),
+        }
+    }
+
+    /// Certificate of the server, if it encrypts.
+    pub(super) fn certificate(&self) -> Option<&str> {
+        match &self.database {
+            Database::InProcess(server) => server.certificate(),
+            Database::Named(_) => None,
+            Database::Postgres(database) => database.server.certificate(),
+        }
+    }
+
+    /// Connections that were opened to a server of the test's own.
+    pub(super) fn connections(&self) -> usize {
+        match &self.database {
+            Database::Postgres(database) => database.proxy.connections(),
+            _ => self.server().logins().len(),
+        }
+    }
+
+    /// Loses the next connection that gets more than `bytes`, or `rows`.
+    pub(super) fn lose_connection(&self, rows: u64, bytes: usize) {
+        match &self.database {
+            Database::Postgres(database) => database.proxy.lose_after(bytes),
+            _ => self.server().inject(Fault::ConnectionBreaks(rows)),
+        }
+    }
+
+    /// Changes the password of the login.
+    pub(super) async fn set_password(&self, password: &str) {
+        match &self.database {
+            Database::Postgres(database) => database.server.set_password(password).await,
+            _ => self.server().set_password(password),
+        }
+    }
+
+    /// Changes fields of the secret.
+    pub(super) fn set_secret(&self, changes: &[(&str, Json)]) {
+        let mut secrets: Json = serde_json::from_str(&self.lake.read("secrets.json")).unwrap();
+        for (field, value) in changes {
+            secrets["db-a"][*field] = value.clone();
+        }
+        self.lake.write("secrets.json", secrets.to_string());
+    }
+
+    /// A name in the quotes of the database.
+    pub(super) fn quoted(&self, name: &str) -> String {
+        match &self.database {
+            Database::Postgres(_) => format!("\"{name}\""),
+            _ => format!("[{name}]"),
         }
     }
 
     /// Changes a setting of `configs/sources.toml`.
     pub(super) fn set(&self, from: &str, to: &str) {
         self.lake.edit("configs/sources.toml", from, to);
+    }
+
+    /// Adds to the settings of the database.
+    pub(super) fn set_database(&self, settings: &str) {
+        let table = format!("[emr.{}.databases.db-a]", self.settings_name());
+        self.set(&table, &format!("{table}\n{settings}"));
     }
 
     /// Adds to the settings of one stream.
@@ -118,16 +210,8 @@ impl Hospital {
         let name = self.table(table);
         match &self.database {
             Database::InProcess(server) => server.create(&name, columns.to_vec()),
-            Database::Named(_) => {
-                let columns: Vec<String> = columns.iter().map(Column::definition).collect();
-                self.execute(&format!(
-                    "IF SCHEMA_ID('{schema}') IS NULL EXEC('CREATE SCHEMA [{schema}]');\
-                     DROP TABLE IF EXISTS {name}; CREATE TABLE {name} ({})",
-                    columns.join(", "),
-                    schema = self.schema
-                ))
-                .await;
-            }
+            Database::Named(server) => server.create(&name, columns).await,
+            Database::Postgres(database) => database.create(&name, columns).await,
         }
     }
 
@@ -135,12 +219,8 @@ impl Hospital {
         let name = self.table(table);
         match &self.database {
             Database::InProcess(server) => server.insert(&name, rows),
-            Database::Named(_) => {
-                for row in rows {
-                    let values: Vec<String> = row.iter().map(Value::literal).collect();
-                    self.execute(&format!("INSERT INTO {name} VALUES ({})", values.join(", "))).await;
-                }
-            }
+            Database::Named(server) => server.insert(&name, rows).await,
+            Database::Postgres(database) => database.insert(&name, rows).await,
         }
     }
 
@@ -149,12 +229,18 @@ impl Hospital {
         let name = self.table(table);
         match &self.database {
             Database::InProcess(server) => server.clear(&name),
-            Database::Named(_) => self.execute(&format!("DELETE FROM {name}")).await,
+            Database::Named(server) => server.execute(&format!("DELETE FROM {name}")).await,
+            Database::Postgres(database) => database.server.execute(&format!("DELETE FROM {name}")).await,
         }
     }
 
     fn table(&self, table: &str) -> String {
-        format!("{}.{table}", self.schema)
+        let schema = match &self.database {
+            Database::InProcess(_) => "dbo",
+            Database::Named(server) => &server.schema,
+            Database::Postgres(_) => super::postgres::SCHEMA,
+        };
+        format!("{schema}.{table}")
     }
 
     pub(super) fn row(&self, table: &str, loadtype: LoadType) -> LoadRow {
@@ -223,39 +309,6 @@ impl Hospital {
     pub(super) fn data_files(&self, stream: &str) -> Vec<String> {
         self.lake.files(&format!("bronze/{stream}/data"))
     }
-
-    async fn execute(&self, statement: &str) {
-        let Database::Named(url) = &self.database else { return };
-        let mut config = Config::new();
-        config.host(url.host_str().unwrap());
-        config.port(url.port().unwrap_or(1433));
-        config.database(url.path().trim_matches('/'));
-        config.authentication(AuthMethod::sql_server(url.username(), url.password().unwrap_or_default()));
-        if query(url, "encrypt").as_deref() == Some("off") {
-            config.encryption(EncryptionLevel::NotSupported);
-        }
-        if query(url, "trust").is_some() {
-            config.trust_cert();
-        }
-        let tcp = TcpStream::connect(config.get_addr()).await.unwrap();
-        let mut client = tiberius::Client::connect(config, tcp.compat_write()).await.unwrap();
-        client.simple_query(statement).await.unwrap().into_results().await.unwrap();
-    }
-
-    async fn drop_schema(&self) {
-        let Database::Named(_) = &self.database else { return };
-        let schema = &self.schema;
-        self.execute(&format!(
-            "DECLARE @drop nvarchar(max) = N''; \
-             SELECT @drop += N'DROP TABLE [{schema}].' + QUOTENAME(name) + N';' FROM sys.tables \
-             WHERE schema_id = SCHEMA_ID('{schema}'); EXEC(@drop); DROP SCHEMA IF EXISTS [{schema}]"
-        ))
-        .await;
-    }
-}
-
-fn query(url: &Url, name: &str) -> Option<String> {
-    url.query_pairs().find(|(key, _)| key == name).map(|(_, value)| value.into_owned())
 }
 
 /// The table of patients as the mapping of `hos-a` has it.

@@ -1,12 +1,12 @@
-//! What goes wrong on the way leaves a whole load or none.
+//! Errors of SQL Server on request.
 
 use std::time::Duration;
 
 use rcm_model::event::Outcome;
 use rstest::rstest;
-use tds_server::{Column, Fault, SqlError, Type};
+use tds_server::{Fault, SqlError};
 
-use super::hospital::{Hospital, department_columns, departments, hospital, patient, patient_columns};
+use crate::database_tests::hospital::{Hospital, department_columns, departments, hospital};
 
 const STREAM: &str = "hosa/departments";
 const ROWS: i64 = 20_000;
@@ -59,15 +59,6 @@ async fn a_loss_in_the_middle_leaves_no_half_load(#[case] fault: Fault, #[case] 
 }
 
 #[tokio::test]
-async fn one_range_that_fails_ends_them_all() {
-    let hospital = with_departments().await;
-    hospital.set_stream(STREAM, "shards = 4");
-    hospital.server().inject(Fault::ConnectionBreaks(2_000));
-    assert_eq!(hospital.full("departments").await.unwrap().loads[0].read, ROWS as u64);
-    assert_eq!(hospital.data_files(STREAM).len(), 1);
-}
-
-#[tokio::test]
 async fn a_source_that_stays_away_is_given_up() {
     let hospital = with_departments().await;
     for _ in 0..5 {
@@ -105,19 +96,6 @@ async fn a_statement_that_is_slow_but_answers_is_waited_for() {
     assert_eq!(hospital.full("departments").await.unwrap().outcome, Outcome::Done);
 }
 
-#[tokio::test]
-async fn the_rows_of_a_failed_try_are_not_counted_as_the_first_load() {
-    let hospital = hospital().await;
-    hospital.create("patients", &patient_columns()).await;
-    let patients = |ids: std::ops::Range<u32>| ids.map(|id| patient(&format!("P{id:05}"), Some("2024-10-01 08:00:00")));
-    hospital.insert("patients", patients(0..10_000).collect()).await;
-    hospital.set("retry_pause_ms = 1", "retries = 0");
-    hospital.server().inject(Fault::ConnectionBreaks(9_000));
-    hospital.incremental("patients").await.unwrap_err();
-    hospital.insert("patients", patients(10_000..10_001).collect()).await;
-    assert_eq!(hospital.incremental("patients").await.unwrap().loads[0].read, 10_001);
-}
-
 #[rstest]
 #[case::while_reading(Fault::RowsFail(10, error(8115, 16)), "reading the rows")]
 #[case::while_reading_columns(Fault::StatementFails("TOP 0", error(8115, 16)), "reading the columns")]
@@ -129,17 +107,4 @@ async fn an_error_names_database_table_and_step_and_no_word_of_the_server(#[case
     let failed = hospital.full("departments").await.unwrap_err().to_string();
     assert!(failed.contains("database `db-a`, table `dbo.departments`") && failed.contains(step), "{failed}");
     assert!(!failed.contains("secret words"), "{failed}");
-}
-
-#[tokio::test]
-async fn long_rows_make_short_batches() {
-    let hospital = hospital().await;
-    let columns = [department_columns(), vec![Column::new("Notes", Type::NVarCharMax)]].concat();
-    hospital.create("departments", &columns).await;
-    let note = "x".repeat(1_000_000);
-    let rows = (1..=40).map(|id: i64| vec![id.into(), "Name".into(), note.as_str().into()]);
-    hospital.insert("departments", rows.collect()).await;
-    hospital.full("departments").await.unwrap();
-    let notes = hospital.column(&hospital.last_load(STREAM).await, "Notes");
-    assert!(notes.len() == 40 && notes.iter().all(|read| *read == note));
 }

@@ -4,11 +4,12 @@ use rcm_platform::config::LoadKind;
 use rstest::rstest;
 use tds_server::{Column, Type, Value};
 
-use super::hospital::{department_columns, departments, hospital, in_any_hospital};
+use super::hospital::{Hospital, Kind, department_columns, departments, in_hospital};
 
+#[rstest]
 #[tokio::test]
-async fn a_table_becomes_a_snapshot_with_all_its_columns() {
-    in_any_hospital(async |hospital| {
+async fn a_table_becomes_a_snapshot_with_all_its_columns(#[values(Kind::SqlServer, Kind::Postgres)] kind: Kind) {
+    in_hospital(kind, async |hospital| {
         let columns = [department_columns(), vec![Column::new("Floor", Type::SmallInt)]].concat();
         hospital.create("departments", &columns).await;
         let row = |id: i64, name: &str, floor: i64| vec![id.into(), name.into(), floor.into()];
@@ -26,9 +27,10 @@ async fn a_table_becomes_a_snapshot_with_all_its_columns() {
     .await;
 }
 
+#[rstest]
 #[tokio::test]
-async fn a_table_that_has_not_changed_makes_no_load() {
-    in_any_hospital(async |hospital| {
+async fn a_table_that_has_not_changed_makes_no_load(#[values(Kind::SqlServer, Kind::Postgres)] kind: Kind) {
+    in_hospital(kind, async |hospital| {
         hospital.create("departments", &department_columns()).await;
         hospital.insert("departments", departments(10)).await;
         hospital.full("departments").await.unwrap();
@@ -43,9 +45,10 @@ async fn a_table_that_has_not_changed_makes_no_load() {
     .await;
 }
 
+#[rstest]
 #[tokio::test]
-async fn a_row_that_is_there_twice_is_a_change() {
-    in_any_hospital(async |hospital| {
+async fn a_row_that_is_there_twice_is_a_change(#[values(Kind::SqlServer, Kind::Postgres)] kind: Kind) {
+    in_hospital(kind, async |hospital| {
         hospital.create("departments", &department_columns()).await;
         hospital.insert("departments", departments(3)).await;
         hospital.full("departments").await.unwrap();
@@ -55,18 +58,20 @@ async fn a_row_that_is_there_twice_is_a_change() {
     .await;
 }
 
+#[rstest]
 #[tokio::test]
-async fn an_empty_table_is_a_load_of_no_rows() {
-    in_any_hospital(async |hospital| {
+async fn an_empty_table_is_a_load_of_no_rows(#[values(Kind::SqlServer, Kind::Postgres)] kind: Kind) {
+    in_hospital(kind, async |hospital| {
         hospital.create("departments", &department_columns()).await;
         assert_eq!(hospital.full("departments").await.unwrap().loads[0].read, 0);
     })
     .await;
 }
 
+#[rstest]
 #[tokio::test]
-async fn a_table_that_lost_most_of_its_numbered_keys_is_refused() {
-    in_any_hospital(async |hospital| {
+async fn a_table_that_lost_most_of_its_numbered_keys_is_refused(#[values(Kind::SqlServer, Kind::Postgres)] kind: Kind) {
+    in_hospital(kind, async |hospital| {
         hospital.create("departments", &department_columns()).await;
         hospital.insert("departments", departments(10)).await;
         hospital.full("departments").await.unwrap();
@@ -78,9 +83,10 @@ async fn a_table_that_lost_most_of_its_numbered_keys_is_refused() {
     .await;
 }
 
+#[rstest]
 #[tokio::test]
-async fn a_missing_column_is_named() {
-    in_any_hospital(async |hospital| {
+async fn a_missing_column_is_named(#[values(Kind::SqlServer, Kind::Postgres)] kind: Kind) {
+    in_hospital(kind, async |hospital| {
         hospital.create("departments", &[Column::new("DeptID", Type::Int)]).await;
         let error = hospital.full("departments").await.unwrap_err();
         assert_eq!(error.name(), "BrokenContract");
@@ -91,12 +97,14 @@ async fn a_missing_column_is_named() {
     .await;
 }
 
+#[rstest]
 #[tokio::test]
-async fn a_missing_table_is_a_broken_contract() {
-    in_any_hospital(async |hospital| {
+async fn a_missing_table_is_a_broken_contract(#[values(Kind::SqlServer, Kind::Postgres)] kind: Kind) {
+    in_hospital(kind, async |hospital| {
         let error = hospital.full("departments").await.unwrap_err();
         assert_eq!(error.name(), "BrokenContract");
-        assert!(error.to_string().contains("SQL Server error 208"), "{error}");
+        let expected = if kind == Kind::Postgres { "PostgreSQL error 42P01" } else { "SQL Server error 208" };
+        assert!(error.to_string().contains(expected), "{error}");
     })
     .await;
 }
@@ -109,8 +117,12 @@ async fn a_missing_table_is_a_broken_contract() {
 #[case::hardly_any(Column::new("DeptID", Type::Int), vec![Value::Int(2), Value::Int(1)])]
 #[case::none(Column::new("DeptID", Type::Int), vec![])]
 #[tokio::test]
-async fn ranges_of_keys_are_read_at_once_and_make_one_load(#[case] key: Column, #[case] keys: Vec<Value>) {
-    in_any_hospital(async |hospital| {
+async fn ranges_of_keys_are_read_at_once_and_make_one_load(
+    #[values(Kind::SqlServer, Kind::Postgres)] kind: Kind,
+    #[case] key: Column,
+    #[case] keys: Vec<Value>,
+) {
+    in_hospital(kind, async |hospital| {
         hospital.set_stream("hosa/departments", "shards = 4");
         hospital.create("departments", &[key, Column::new("Name", Type::NVarChar(50))]).await;
         hospital.insert("departments", keys.iter().map(|key| vec![key.clone(), "Name".into()]).collect()).await;
@@ -129,28 +141,15 @@ async fn ranges_of_keys_are_read_at_once_and_make_one_load(#[case] key: Column, 
     .await;
 }
 
+#[rstest]
 #[tokio::test]
-async fn a_column_of_our_own_may_cut_the_ranges() {
-    let hospital = hospital().await;
-    hospital.set_stream("hosa/departments", "shards = 2\nshard_column = \"Name\"");
-    hospital.create("departments", &department_columns()).await;
-    hospital.insert("departments", departments(10)).await;
-    hospital.full("departments").await.unwrap();
-    let statements = hospital.server().statements();
-    let ranges: Vec<&String> = statements.iter().filter(|s| s.starts_with("SELECT [DeptID], [Name]")).collect();
-    assert_eq!(ranges.len(), 2);
-    assert!(ranges.iter().any(|s| s.ends_with("WHERE [Name] > CAST(@P1 AS varchar(8000))")), "{ranges:?}");
-    assert_eq!(hospital.last_load("hosa/departments").await.rows, 10);
-}
-
-#[tokio::test]
-async fn names_may_be_in_brackets() {
-    in_any_hospital(async |hospital| {
+async fn names_may_be_in_quotes(#[values(Kind::SqlServer, Kind::Postgres)] kind: Kind) {
+    in_hospital(kind, async |hospital| {
         hospital.create("departments", &department_columns()).await;
         hospital.insert("departments", departments(2)).await;
         let row = hospital.row("departments", LoadType::Full);
         let (schema, table) = row.tablename.split_once('.').unwrap();
-        let row = LoadRow { tablename: format!("[{schema}].[{table}]"), ..row };
+        let row = LoadRow { tablename: format!("{}.{}", hospital.quoted(schema), hospital.quoted(table)), ..row };
         assert_eq!(hospital.extract(row).await.unwrap().loads[0].read, 2);
     })
     .await;
@@ -162,8 +161,12 @@ async fn names_may_be_in_brackets() {
 #[case::another_database("other.dbo.departments", "")]
 #[case::a_watermark("dbo.patients", "ModifiedDate > 0 OR 1")]
 #[tokio::test]
-async fn what_is_no_name_is_refused_before_a_connection_is_opened(#[case] tablename: &str, #[case] watermark: &str) {
-    let hospital = hospital().await;
+async fn what_is_no_name_is_refused_before_a_connection_is_opened(
+    #[values(Kind::SqlServer, Kind::Postgres)] kind: Kind,
+    #[case] tablename: &str,
+    #[case] watermark: &str,
+) {
+    let hospital = Hospital::start(kind).await;
     let loadtype = if watermark.is_empty() { LoadType::Full } else { LoadType::Incremental };
     let row = LoadRow {
         tablename: tablename.to_owned(),
@@ -171,5 +174,5 @@ async fn what_is_no_name_is_refused_before_a_connection_is_opened(#[case] tablen
         ..hospital.row("departments", loadtype)
     };
     assert_eq!(hospital.extract(row).await.unwrap_err().name(), "BadConfig");
-    assert_eq!(hospital.server().logins(), []);
+    assert_eq!(hospital.connections(), 0);
 }
