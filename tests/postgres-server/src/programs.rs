@@ -17,12 +17,17 @@ const LIBRARIES: [&str; 2] = [
 /// `nobody`, whom PostgreSQL does not refuse.
 const UNPRIVILEGED: u32 = 65_534;
 
+/// Rights of a user who may not look into the folders above those of the programs and of the data.
+const RIGHTS: &str = "+dac_override,+dac_read_search";
+
 /// The programs of one version.
 #[derive(Debug)]
 pub(crate) struct Programs {
     folder: PathBuf,
     /// User that they run as, if not our own.
     user: Option<u32>,
+    /// Whether everybody may look into the folders above those of the programs and of the data.
+    is_open: bool,
 }
 
 impl Programs {
@@ -36,15 +41,25 @@ impl Programs {
             panic!("PostgreSQL is not installed: `bash tests/aws/install-tools.sh postgres` installs it")
         });
         let is_root = fs::metadata(data).unwrap().uid() == 0;
-        Self { folder, user: is_root.then_some(UNPRIVILEGED) }
+        let is_open = is_open(&folder) && data.parent().is_none_or(is_open);
+        Self { folder, user: is_root.then_some(UNPRIVILEGED), is_open }
     }
 
     /// A command of one of the programs.
     pub(crate) fn command(&self, name: &str) -> Command {
-        let mut command = Command::new(self.folder.join(name));
+        let program = self.folder.join(name);
+        let mut command = match self.user {
+            Some(user) if !self.is_open => {
+                let mut command = Command::new("/usr/bin/setpriv");
+                command.args([format!("--reuid={user}"), format!("--regid={user}"), "--clear-groups".to_owned()]);
+                command.args([format!("--inh-caps={RIGHTS}"), format!("--ambient-caps={RIGHTS}")]).arg(program);
+                command
+            }
+            _ => Command::new(program),
+        };
         // Its messages are looked at, and its own folder is one that everybody may look into.
         command.env_clear().env("LC_ALL", "C").env("LD_LIBRARY_PATH", libraries()).current_dir("/");
-        if let Some(user) = self.user {
+        if let Some(user) = self.user.filter(|_| self.is_open) {
             command.uid(user).gid(user);
         }
         command
@@ -56,6 +71,12 @@ impl Programs {
             std::os::unix::fs::chown(path, self.user, self.user).unwrap();
         }
     }
+}
+
+/// Whether everybody may look into a folder and those above it.
+fn is_open(folder: &Path) -> bool {
+    let folder = folder.canonicalize().unwrap();
+    folder.ancestors().all(|folder| fs::metadata(folder).unwrap().mode() & 0o001 != 0)
 }
 
 /// The programs of the newest version in a folder of versions.

@@ -8,7 +8,7 @@ use super::events::SEQUENCE;
 /// What the current versions alone say about a batch of events.
 #[derive(Debug)]
 pub struct Triage {
-    /// Events that the current versions do not know, or only from a later load. The column [`KNOWN`] says which.
+    /// Events that the current versions do not know, or only from a later load. The column `_known` says which.
     pub fresh: DataFrame,
     /// Column `key`: keys whose whole history is needed, since an event may belong before their current
     /// version, or they have none.
