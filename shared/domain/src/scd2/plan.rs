@@ -211,7 +211,8 @@ impl Payloads<'_> {
             let said = self.take(&["load_id", "src_inserted_at"], &said)?;
             patches.push(first.select([self.entity.surrogate])?.hstack(said.columns())?);
         }
-        let (of_latest, latest) = of_others(versions, "latest", |latest, payload| latest != payload)?;
+        let is_new = |latest, payload| latest != payload || latest >= stored;
+        let (of_latest, latest) = of_others(versions, "latest", is_new)?;
         if !self.untracked.is_empty() && of_latest.height() > 0 {
             let values = self.take(self.untracked, &latest)?;
             patches.push(of_latest.select([self.entity.surrogate])?.hstack(values.columns())?);

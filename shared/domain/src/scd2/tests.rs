@@ -42,13 +42,15 @@ type Version = (String, Option<String>, i64, Option<i64>, bool, bool);
 struct Table {
     rows: DataFrame,
     sequence: i64,
+    untracked: Vec<&'static str>,
     /// What became of the rows of the last run, sorted: their own order is not promised.
     outcomes: Vec<String>,
 }
 
 impl Table {
     fn new() -> Self {
-        Self { rows: DataFrame::empty_with_schema(&silver_schema(&DEPARTMENTS)), sequence: 0, outcomes: Vec::new() }
+        let rows = DataFrame::empty_with_schema(&silver_schema(&DEPARTMENTS));
+        Self { rows, sequence: 0, untracked: Vec::new(), outcomes: Vec::new() }
     }
 
     /// One run of silver over some loads.
@@ -56,7 +58,7 @@ impl Table {
         let mut frames = Vec::new();
         for load in loads {
             self.sequence += 1;
-            frames.push(frame(load, load.ordinal.unwrap_or(self.sequence)).lazy());
+            frames.push(frame(load, load.ordinal.unwrap_or(self.sequence), &self.untracked).lazy());
         }
         let batch = concat(frames, UnionArgs::default()).unwrap().collect().unwrap();
         let current = self.rows.clone().lazy().filter(col("is_current")).collect().unwrap();
@@ -65,7 +67,7 @@ impl Table {
         let touched = found.need_history.clone().lazy();
         let history =
             self.rows.clone().lazy().join(touched, key, [col("key")], JoinArgs::new(JoinType::Semi)).collect().unwrap();
-        let planned = plan_events(&DEPARTMENTS, &[], &current, &history, &batch, &found, moment(1000)).unwrap();
+        let planned = plan_events(&DEPARTMENTS, &self.untracked, &current, &history, &batch, &found, moment(1000)).unwrap();
         self.rows = planned.applied_to(&self.rows, "dept_sk").unwrap();
         let outcomes = planned.outcomes.into_iter().flat_map(|((_, outcome), rows)| {
             let name = match outcome {
@@ -129,7 +131,7 @@ fn moment(day: i64) -> DateTime<Utc> {
     DateTime::from_timestamp_micros(day * DAY).unwrap()
 }
 
-fn frame(load: &Load, sequence: i64) -> DataFrame {
+fn frame(load: &Load, sequence: i64, untracked: &[&str]) -> DataFrame {
     let keys: Vec<&str> = load.rows.iter().map(|row| row.0).collect();
     let modified: Vec<i64> = load.rows.iter().map(|row| row.1 * DAY).collect();
     let names: Vec<Option<&str>> = load.rows.iter().map(|row| row.2).collect();
@@ -145,7 +147,7 @@ fn frame(load: &Load, sequence: i64) -> DataFrame {
         .collect()
         .unwrap();
     let positions = Int64Chunked::from_iter_values("".into(), 1..=load.rows.len() as i64);
-    events(&rows, positions, &DEPARTMENTS, &[], (sequence, &format!("load-{sequence}")), 1).unwrap()
+    events(&rows, positions, &DEPARTMENTS, untracked, (sequence, &format!("load-{sequence}")), 1).unwrap()
 }
 
 /// A version that a deletion ended, or the event that deleted.
@@ -314,6 +316,21 @@ fn an_equal_row_of_an_earlier_file_that_comes_late_moves_the_sighting() {
     assert_eq!(table.versions(), [version("k", "A", 4, None), version("k", "B", 4, Some(4))]);
     table.run(&[upsert_at(3, &[("k", 4, Some("A"))])]);
     assert_eq!(table.versions(), [version("k", "A", 4, Some(4)), version("k", "B", 4, None)]);
+}
+
+#[test]
+fn an_untracked_column_has_the_value_of_the_file_that_says_it_first_whichever_comes_last() {
+    let files = [upsert_at(5, &[("k", 4, Some("B"))]), upsert_at(3, &[("k", 4, Some("A"))])];
+    for together in [true, false] {
+        let mut table = Table::new();
+        table.untracked = vec!["name"];
+        if together {
+            table.run(&files);
+        } else {
+            table.run(&files[..1]).run(&files[1..]);
+        }
+        assert_eq!(table.versions(), [version("k", "A", 4, None)], "{together}");
+    }
 }
 
 #[test]
