@@ -67,7 +67,8 @@ impl Table {
         let touched = found.need_history.clone().lazy();
         let history =
             self.rows.clone().lazy().join(touched, key, [col("key")], JoinArgs::new(JoinType::Semi)).collect().unwrap();
-        let planned = plan_events(&DEPARTMENTS, &self.untracked, &current, &history, &batch, &found, moment(1000)).unwrap();
+        let planned =
+            plan_events(&DEPARTMENTS, &self.untracked, &current, &history, &batch, &found, moment(1000)).unwrap();
         self.rows = planned.applied_to(&self.rows, "dept_sk").unwrap();
         let outcomes = planned.outcomes.into_iter().flat_map(|((_, outcome), rows)| {
             let name = match outcome {

@@ -1,12 +1,13 @@
 //! A Parquet file of the lake.
 
+use std::collections::HashSet;
 use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use parquet::arrow::{ARROW_SCHEMA_META_KEY, encode_arrow_schema};
 use parquet::errors::ParquetError;
-use parquet::file::metadata::{KeyValue, ParquetMetaData, ParquetMetaDataReader};
+use parquet::file::metadata::{ColumnChunkMetaData, KeyValue, ParquetMetaData, ParquetMetaDataReader};
 use parquet::file::reader::Length;
 use parquet::schema::types::{Type, TypePtr};
 use polars::io::parquet::write::KeyValueMetadata;
@@ -27,7 +28,10 @@ const FOOTER: u64 = 64 * 1024;
 const SMALL: u64 = 512 * 1024;
 /// Level of compression. A higher one takes a fifth more time and makes these files no smaller.
 const LEVEL: i32 = 1;
-/// Rows of one row group.
+/// Bytes up to which a chunk is one page. Polars counts the nulls of a dictionary's chunk once per page, and compares the
+/// statistics of decimals between pages as if they had no sign: with one page both are right.
+const PAGE: usize = 64 * 1024 * 1024;
+/// Most rows of one row group: so few that its chunks are one page each.
 pub(crate) const ROW_GROUP: usize = 1 << 20;
 
 /// A Parquet file, or as much of it as was read.
@@ -140,8 +144,14 @@ impl ParquetFile {
     /// The other file has other rows.
     pub(crate) fn group<'a>(&'a self, group: usize, replaced: Option<&'a Self>) -> Result<Group<'a>> {
         let own = self.metadata.row_group(group);
-        if replaced.is_some_and(|replaced| replaced.rows(0) != self.rows(group)) {
-            return Err(StageError::internal("columns of a row group have other rows than the group"));
+        let paths = |columns: &[ColumnChunkMetaData]| -> HashSet<String> {
+            columns.iter().map(|column| column.column_path().string()).collect()
+        };
+        if let Some(replaced) = replaced {
+            let columns = paths(replaced.metadata.row_group(0).columns());
+            if replaced.rows(0) != self.rows(group) || !columns.is_subset(&paths(own.columns())) {
+                return Err(StageError::internal("columns for a row group do not fit it"));
+            }
         }
         let chunk_of = |leaf: usize| {
             let column = own.column(leaf);
@@ -219,9 +229,16 @@ pub(crate) fn encode(rows: &DataFrame, rows_per_group: usize) -> Result<Vec<u8>>
     ParquetWriter::new(&mut bytes)
         .with_key_value_metadata(Some(KeyValueMetadata::from_static(entries)))
         .with_compression(ParquetCompression::Zstd(Some(ZstdLevel::try_new(LEVEL)?)))
-        .with_row_group_size(Some(rows_per_group))
+        .with_data_page_size(Some(PAGE))
+        .with_row_group_size(Some(evenly(rows.height(), rows_per_group)))
         .finish(&mut rows.clone())?;
     Ok(bytes)
+}
+
+/// The size that Polars is told so that row groups of `rows` have about `most` of them and not twice as many: it divides
+/// rounding down.
+fn evenly(rows: usize, most: usize) -> usize {
+    (rows / rows.div_ceil(most).max(1)).max(1)
 }
 
 #[cfg(test)]
@@ -263,6 +280,32 @@ mod tests {
         );
         assert_eq!(statistics["minValues"]["amount"], json!(-0.07));
         assert!(statistics["maxValues"]["amount"].as_f64().unwrap() >= 999_000_000_000_000_000.0);
+    }
+
+    #[test]
+    fn statistics_are_right_where_a_chunk_is_larger_than_a_page_usually_is() {
+        const ROWS: usize = 430_000;
+        let kinds = (0..ROWS).map(|row| (row % 5 > 0).then_some(if row % 2 == 0 { "a_key" } else { "b_key" }));
+        // Of both signs, each for a whole stretch.
+        let cents: Vec<i128> = (0..ROWS as i128).map(|row| if row < 200_000 { row + 1 } else { -row }).collect();
+        let cents = Int128Chunked::from_vec("amount".into(), cents).into_decimal_unchecked(38, 2);
+        let kinds = StringChunked::from_iter_options("kind_key".into(), kinds);
+        let rows = DataFrame::new(ROWS, vec![kinds.into_column(), cents.into_column()]).unwrap();
+        let file = file_of(&rows, ROW_GROUP).unwrap();
+        assert_eq!(file.statistics["nullCount"], json!({ "kind_key": ROWS / 5, "amount": 0 }));
+        assert_eq!(file.statistics["minValues"], json!({ "kind_key": "a_key", "amount": -4299.99 }));
+        assert_eq!(file.statistics["maxValues"], json!({ "kind_key": "b_key", "amount": 2000.0 }));
+    }
+
+    #[test]
+    fn no_row_group_has_many_more_rows_than_it_should() {
+        for (rows, most) in [(1, 9), (9, 9), (10, 9), (17, 9), (1700, 90), (0, 9)] {
+            let column = Column::new("n".into(), vec![1_i64; rows]);
+            let bytes = encode(&DataFrame::new(rows, vec![column]).unwrap(), most).unwrap();
+            let file = ParquetFile::whole(bytes.into()).unwrap();
+            let groups = file.groups();
+            assert!((0..groups).all(|group| file.rows(group) < most + groups), "{rows} {most}");
+        }
     }
 
     #[test]

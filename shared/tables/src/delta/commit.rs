@@ -28,6 +28,9 @@ const PROPERTIES: [(&str, &str); 3] = [
 /// without values, and skip the file.
 const STATISTICS_COLUMNS: &str = "delta.dataSkippingStatsColumns";
 
+/// How names of the product's own properties begin.
+const OWN: &str = "rcm.";
+
 /// A change of one table.
 pub struct Change<'a> {
     /// All columns, the partition columns too; the table is made with them if there is none.
@@ -98,11 +101,16 @@ fn metadata_for(path: &str, table: &Table, change: &Change<'_>) -> Result<Metada
     Ok(metadata)
 }
 
-/// Returns the metadata with the partition columns of a change, for which its type has no method.
+/// Returns the metadata with the partition columns of a change, for which its type has no method, and without properties
+/// of ours that the change does not have.
 fn partitioned(path: &str, metadata: Metadata, change: &Change<'_>) -> Result<Metadata> {
     let failed = |error: serde_json::Error| StageError::corrupt_lake(format!("table `{path}`: {error}"));
     let mut json = serde_json::to_value(metadata).map_err(failed)?;
     json["partitionColumns"] = Value::from(change.partition_by.to_vec());
+    let is_wanted = |name: &str| !name.starts_with(OWN) || change.properties.iter().any(|(wanted, _)| *wanted == name);
+    if let Some(properties) = json["configuration"].as_object_mut() {
+        properties.retain(|name, _| is_wanted(name));
+    }
     serde_json::from_value(json).map_err(failed)
 }
 

@@ -82,29 +82,17 @@ pub(super) async fn plan_all(
     }
     buckets.sort_unstable();
     buckets.dedup();
-    let may_hash_otherwise = match table {
-        Some(table) => may_hash_otherwise(context, target, table, &batch.loads).await?,
-        None => false,
-    };
     let entity = target.entity;
+    let mut may_hash_otherwise = false;
+    for load in &batch.loads {
+        let Some(table) = table.filter(|_| !may_hash_otherwise) else { break };
+        may_hash_otherwise = record::may_hash_otherwise(context, entity, table, &load.datasource).await?;
+    }
     let changes = buckets.into_iter().map(|number| {
         let bucket = Bucket { context, entity, table, number };
         BucketBatch { bucket, target, batch, may_hash_otherwise }.change()
     });
     stream::iter(changes).buffered(AT_ONCE).try_collect().await
-}
-
-/// Whether rows of a table may have been hashed with other tracked columns than those of today's mappings of the
-/// loads' datasources.
-async fn may_hash_otherwise(context: &Context, target: &Target, table: &Table, loads: &[Manifest]) -> Result<bool> {
-    for load in loads {
-        let Ok(mapping) = context.settings.mapping(&load.datasource) else { continue };
-        let recorded = table.transaction(&record::mapping_of(&load.datasource)).await?;
-        if recorded != Some(record::mapping_fingerprint(mapping, target.entity)) {
-            return Ok(true);
-        }
-    }
-    Ok(false)
 }
 
 /// What a batch brings to one bucket.

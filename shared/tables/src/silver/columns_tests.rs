@@ -108,7 +108,7 @@ async fn without_column(lake: &TestLake, context: &Context, column: &str) {
     let whole = table(context).await;
     let path = whole.path().to_owned();
     let taken = whole.transaction(STREAM).await.unwrap().unwrap();
-    let buckets = whole.property("rcm.buckets").unwrap().unwrap();
+    let buckets = whole.property("rcm.bucket_count").unwrap().unwrap();
     let rows = whole.scan(whole.files()).await.unwrap();
     let rows = blocking(move || Ok(rows.collect()?)).await.unwrap().drop(column).unwrap();
     std::fs::remove_dir_all(lake.path(&path)).unwrap();
@@ -123,7 +123,7 @@ async fn without_column(lake: &TestLake, context: &Context, column: &str) {
     let change = Change {
         schema: &schema,
         partition_by: &PARTITION_COLUMNS,
-        properties: &[("rcm.buckets", buckets)],
+        properties: &[("rcm.bucket_count", buckets)],
         add,
         remove: Vec::new(),
         transactions: vec![(STREAM.to_owned(), taken)],

@@ -56,7 +56,11 @@ async fn lay_out(context: &Context, entity: &'static Entity, run_id: &str) -> Re
         }
         add.extend(rewrite::current_and_closed(bucket, &path, rows).await?);
     }
-    let rows = add.iter().map(|file| file.rows).sum();
+    let rows: u64 = add.iter().map(|file| file.rows).sum();
+    if rows != table.rows() {
+        let message = format!("its buckets have {rows} rows, its log says {}", table.rows());
+        return Err(StageError::corrupt_lake(message).in_table(&path));
+    }
     let change = Change {
         schema: &known,
         partition_by: &PARTITION_COLUMNS,

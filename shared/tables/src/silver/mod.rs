@@ -58,7 +58,9 @@ use crate::quarantine;
 /// Columns that silver tables are partitioned by.
 pub const PARTITION_COLUMNS: [&str; 1] = ["bucket"];
 /// Property of a silver table with the number of its buckets.
-const BUCKETS_PROPERTY: &str = "rcm.buckets";
+const BUCKETS_PROPERTY: &str = "rcm.bucket_count";
+/// Its name up to version 0.2, which does not know how tables are laid out now: without it that version refuses them.
+const BUCKETS_PROPERTY_BEFORE: &str = "rcm.buckets";
 
 /// Brings an entity's silver table up to its bronze streams: a commit for every batch of the loads that
 /// wait, or none if there is nothing new. If asked to, or where a load was voided whose rows the table has, it
@@ -167,8 +169,9 @@ async fn ingest_batch(
 /// Buckets of the table: fixed when it was made.
 fn buckets(context: &Context, entity: &Entity, table: Option<&Table>) -> Result<u32> {
     let Some(table) = table else { return Ok(context.settings.sources.silver.buckets(entity.name)) };
-    let property = table.property(BUCKETS_PROPERTY)?;
+    let (property, before) = (table.property(BUCKETS_PROPERTY)?, table.property(BUCKETS_PROPERTY_BEFORE)?);
     property
+        .or(before)
         .and_then(|buckets| buckets.parse().ok())
         .ok_or_else(|| StageError::corrupt_lake(format!("table `{}` has no {BUCKETS_PROPERTY}", entity.name)))
 }

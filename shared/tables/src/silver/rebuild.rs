@@ -243,6 +243,7 @@ impl Rebuild<'_> {
         }
         let datasources = context.settings.mappings().map(|mapping| mapping.datasource.as_str());
         transactions.extend(record::fingerprints(context, own.entity, rulebook, datasources));
+        transactions.extend(record::hashed_alike(context, table).await?);
         let entries = Table::open(&context.lake, &staging.quarantine).await?;
         let replaced = quarantine::replace(context, &own.quarantine, entries.as_ref(), run_id).await?;
         let files = staged.as_ref().map_or(&[][..], Table::files);

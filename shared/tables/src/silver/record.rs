@@ -29,6 +29,12 @@ pub(super) fn mapping_of(datasource: &str) -> String {
     format!("mapping:{datasource}")
 }
 
+/// Application that says, by 1, that rows of a datasource may have been hashed with other tracked columns than those of
+/// the recorded mapping.
+fn hashed_otherwise(datasource: &str) -> String {
+    format!("hashed_otherwise:{datasource}")
+}
+
 /// Application of the loads of a stream that are left out.
 fn voids_of(stream: &str) -> String {
     format!("voids:{stream}")
@@ -279,13 +285,58 @@ pub(super) async fn unrecorded(
     }
     let mut unrecorded = fingerprints(context, target.entity, rulebook, datasources.iter().map(String::as_str));
     if let Some(table) = table {
-        for application in unrecorded.clone().into_keys() {
-            if table.transaction(&application).await?.is_some() {
+        for datasource in &datasources {
+            let is_known = table.transaction(&hashed_otherwise(datasource)).await? == Some(1);
+            if !is_known && may_hash_otherwise(context, target.entity, table, datasource).await? {
+                unrecorded.insert(hashed_otherwise(datasource), 1);
+            }
+        }
+        for (application, value) in unrecorded.clone() {
+            let is_mark =
+                value == 1 && application == hashed_otherwise(application.split_once(':').map_or("", |of| of.1));
+            if !is_mark && table.transaction(&application).await?.is_some() {
                 unrecorded.remove(&application);
             }
         }
     }
     Ok(unrecorded.into_iter().collect())
+}
+
+/// Whether rows of a datasource in a table may have been hashed with other tracked columns than those of today's
+/// mapping: it has rows of another mapping, or had when another version of the product made it.
+///
+/// # Errors
+/// The log cannot be read.
+pub(super) async fn may_hash_otherwise(
+    context: &Context,
+    entity: &Entity,
+    table: &Table,
+    datasource: &str,
+) -> Result<bool> {
+    if table.transaction(&hashed_otherwise(datasource)).await? == Some(1) {
+        return Ok(true);
+    }
+    let Ok(mapping) = context.settings.mapping(datasource) else { return Ok(false) };
+    let recorded = table.transaction(&mapping_of(datasource)).await?;
+    Ok(match recorded {
+        Some(recorded) => recorded != mapping_fingerprint(mapping, entity),
+        None => is_of_before(table).await?,
+    })
+}
+
+/// What a table records that was made anew with today's mappings, of those marks that it has.
+///
+/// # Errors
+/// The log cannot be read.
+pub(super) async fn hashed_alike(context: &Context, table: &Table) -> Result<Vec<(String, i64)>> {
+    let mut marks = Vec::new();
+    for mapping in context.settings.mappings() {
+        let mark = hashed_otherwise(&mapping.datasource);
+        if table.transaction(&mark).await? == Some(1) {
+            marks.push((mark, 0));
+        }
+    }
+    Ok(marks)
 }
 
 /// Whether a table was made by version 0.1, and not changed since.

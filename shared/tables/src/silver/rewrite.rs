@@ -9,15 +9,19 @@ use std::collections::HashSet;
 use polars::prelude::*;
 use rcm_domain::cdm::silver_schema;
 use rcm_domain::scd2::{Plan, patched};
-use rcm_platform::error::Result;
+use rcm_platform::error::{Result, StageError};
 
 use super::stored::{Bucket, StoredFile, conform, is_open};
 use crate::chunks::{Group, ParquetFile, ROW_GROUP, encode, file_of, file_of_groups};
 use crate::delta::{self, DataFile, Encoded, NewFile};
 use crate::frames::blocking;
 
-/// Most row groups of a file beyond those that its rows need: with one more it is written anew.
+/// Row groups of a file, beyond those that its rows may have at first, with which it is written anew. Buckets that
+/// change together are not written anew together: each has up to [`SPREAD`] more.
 const MOST_GROUPS: usize = 8;
+const SPREAD: usize = 5;
+/// Rows of the smallest row groups that a file has at first.
+const FEWEST_ROWS: usize = 131_072;
 /// Bytes below which a file without changes takes new versions too.
 const SMALL: u64 = 16 * 1024 * 1024;
 
@@ -68,6 +72,13 @@ pub(super) async fn write(bucket: Bucket<'_>, path: &str, files: Vec<StoredFile>
         let file = blocking(move || composed(&new, &vec![None; new.groups()], None, &schema));
         rewritten.add.push(put(bucket, path, file.await?).await?);
     }
+    let before: u64 = rewritten.remove.iter().map(DataFile::rows).sum();
+    let after: u64 = rewritten.add.iter().map(|file| file.rows).sum();
+    if after + plan.remove.height() as u64 != before + plan.add.height() as u64 {
+        let (new, gone) = (plan.add.height(), plan.remove.height());
+        let message = format!("of {before} rows, {new} new ones and {gone} that go, {after} were written");
+        return Err(StageError::internal(message));
+    }
     Ok(rewritten)
 }
 
@@ -86,6 +97,8 @@ fn fates(bucket: Bucket<'_>, files: Vec<StoredFile>, plan: &Plan) -> Result<Vec<
     for patch in &plan.patches {
         changed.extend(keys(patch)?);
     }
+    check_found(&files, &changed)?;
+    check_found(&files, &removed)?;
     let mut fates: Vec<(StoredFile, Fate)> = Vec::new();
     for file in files {
         if fates.iter().any(|(known, _)| known.file.path() == file.file.path()) {
@@ -99,7 +112,7 @@ fn fates(bucket: Bucket<'_>, files: Vec<StoredFile>, plan: &Plan) -> Result<Vec<
             patched.any(|name| !names.contains(name.as_str()))
         };
         let is_anew = !removed.is_empty() && !file.groups_with(&removed).is_empty()
-            || !groups.is_empty() && (has_many_groups(&file) || lacks_column());
+            || !groups.is_empty() && (has_many_groups(bucket, &file) || lacks_column());
         if is_anew {
             fates.push((file, Fate::Anew));
         } else if !groups.is_empty() {
@@ -109,8 +122,19 @@ fn fates(bucket: Bucket<'_>, files: Vec<StoredFile>, plan: &Plan) -> Result<Vec<
     Ok(fates)
 }
 
-fn has_many_groups(file: &StoredFile) -> bool {
-    file.parquet.groups() >= MOST_GROUPS + file.file.rows() as usize / ROW_GROUP
+/// Checks that every version that changes is in one of the files.
+fn check_found(files: &[StoredFile], keys: &HashSet<i64>) -> Result<()> {
+    let found: HashSet<i64> = files.iter().flat_map(|file| file.keys_of(keys)).collect();
+    let missing = keys.len() - found.len();
+    if missing > 0 {
+        return Err(StageError::internal(format!("{missing} versions that change are in no file that was read")));
+    }
+    Ok(())
+}
+
+fn has_many_groups(bucket: Bucket<'_>, file: &StoredFile) -> bool {
+    let more = bucket.number.unsigned_abs() as usize % SPREAD;
+    file.parquet.groups() >= MOST_GROUPS + more + file.file.rows() as usize / FEWEST_ROWS
 }
 
 /// Which of the files takes the new versions: the smallest that is written anyway and has current versions, else a
@@ -123,7 +147,7 @@ async fn takes_new(bucket: Bucket<'_>, fates: &mut Vec<(StoredFile, Fate)>) -> R
     let small = bucket.files().filter(|file| is_open(file) && file.size() < SMALL);
     let Some(file) = small.min_by_key(|file| file.size()) else { return Ok(None) };
     let file = bucket.footer(file).await?;
-    let fate = if has_many_groups(&file) { Fate::Anew } else { Fate::Spliced(Vec::new()) };
+    let fate = if has_many_groups(bucket, &file) { Fate::Anew } else { Fate::Spliced(Vec::new()) };
     fates.push((file, fate));
     Ok(Some(fates.len() - 1))
 }
@@ -148,7 +172,7 @@ impl Splice<'_> {
         let file = blocking(move || {
             let mut replaced: Vec<Option<ParquetFile>> = vec![None; whole.groups()];
             for group in groups {
-                replaced[group] = Some(columns(&whole, group, surrogate, &patches)?);
+                replaced[group] = columns(&whole, group, surrogate, &patches)?;
             }
             composed(&whole, &replaced, new.as_ref(), &schema)
         });
@@ -156,8 +180,8 @@ impl Splice<'_> {
     }
 }
 
-/// The columns of a row group that patches set, encoded.
-fn columns(whole: &ParquetFile, group: usize, surrogate: &str, patches: &[DataFrame]) -> Result<ParquetFile> {
+/// The columns of a row group that patches change, encoded; none if they set what is there.
+fn columns(whole: &ParquetFile, group: usize, surrogate: &str, patches: &[DataFrame]) -> Result<Option<ParquetFile>> {
     let mut wanted: Vec<&str> = vec![surrogate];
     let set = patches.iter().flat_map(DataFrame::get_column_names).map(PlSmallStr::as_str);
     wanted.extend(set.filter(|name| *name != surrogate));
@@ -167,8 +191,11 @@ fn columns(whole: &ParquetFile, group: usize, surrogate: &str, patches: &[DataFr
     let changed = patched(&rows, surrogate, patches)?;
     let differs = |column: &&Column| rows.column(column.name()).is_ok_and(|before| !before.equals_missing(column));
     let changed: Vec<Column> = changed.columns().iter().filter(differs).cloned().collect();
+    if changed.is_empty() {
+        return Ok(None);
+    }
     let changed = DataFrame::new(rows.height(), changed)?;
-    ParquetFile::whole(encode(&changed, usize::MAX)?.into())
+    ParquetFile::whole(encode(&changed, usize::MAX)?.into()).map(Some)
 }
 
 /// The file of the row groups of `own`, of which some have columns of other files, and of those of `new`.

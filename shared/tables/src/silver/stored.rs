@@ -46,6 +46,12 @@ impl StoredFile {
         let has = |surrogates: &Int64Chunked| surrogates.iter().flatten().any(|key| keys.contains(&key));
         (0..).zip(&self.surrogates).filter(|(_, surrogates)| has(surrogates)).map(|(group, _)| group).collect()
     }
+
+    /// Those of some surrogate keys that rows of the file have.
+    pub(super) fn keys_of(&self, keys: &HashSet<i64>) -> Vec<i64> {
+        let all = self.surrogates.iter().flat_map(Int64Chunked::iter).flatten();
+        all.filter(|key| keys.contains(key)).collect()
+    }
 }
 
 /// Returns whether a file of a silver table may have current versions: those without an end.

@@ -187,3 +187,32 @@ async fn a_load_is_read_by_the_first_name_that_it_has_and_refused_without_one(
         }
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_column_that_was_not_tracked_for_a_while_makes_no_versions_when_it_is_tracked_again() {
+    const TRACKED: &str = "name = \"Name\"";
+    let lake = TestLake::new();
+    let departments = |count: usize| (0..count).map(|number| (format!("DEPT{number}"), Some("Heart")));
+    let context = lake.context().await;
+    make_load(&context, OF_A, 1, LoadKind::Snapshot, departments(2)).await;
+    take_in(&context).await.unwrap();
+    let mapping = lake.read("configs/cdm/hos-a.toml");
+    assert!(mapping.contains(TRACKED));
+    lake.write("configs/cdm/hos-a.toml", mapping.replace(TRACKED, "name = { column = \"Name\", tracked = false }"));
+    let context = lake.context().await;
+    make_load(&context, OF_A, 2, LoadKind::Snapshot, departments(4)).await;
+    let counts = &take_in(&context).await.unwrap().loads[0];
+    assert_eq!((counts.unchanged, counts.new), (2, 2), "{counts:?}");
+    lake.write("configs/cdm/hos-a.toml", mapping);
+    for sequence in 3..5 {
+        let context = lake.context().await;
+        make_load(&context, OF_A, sequence, LoadKind::Snapshot, departments(4)).await;
+        let counts = &take_in(&context).await.unwrap().loads[0];
+        assert_eq!((counts.unchanged, counts.changed), (4, 0), "load {sequence}");
+    }
+    let input = StageInput { run_id: "rebuild".to_owned(), as_of: None, rebuild: true, force: false };
+    let context = lake.context().await;
+    run(context.clone(), &DEPARTMENTS, input).await.unwrap();
+    make_load(&context, OF_A, 5, LoadKind::Snapshot, departments(4)).await;
+    assert_eq!(take_in(&context).await.unwrap().loads[0].unchanged, 4, "and of a table that was made anew");
+}
