@@ -285,17 +285,16 @@ pub(super) async fn unrecorded(
     }
     let mut unrecorded = fingerprints(context, target.entity, rulebook, datasources.iter().map(String::as_str));
     if let Some(table) = table {
-        for datasource in &datasources {
-            let is_known = table.transaction(&hashed_otherwise(datasource)).await? == Some(1);
-            if !is_known && may_hash_otherwise(context, target.entity, table, datasource).await? {
-                unrecorded.insert(hashed_otherwise(datasource), 1);
+        for application in unrecorded.clone().into_keys() {
+            if table.transaction(&application).await?.is_some() {
+                unrecorded.remove(&application);
             }
         }
-        for (application, value) in unrecorded.clone() {
-            let is_mark =
-                value == 1 && application == hashed_otherwise(application.split_once(':').map_or("", |of| of.1));
-            if !is_mark && table.transaction(&application).await?.is_some() {
-                unrecorded.remove(&application);
+        for datasource in &datasources {
+            let mark = hashed_otherwise(datasource);
+            let is_marked = table.transaction(&mark).await? == Some(1);
+            if !is_marked && may_hash_otherwise(context, target.entity, table, datasource).await? {
+                unrecorded.insert(mark, 1);
             }
         }
     }

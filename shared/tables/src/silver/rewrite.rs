@@ -182,11 +182,8 @@ impl Splice<'_> {
 
 /// The columns of a row group that patches change, encoded; none if they set what is there.
 fn columns(whole: &ParquetFile, group: usize, surrogate: &str, patches: &[DataFrame]) -> Result<Option<ParquetFile>> {
-    let mut wanted: Vec<&str> = vec![surrogate];
-    let set = patches.iter().flat_map(DataFrame::get_column_names).map(PlSmallStr::as_str);
-    wanted.extend(set.filter(|name| *name != surrogate));
-    wanted.sort_unstable();
-    wanted.dedup();
+    // Each patch has the surrogate key too.
+    let wanted: Vec<&str> = patches.iter().flat_map(DataFrame::get_column_names).map(PlSmallStr::as_str).collect();
     let rows = whole.decode(group..group + 1, &wanted)?;
     let changed = patched(&rows, surrogate, patches)?;
     let differs = |column: &&Column| rows.column(column.name()).is_ok_and(|before| !before.equals_missing(column));

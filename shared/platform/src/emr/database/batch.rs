@@ -1,6 +1,7 @@
 //! From rows to batches of bronze, and their hash.
 
 use std::borrow::Cow;
+use std::fmt::Write;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
@@ -39,6 +40,17 @@ pub(in crate::emr) enum Cell<'a> {
     Text(Cow<'a, str>),
     /// A value that the column's type in bronze has no place for, as the database prints it. The row is malformed.
     Unfit(Cow<'a, str>),
+}
+
+/// Returns bytes as bronze keeps them, as a text: `0x01AB`.
+pub(in crate::emr) fn hexadecimal(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(2 + bytes.len() * 2);
+    text.push_str("0x");
+    for byte in bytes {
+        // Writing to a text cannot fail.
+        let _ = write!(text, "{byte:02X}");
+    }
+    text
 }
 
 /// Rows on their way into a batch: the table's columns, then position and malformed fields.

@@ -24,7 +24,7 @@ use std::fmt;
 use chrono::NaiveDateTime;
 use futures::stream::BoxStream;
 
-pub(super) use self::batch::Cell;
+pub(super) use self::batch::{Cell, hexadecimal};
 pub(super) use self::clock::Clock;
 pub(super) use self::column::{BronzeType, Column};
 pub(super) use self::extract::extract;

@@ -2,7 +2,6 @@
 
 use std::borrow::Cow;
 use std::error::Error;
-use std::fmt::Write;
 
 use bytes::BytesMut;
 use chrono::{DateTime, Datelike, NaiveDate, NaiveDateTime, NaiveTime, TimeDelta};
@@ -11,7 +10,7 @@ use tokio_postgres::types::{FromSql, IsNull, ToSql, Type, to_sql_checked};
 
 use super::column::Form;
 use super::numeric::{self, Numeric};
-use crate::emr::database::Cell;
+use crate::emr::database::{Cell, hexadecimal};
 
 /// Days from 1970-01-01 to 2000-01-01, where PostgreSQL counts from.
 const EPOCH_DAYS: i64 = 10_957;
@@ -186,17 +185,6 @@ pub(super) fn bind(form: Form, moment: NaiveDateTime) -> PostgresValue {
 fn bounds() -> (NaiveDateTime, NaiveDateTime) {
     let first_day = |year| NaiveDate::from_ymd_opt(year, 1, 1).unwrap_or_default().and_time(NaiveTime::MIN);
     (first_day(*YEARS.start()), first_day(YEARS.end() + 1) - TimeDelta::microseconds(1))
-}
-
-/// `0x01AB`.
-fn hexadecimal(bytes: &[u8]) -> String {
-    let mut text = String::with_capacity(2 + bytes.len() * 2);
-    text.push_str("0x");
-    for byte in bytes {
-        // Writing to a text cannot fail.
-        let _ = write!(text, "{byte:02X}");
-    }
-    text
 }
 
 #[cfg(test)]

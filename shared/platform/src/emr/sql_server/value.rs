@@ -1,13 +1,12 @@
 //! Values of the driver, as bronze keeps them.
 
 use std::borrow::Cow;
-use std::fmt::Write;
 
 use tiberius::ColumnData;
 use tiberius::time::{DateTime2, Time};
 
 use super::moment::{UNIX_DAYS, UNIX_DAYS_OF_DATETIME, time_nanos};
-use crate::emr::database::{BronzeType, Cell};
+use crate::emr::database::{BronzeType, Cell, hexadecimal};
 
 const MICROS_PER_DAY: i64 = 86_400_000_000;
 
@@ -90,17 +89,6 @@ fn micros(value: &ColumnData<'_>) -> Option<i64> {
 
 fn datetime2_micros(moment: DateTime2) -> i64 {
     (i64::from(moment.date().days()) - UNIX_DAYS) * MICROS_PER_DAY + time_nanos(moment.time()) / 1000
-}
-
-/// `0x01AB`.
-fn hexadecimal(bytes: &[u8]) -> String {
-    let mut text = String::with_capacity(2 + bytes.len() * 2);
-    text.push_str("0x");
-    for byte in bytes {
-        // Writing to a text cannot fail.
-        let _ = write!(text, "{byte:02X}");
-    }
-    text
 }
 
 /// `06:30:00.1234567`, with the digits that the column has.
