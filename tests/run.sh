@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Runs every check and every test. Needs Rust, Python 3, npm and 20 GB of disk; installs what else it needs
-# into target/tools, and writes nothing outside target/. With RCM_SAMPLE_DATA naming a folder of sample data,
-# the tests on it run too.
+# Runs every check and every test. Needs Rust, Python 3, npm and 20 GB of disk, and PostgreSQL's server where there is
+# no apt-get; installs what else it needs into target/tools, and writes nothing outside target/. With
+# RCM_SAMPLE_DATA naming a folder of sample data, the tests on it run too.
 set -euo pipefail
 if [ -n "${RCM_SAMPLE_DATA:-}" ]; then
   RCM_SAMPLE_DATA=$(cd "$RCM_SAMPLE_DATA" && pwd)
