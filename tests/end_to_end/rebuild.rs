@@ -57,7 +57,7 @@ async fn every_write_of_a_rebuild_may_fail(fault: Fault) {
     );
     before.edit("configs/quality/transactions.toml", "severity = \"error\"", "severity = \"warn\"");
     // Load by load, so that a rebuild has several commits.
-    before.edit("configs/sources.toml", "rows_at_once = 500000", "rows_at_once = 1");
+    before.edit("configs/sources.toml", "rows_at_once = 20000000", "rows_at_once = 1");
     let undisturbed = before.copy();
     rebuild(&undisturbed, &hospital, "transactions").await.unwrap();
     let new = transactions(&undisturbed).await;

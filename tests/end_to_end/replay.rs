@@ -77,7 +77,7 @@ fn write(batch: &[Row], path: &Path, later: u64) {
 /// Every batch is one landed file; silver runs after some of them, with a value of `rows_at_once`.
 async fn fed(batches: &[Vec<Row>], silver_after: &[bool], rows_at_once: u64) -> BTreeSet<Version> {
     let scratch = Scratch::new().await;
-    scratch.edit("configs/sources.toml", "rows_at_once = 500000", &format!("rows_at_once = {rows_at_once}"));
+    scratch.edit("configs/sources.toml", "rows_at_once = 20000000", &format!("rows_at_once = {rows_at_once}"));
     let context = scratch.context(&scratch.beside("emr")).await;
     for (index, batch) in batches.iter().enumerate() {
         let key = format!("landing/claims/hospital1_{index}.csv");

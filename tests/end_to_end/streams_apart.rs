@@ -92,7 +92,7 @@ async fn a_load_that_no_longer_fits_its_mapping_stops_no_other_hospital() {
         call(&scratch.context(emr).await, "emr-extract", table).await.unwrap();
     }
     // Every load is a portion of its own, and the first one is refused.
-    scratch.edit("configs/sources.toml", "rows_at_once = 500000", "rows_at_once = 1");
+    scratch.edit("configs/sources.toml", "rows_at_once = 20000000", "rows_at_once = 1");
     let (mapping, input) = ("configs/cdm/hos-a.toml", json!({"run_id": "run", "as_of": "2024-11-07"}));
     scratch.edit(mapping, "\"FirstName\"", "\"Given_Name\"");
     let refused = call(&scratch.context(emr).await, "silver-patients", input.clone()).await.unwrap_err();

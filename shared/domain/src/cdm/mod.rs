@@ -12,7 +12,7 @@ mod typed_tests;
 use polars::prelude::*;
 use rcm_model::cdm::{ColumnType, Entity};
 
-pub use to_model::{UNPARSEABLE, UNREADABLE, check_conditions, to_model, wanted_rows, zone_of};
+pub use to_model::{UNPARSEABLE, UNREADABLE, check_conditions, looks_at_other_rows, to_model, wanted_rows, zone_of};
 
 use crate::money;
 

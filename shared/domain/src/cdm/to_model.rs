@@ -78,6 +78,19 @@ pub fn wanted_rows(raw: &DataFrame, columns: &EntityMapping) -> PolarsResult<Opt
     Ok(Some(wanted.column("wanted")?.bool()?.clone()))
 }
 
+/// Whether what a condition of a source says of a row depends on other rows of its load.
+///
+/// # Errors
+/// A condition cannot be read.
+pub fn looks_at_other_rows(columns: &EntityMapping) -> PolarsResult<bool> {
+    for condition in columns.filter.iter().chain(&columns.deleted_where) {
+        if crate::quality::looks_at_other_rows(&expression(condition.sql())?) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
 /// Checks that the conditions of a mapping are conditions.
 ///
 /// # Errors

@@ -8,7 +8,7 @@ mod rule;
 mod sql;
 mod trial;
 
-pub(crate) use sql::expression;
+pub(crate) use sql::{expression, looks_at_other_rows};
 
 pub use assess::{Assessment, FailedRows, LoadFacts, LoadNature, NotRun, assess, check_references};
 pub use rule::{Rule, RuleError, RuleKind, Rulebook};

@@ -1,11 +1,12 @@
 //! `configs/quality/<entity>.toml`: the rules of one entity.
 
-use polars::prelude::DataType;
+use polars::prelude::{DataType, PolarsResult};
 use rcm_model::cdm::{self, Entity};
 use rcm_model::event::Severity;
 use serde::Deserialize;
 
 use super::builtin::RESERVED;
+use super::sql::{expression, looks_at_other_rows};
 use super::trial;
 
 /// Share of a load's rows that may be quarantined where a file says nothing else.
@@ -154,6 +155,23 @@ impl Rulebook {
             rule.check(entity).map_err(unusable)?;
         }
         Ok(book)
+    }
+
+    /// Whether what a rule says of a row depends on other rows of its load.
+    ///
+    /// # Errors
+    /// An expression cannot be read.
+    pub fn looks_at_other_rows(&self) -> PolarsResult<bool> {
+        for rule in &self.rules {
+            let of_expression = match &rule.expression {
+                Some(text) => looks_at_other_rows(&expression(text)?),
+                None => false,
+            };
+            if of_expression || rule.kind == RuleKind::Unique {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// The share of a load of so many rows that may be quarantined; none where any may.

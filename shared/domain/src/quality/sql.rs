@@ -25,6 +25,22 @@ pub(crate) fn expression(text: &str) -> PolarsResult<Expr> {
     Ok(parsed)
 }
 
+/// Whether what an expression says of a row depends on other rows.
+pub(crate) fn looks_at_other_rows(expression: &Expr) -> bool {
+    expression.into_iter().any(|part| match part {
+        Expr::Len | Expr::Over { .. } => true,
+        // A list of values is one too.
+        Expr::Agg(_)
+        | Expr::Sort { .. }
+        | Expr::SortBy { .. }
+        | Expr::Gather { .. }
+        | Expr::Filter { .. }
+        | Expr::Slice { .. }
+        | Expr::Explode { .. } => part.into_iter().any(|part| matches!(part, Expr::Column(_) | Expr::Selector(_))),
+        _ => false,
+    })
+}
+
 /// Columns that an expression names.
 pub(super) fn columns(expression: &Expr) -> Vec<String> {
     let mut columns: Vec<String> = Vec::new();
@@ -101,6 +117,18 @@ mod tests {
         let mut found = columns(&expression(text).unwrap());
         found.sort_unstable();
         assert_eq!(found, expected);
+    }
+
+    #[rstest::rstest]
+    #[case("amount > avg(amount)", true)]
+    #[case("count(*) < 5", true)]
+    #[case("sum(amount) over (partition by payor_id) > 0", true)]
+    #[case("row_number() over (partition by payor_id order by amount) = 1", true)]
+    #[case("first(payor_id) = payor_id", true)]
+    #[case("amount > 0 and lower(payor_id) in ('a', 'b') or coalesce(payor_id, 'a') like 'a%'", false)]
+    #[case("case when amount > 0 then paid_amount <= amount else true end", false)]
+    fn an_expression_that_looks_at_other_rows_is_known(#[case] text: &str, #[case] expected: bool) {
+        assert_eq!(looks_at_other_rows(&super::expression(text).unwrap()), expected);
     }
 
     #[test]

@@ -141,12 +141,13 @@ pub enum LoadKind {
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Silver {
-    /// Rows of the loads that are taken in with one commit, which are in memory together. A load is never
-    /// cut.
+    /// Rows of the loads that are taken in with one commit. A load is never cut.
     pub rows_at_once: u64,
-    /// Rows of the largest load that is taken in, since a load is in memory as a whole. A larger one is left
-    /// behind, and with it what comes after it in its stream.
+    /// Rows of the largest load that is taken in. A larger one is left behind, and with it what comes after it in its
+    /// stream.
     pub max_load_rows: u64,
+    /// Incoming rows that are kept in memory, in MiB. More are put down in the lake until they are committed.
+    pub memory_mb: u64,
     /// Buckets that an entity's keys are spread over; one where none are given. Fixed when the
     /// table is made.
     pub buckets: BTreeMap<String, u32>,
@@ -154,7 +155,7 @@ pub struct Silver {
 
 impl Default for Silver {
     fn default() -> Self {
-        Self { rows_at_once: 500_000, max_load_rows: 20_000_000, buckets: BTreeMap::new() }
+        Self { rows_at_once: 20_000_000, max_load_rows: 1_000_000_000, memory_mb: 384, buckets: BTreeMap::new() }
     }
 }
 

@@ -13,7 +13,9 @@ use bytes::{Bytes, BytesMut};
 use futures::{StreamExt, TryStreamExt, stream};
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
-use object_store::{DynObjectStore, ObjectMeta, ObjectStore, ObjectStoreExt, PutMode, PutPayload};
+use object_store::{
+    DynObjectStore, GetOptions, GetRange, ObjectMeta, ObjectStore, ObjectStoreExt, PutMode, PutPayload,
+};
 use tokio::io::{AsyncRead, AsyncReadExt};
 use url::Url;
 
@@ -176,6 +178,14 @@ impl Lake {
     /// Reads some bytes of an object.
     pub async fn get_range(&self, key: &str, range: Range<u64>) -> Result<Bytes> {
         self.store.get_range(&path(key), range).await.map_err(|error| of_object(error, key))
+    }
+
+    /// Reads the last bytes of an object, at most `length`, and tells its size.
+    pub async fn get_tail(&self, key: &str, length: u64) -> Result<(Bytes, u64)> {
+        let options = GetOptions { range: Some(GetRange::Suffix(length)), ..GetOptions::default() };
+        let found = self.store.get_opts(&path(key), options).await.map_err(|error| of_object(error, key))?;
+        let size = found.meta.size;
+        Ok((found.bytes().await.map_err(|error| of_object(error, key))?, size))
     }
 
     /// Reads some ranges of an object: those that are near to each other with one request.

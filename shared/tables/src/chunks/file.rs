@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use parquet::arrow::{ARROW_SCHEMA_META_KEY, encode_arrow_schema};
+use parquet::arrow::{ARROW_SCHEMA_META_KEY, encode_arrow_schema, parquet_to_arrow_schema};
 use parquet::errors::ParquetError;
 use parquet::file::metadata::{ColumnChunkMetaData, KeyValue, ParquetMetaData, ParquetMetaDataReader};
 use parquet::file::reader::Length;
@@ -74,16 +74,51 @@ impl ParquetFile {
         }
     }
 
+    /// Reads the footer of a file of which the size is not known; a small file is read whole.
+    ///
+    /// # Errors
+    /// The store fails, or it is no Parquet file.
+    pub(crate) async fn open(lake: &Lake, key: &str) -> Result<Self> {
+        let (tail, size) = lake.get_tail(key, SMALL).await?;
+        if tail.len() as u64 == size {
+            return Self::whole(tail).map_err(|error| error.of_object(key));
+        }
+        let mut reader = ParquetMetaDataReader::new();
+        match reader.try_parse_sized(&tail, size) {
+            Ok(()) => {
+                let metadata = Arc::new(reader.finish()?);
+                Ok(Self { metadata, bytes: FileBytes::of_ranges(size, Vec::new()) })
+            }
+            Err(ParquetError::NeedMoreData(_)) => Self::footer(lake, key, size).await,
+            Err(error) => Err(StageError::from(error).of_object(key)),
+        }
+    }
+
     /// Reads the chunks of some columns. Columns that the file lacks are left out.
     ///
     /// # Errors
     /// The store fails.
-    pub(crate) async fn with_columns(mut self, lake: &Lake, key: &str, columns: &[&str]) -> Result<Self> {
+    pub(crate) async fn with_columns(self, lake: &Lake, key: &str, columns: &[&str]) -> Result<Self> {
+        let all = 0..self.groups();
+        self.with_columns_of(all, lake, key, columns).await
+    }
+
+    /// Reads the chunks of some columns of some row groups. Columns that the file lacks are left out.
+    ///
+    /// # Errors
+    /// The store fails.
+    pub(crate) async fn with_columns_of(
+        mut self,
+        groups: Range<usize>,
+        lake: &Lake,
+        key: &str,
+        columns: &[&str],
+    ) -> Result<Self> {
         if self.bytes.is_whole() {
             return Ok(self);
         }
         let leaves = self.leaves(columns);
-        let groups = self.metadata.row_groups().iter();
+        let groups = self.metadata.row_groups()[groups].iter();
         let mut wanted: Vec<Range<u64>> = groups
             .flat_map(|group| leaves.iter().map(|leaf| group.column(*leaf).byte_range()))
             .map(|(start, length)| start..start + length)
@@ -106,6 +141,11 @@ impl ParquetFile {
         Self::whole(lake.get(key).await?).map_err(|error| error.of_object(key))
     }
 
+    /// The file without its bytes, of which those that are needed are read again.
+    pub(crate) fn without_bytes(self) -> Self {
+        Self { bytes: FileBytes::of_ranges(self.bytes.len(), Vec::new()), ..self }
+    }
+
     /// The footer.
     pub(crate) fn metadata(&self) -> &ParquetMetaData {
         &self.metadata
@@ -119,6 +159,11 @@ impl ParquetFile {
     /// Rows of a row group.
     pub(crate) fn rows(&self, group: usize) -> usize {
         self.metadata.row_group(group).num_rows().unsigned_abs() as usize
+    }
+
+    /// Names of the columns.
+    pub(crate) fn column_names(&self) -> Vec<String> {
+        self.schema().get_fields().iter().map(|field| field.name().to_owned()).collect()
     }
 
     /// The schema of the file.
@@ -163,6 +208,20 @@ impl ParquetFile {
         Ok(Group { rows: own.num_rows().unsigned_abs(), chunks })
     }
 
+    /// What the file notes of the types of some columns that Parquet itself does not tell apart.
+    fn noted_types(&self, columns: &[&str]) -> Result<Vec<KeyValue>> {
+        let file = self.metadata.file_metadata();
+        let entries = file.key_value_metadata();
+        if !entries.is_some_and(|entries| entries.iter().any(|entry| entry.key == ARROW_SCHEMA_META_KEY)) {
+            return Ok(Vec::new());
+        }
+        let all = parquet_to_arrow_schema(file.schema_descr(), entries)?;
+        let wanted = (0..).zip(all.fields()).filter(|(_, field)| columns.contains(&field.name().as_str()));
+        let wanted: Vec<usize> = wanted.map(|(index, _)| index).collect();
+        let narrow = all.project(&wanted).map_err(|error| StageError::corrupt_lake(error.to_string()))?;
+        Ok(vec![KeyValue::new(ARROW_SCHEMA_META_KEY.to_owned(), encode_arrow_schema(&narrow))])
+    }
+
     fn chunk(&self, group: usize, path: &parquet::schema::types::ColumnPath) -> Option<Chunk<'_>> {
         let columns = self.metadata.row_group(group).columns();
         let leaf = columns.iter().position(|column| column.column_path() == path)?;
@@ -188,7 +247,7 @@ impl ParquetFile {
             Group { rows: own.num_rows().unsigned_abs(), chunks: leaves.iter().map(chunk).collect() }
         };
         let groups: Vec<Group<'_>> = groups.map(group).collect();
-        let file = compose(&narrow, &[], &groups)?;
+        let file = compose(&narrow, &self.noted_types(columns)?, &groups)?;
         Ok(ParquetReader::new(std::io::Cursor::new(file)).finish()?)
     }
 }
@@ -215,6 +274,21 @@ pub(crate) fn file_of_groups(like: &ParquetFile, groups: &[Group<'_>], schema: &
     let rows = file.metadata().file_metadata().num_rows().unsigned_abs();
     drop(file);
     Ok(Encoded { bytes: bytes.into(), rows, statistics })
+}
+
+/// Returns the row groups of files with the same columns as one file.
+///
+/// # Errors
+/// There is none, or the files have different columns.
+pub(crate) fn stacked(files: &[ParquetFile]) -> Result<Vec<u8>> {
+    let Some(first) = files.first() else { return Err(StageError::internal("no row groups to put together")) };
+    let mut groups = Vec::new();
+    for file in files {
+        for group in 0..file.groups() {
+            groups.push(file.group(group, None)?);
+        }
+    }
+    compose(&first.schema(), &first.entries(), &groups)
 }
 
 /// Encodes rows as a file with row groups of at most `rows_per_group` rows.

@@ -3,9 +3,10 @@
 use std::collections::BTreeSet;
 
 use chrono::{DateTime, Utc};
+use futures::{StreamExt, stream};
 use polars::prelude::*;
-use rcm_domain::cdm::{UNPARSEABLE, UNREADABLE, to_model, wanted_rows};
-use rcm_domain::quality::{LoadFacts, LoadNature, NotRun, Rulebook, assess};
+use rcm_domain::cdm::{UNPARSEABLE, UNREADABLE, looks_at_other_rows, to_model, wanted_rows};
+use rcm_domain::quality::{FailedRows, LoadFacts, LoadNature, NotRun, Rulebook, assess};
 use rcm_domain::scd2;
 use rcm_model::cdm::{ColumnSource, Entity, EntityMapping, Mapping};
 use rcm_model::event::{RuleCount, Severity};
@@ -13,24 +14,29 @@ use rcm_platform::bronze::{MALFORMED, Manifest, POSITION};
 use rcm_platform::context::Context;
 use rcm_platform::error::{Result, StageError};
 
+use super::incoming::{ByBucket, Incoming};
 use super::named;
 use super::nature::{Nature, is_full};
 use super::order;
+use super::portions::{LoadFiles, Portion, Portioning};
 use super::resolved;
 use crate::conditions::check_mapping;
-use crate::delta::scan_parquet;
 use crate::frames::blocking;
 use crate::quarantine;
 
+/// Rows of a portion of a load. A row group of bronze has at most half as many.
+const PORTION_ROWS: usize = 256 * 1024;
+/// Portions of a load that are worked on at the same time.
+const AT_ONCE: usize = 2;
+
 /// Rows of some loads of one nature, ready to be ingested.
-#[derive(Default)]
 pub(super) struct BatchRows {
     /// The loads.
     pub loads: Vec<Manifest>,
     /// One per stream that was not read to its end.
     pub refusals: Vec<Refusal>,
-    /// Good rows as events, with their bucket, load by load.
-    pub events: DataFrame,
+    /// Good rows as events, load by load.
+    pub incoming: Incoming,
     /// Rows for the quarantine table.
     pub quarantined: DataFrame,
     /// Keys that rows of full extracts name although they are in quarantine: see [`named::named_keys`].
@@ -44,6 +50,22 @@ pub(super) struct BatchRows {
     pub worst_share: Option<f64>,
 }
 
+impl BatchRows {
+    fn new(context: &Context, path: &str) -> Self {
+        Self {
+            loads: Vec::new(),
+            refusals: Vec::new(),
+            incoming: Incoming::new(context, path),
+            quarantined: DataFrame::default(),
+            named: DataFrame::default(),
+            tallies: Vec::new(),
+            rules: Vec::new(),
+            notes: Vec::new(),
+            worst_share: None,
+        }
+    }
+}
+
 /// A load that could not be ingested. The loads behind it in its stream wait.
 pub(super) struct Refusal {
     pub stream: String,
@@ -53,7 +75,7 @@ pub(super) struct Refusal {
 }
 
 /// Rows of one load.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 pub(super) struct RowCounts {
     /// Rows that the mapping's `where` leaves out; they are in none of the other numbers.
     pub left_out: u64,
@@ -62,6 +84,12 @@ pub(super) struct RowCounts {
 }
 
 impl RowCounts {
+    fn add(&mut self, more: Self) {
+        self.left_out += more.left_out;
+        self.read += more.read;
+        self.quarantined += more.quarantined;
+    }
+
     fn quarantine(self) -> Failed {
         Failed { failed: self.quarantined, checked: self.read }
     }
@@ -76,10 +104,11 @@ struct Place {
     buckets: u32,
 }
 
-/// What one load brings, its rows in quarantine aside.
-struct LoadRows {
-    events: DataFrame,
+/// What a load brings beside its good rows.
+struct ReadLoad {
     named: DataFrame,
+    /// Entries of the quarantine table.
+    quarantined: DataFrame,
     tally: RowCounts,
     rules: Vec<RuleCount>,
     not_run: Vec<NotRun>,
@@ -87,17 +116,15 @@ struct LoadRows {
     notes: Vec<String>,
 }
 
-/// A load whose rows were checked by the rules.
+/// A portion of a load whose rows were checked by the rules.
 struct Judged {
-    good: LoadRows,
+    good: ByBucket,
+    named: DataFrame,
+    tally: RowCounts,
+    rules: Vec<FailedRows>,
+    not_run: Vec<NotRun>,
     /// Of each row that failed: `key`, `reasons` and its position. None if no row failed.
     failed: Option<DataFrame>,
-}
-
-/// A load that was read, and the entries of the quarantine table for its rows that failed.
-struct ReadLoad {
-    good: LoadRows,
-    quarantined: Option<DataFrame>,
 }
 
 /// Rows that were checked, and those of them that failed.
@@ -114,58 +141,64 @@ impl Failed {
     }
 }
 
+/// The table that the rows of loads are for.
+#[derive(Clone, Copy)]
+pub(super) struct For<'a> {
+    pub entity: &'static Entity,
+    /// Path of the silver table.
+    pub path: &'a str,
+    pub rulebook: &'a Rulebook,
+    /// Buckets of the table.
+    pub buckets: u32,
+}
+
 /// Reads loads of bronze. A load that lacks what its mapping names, or of which too many rows fail, is refused: the
 /// later loads of its stream are not read, those of other streams are.
 ///
 /// # Errors
 /// The store fails.
-pub(super) async fn read(
-    context: &Context,
-    entity: &'static Entity,
-    loads: Vec<Manifest>,
-    rulebook: &Rulebook,
-    buckets: u32,
-) -> Result<BatchRows> {
-    let (mut events, mut named, mut quarantined) = (Vec::new(), Vec::new(), Vec::new());
-    let mut batch = BatchRows::default();
+pub(super) async fn read(context: &Context, of: For<'_>, loads: Vec<Manifest>) -> Result<BatchRows> {
+    let (mut named, mut quarantined) = (Vec::new(), Vec::new());
+    let mut batch = BatchRows::new(context, of.path);
     for load in loads {
         if batch.refusals.iter().any(|refusal| refusal.stream == load.stream) {
             continue;
         }
-        let place = Place { ordinal: order::ordinal(&load), buckets };
-        let outcome = match read_load(context, entity, &load, rulebook, place).await {
+        let outcome = match read_load(context, of, &load, &mut batch.incoming).await {
             Ok(read) => {
-                batch.rules.extend(read.good.rules.iter().cloned());
-                let shares = batch.worst_share.into_iter().chain(read.good.tally.quarantine().share());
+                batch.rules.extend(read.rules.iter().cloned());
+                let shares = batch.worst_share.into_iter().chain(read.tally.quarantine().share());
                 batch.worst_share = shares.reduce(f64::max);
-                check_thresholds(&read.good, &load, rulebook).map(|()| read)
+                check_thresholds(&read, &load, of.rulebook).map(|()| read)
             }
             Err(error) => Err(error),
         };
         match outcome {
-            Ok(ReadLoad { good, quarantined: of_load }) => {
-                events.push(good.events.lazy());
-                named.push(good.named.lazy());
-                quarantined.extend(of_load.map(IntoLazy::lazy));
-                batch.notes.extend(notes(&load, &good.tally, &good.not_run));
-                batch.notes.extend(good.notes);
-                batch.tallies.push(good.tally);
+            Ok(read) => {
+                named.push(read.named.lazy());
+                quarantined.push(read.quarantined.lazy());
+                batch.notes.extend(notes(&load, &read.tally, &read.not_run));
+                batch.notes.extend(read.notes);
+                batch.tallies.push(read.tally);
                 batch.loads.push(load);
             }
-            Err(error) if error.is_retryable() => return Err(error),
+            Err(error) if error.is_retryable() => {
+                batch.incoming.discard(context).await;
+                return Err(error);
+            }
             Err(error) => {
+                batch.incoming.refuse(&load.load_id);
                 let error = error.of_load(&load.stream, load.sequence);
                 batch.refusals.push(Refusal { stream: load.stream, sequence: load.sequence, error });
             }
         }
     }
     if batch.loads.is_empty() {
+        batch.incoming.discard(context).await;
         return Ok(batch);
     }
-    quarantined.push(DataFrame::empty_with_schema(&quarantine::schema()).lazy());
     let all = |frames: Vec<LazyFrame>| -> Result<DataFrame> { Ok(concat(frames, UnionArgs::default())?.collect()?) };
-    let frames = blocking(move || Ok((all(events)?, all(quarantined)?, all(named)?)));
-    (batch.events, batch.quarantined, batch.named) = frames.await?;
+    (batch.quarantined, batch.named) = blocking(move || Ok((all(quarantined)?, all(named)?))).await?;
     Ok(batch)
 }
 
@@ -182,37 +215,74 @@ fn notes(load: &Manifest, tally: &RowCounts, not_run: &[NotRun]) -> Vec<String> 
     notes
 }
 
-async fn scan(context: &Context, load: &Manifest) -> Result<LazyFrame> {
-    scan_parquet(&context.lake, &load.data_files, ScanArgsParquet::default()).await
+/// Reads a load portion by portion: its good rows go to `incoming`.
+async fn read_load(context: &Context, of: For<'_>, load: &Manifest, incoming: &mut Incoming) -> Result<ReadLoad> {
+    let mapping = context.settings.mapping(&load.datasource)?.clone();
+    let Some(columns) = mapping.columns(of.entity.name, &load.source.name) else {
+        let Manifest { stream, sequence, datasource, .. } = load;
+        let reason =
+            format!("load {sequence} of `{stream}`: configs/cdm maps no `{}` of `{datasource}`", of.entity.name);
+        return Err(StageError::bad_config(reason));
+    };
+    check_mapping(&mapping)?;
+    let files = LoadFiles::open(context, load).await?;
+    let (columns, notes) = resolved::of_load(columns, &*files.schema()?, load)?;
+    let looks_at_others = of.rulebook.looks_at_other_rows()? || looks_at_other_rows(&columns)?;
+    let portioning = if looks_at_others { Portioning::Whole } else { Portioning::ByRows };
+    let source = LoadSource { entity: of.entity, mapping: &mapping, columns: &columns, load };
+    let mut read = ReadLoad {
+        named: named::none()?,
+        quarantined: DataFrame::empty_with_schema(&quarantine::schema()),
+        tally: RowCounts::default(),
+        rules: Vec::new(),
+        not_run: Vec::new(),
+        notes,
+    };
+    let mut failed_by_rule: Vec<FailedRows> = Vec::new();
+    let place = Place { ordinal: order::ordinal(load), buckets: of.buckets };
+    let portions = files.portions(portioning, PORTION_ROWS).into_iter();
+    let judged = portions.map(|portion| judge(portion, source, of.rulebook, place, context.now()));
+    let mut judged = stream::iter(judged).buffered(AT_ONCE);
+    while let Some(of_portion) = judged.next().await {
+        let (Judged { good, named, tally, rules, not_run, .. }, quarantined) = of_portion?;
+        incoming.push(context, good).await?;
+        read.named.vstack_mut(&named)?;
+        if let Some(quarantined) = quarantined {
+            read.quarantined.vstack_mut(&quarantined)?;
+        }
+        read.tally.add(tally);
+        read.not_run = not_run;
+        for of_rule in rules {
+            match failed_by_rule.iter_mut().find(|known| known.rule == of_rule.rule) {
+                Some(known) => known.failed += of_rule.failed,
+                None => failed_by_rule.push(of_rule),
+            }
+        }
+    }
+    let checked = read.tally.read;
+    let count = |of_rule: &FailedRows| {
+        source.count(&of_rule.rule, of_rule.severity, Failed { failed: of_rule.failed, checked })
+    };
+    read.rules = failed_by_rule.iter().map(count).collect();
+    Ok(read)
 }
 
-async fn read_load(
-    context: &Context,
-    entity: &'static Entity,
-    load: &Manifest,
+/// Reads a portion of a load and checks its rows by the rules; beside them the entries of the quarantine table for those
+/// that failed.
+async fn judge(
+    portion: Portion,
+    source: LoadSource<'_>,
     rulebook: &Rulebook,
     place: Place,
-) -> Result<ReadLoad> {
-    let mapping = context.settings.mapping(&load.datasource)?.clone();
-    let scan = scan(context, load).await?;
-    let (rulebook, load, now) = (rulebook.clone(), load.clone(), context.now());
-    blocking(move || {
-        let Some(columns) = mapping.columns(entity.name, &load.source.name) else {
-            let Manifest { stream, sequence, datasource, .. } = &load;
-            let reason =
-                format!("load {sequence} of `{stream}`: configs/cdm maps no `{}` of `{datasource}`", entity.name);
-            return Err(StageError::bad_config(reason));
-        };
-        check_mapping(&mapping)?;
-        let (columns, notes) = resolved::of_load(columns, &*scan.clone().collect_schema()?, &load)?;
-        let source = LoadSource { entity, mapping: &mapping, columns: &columns, load: &load };
-        let raw = source.raw_rows(scan.clone())?;
-        let Judged { mut good, failed } = apply_rules(raw, &source, &rulebook, place)?;
-        good.notes = notes;
-        let quarantined = failed.map(|failed| entries(scan, &failed, &load, now)).transpose()?;
-        Ok(ReadLoad { good, quarantined })
-    })
-    .await
+    now: DateTime<Utc>,
+) -> Result<(Judged, Option<DataFrame>)> {
+    let raw = portion.read(&source.raw_columns()).await?;
+    let (rulebook, own) = (rulebook.clone(), source.to_owned());
+    let mut judged = blocking(move || apply_rules(raw, &own.borrowed(), &rulebook, place)).await?;
+    let Some(failed) = judged.failed.take() else { return Ok((judged, None)) };
+    let (raw, load) = (portion.read_all().await?, source.load.clone());
+    let quarantined = blocking(move || entries(raw, &failed, &load, now)).await?;
+    Ok((judged, Some(quarantined)))
 }
 
 /// A load, and how its rows are read.
@@ -224,14 +294,33 @@ pub(super) struct LoadSource<'a> {
     pub load: &'a Manifest,
 }
 
+/// As [`LoadSource`], for another thread.
+struct OwnedSource {
+    entity: &'static Entity,
+    mapping: Mapping,
+    columns: EntityMapping,
+    load: Manifest,
+}
+
+impl OwnedSource {
+    fn borrowed(&self) -> LoadSource<'_> {
+        LoadSource { entity: self.entity, mapping: &self.mapping, columns: &self.columns, load: &self.load }
+    }
+}
+
 impl LoadSource<'_> {
+    fn to_owned(self) -> OwnedSource {
+        let Self { entity, mapping, columns, load } = self;
+        OwnedSource { entity, mapping: mapping.clone(), columns: columns.clone(), load: load.clone() }
+    }
+
     /// Returns the columns that the mapping names, and those that bronze adds.
-    fn raw_rows(&self, scan: LazyFrame) -> Result<DataFrame> {
+    fn raw_columns(&self) -> Vec<String> {
         let mut wanted: Vec<&str> = self.columns.source_columns().collect();
         wanted.sort_unstable();
         wanted.dedup();
         wanted.extend([POSITION, MALFORMED]);
-        Ok(scan.select(wanted.into_iter().map(|name| col(PlSmallStr::from_str(name))).collect::<Vec<_>>()).collect()?)
+        wanted.into_iter().map(str::to_owned).collect()
     }
 
     /// Columns of the model that the load has.
@@ -308,35 +397,28 @@ fn apply_rules(raw: DataFrame, source: &LoadSource<'_>, rulebook: &Rulebook, pla
     let of_load = (place.ordinal, load.load_id.as_str());
     let events = scd2::events(&rows, positions, entity, &columns.untracked(entity), of_load, place.buckets)?;
     let quarantined = failed.as_ref().map_or(0, |failed| failed.height() as u64);
-    let rows = |failed: u64| Failed { failed, checked: read };
-    let tallies = assessment.tallies.iter().map(|tally| source.count(&tally.rule, tally.severity, rows(tally.failed)));
-    let repeated = scd2::repeated_keys(&events, entity)?;
-    let repeated = source.count(scd2::KEY_REPEATED, Severity::Warn, rows(repeated));
     let named = match &failed {
         Some(failed) if is_full(load) => {
             named::named_keys(failed.column("key")?.str()?, &records, source, place.buckets)?
         }
         _ => named::none()?,
     };
-    let good = LoadRows {
-        events,
+    Ok(Judged {
+        good: ByBucket::of(&events)?,
         named,
         tally: RowCounts { left_out: in_load as u64 - read, read, quarantined },
-        rules: tallies.chain([repeated]).collect(),
+        rules: assessment.tallies,
         not_run: assessment.not_run,
-        notes: Vec::new(),
-    };
-    Ok(Judged { good, failed })
+        failed,
+    })
 }
 
-/// Returns the quarantine entries of a load's rows that failed, with all columns of bronze.
-fn entries(scan: LazyFrame, failed: &DataFrame, load: &Manifest, now: DateTime<Utc>) -> Result<DataFrame> {
+/// Returns the quarantine entries of rows that failed, with all columns of bronze.
+fn entries(raw: DataFrame, failed: &DataFrame, load: &Manifest, now: DateTime<Utc>) -> Result<DataFrame> {
     let position = [col(POSITION)];
     let wanted = failed.clone().lazy().select([col(POSITION), col("key"), col("reasons")]);
-    let positions = failed.column(POSITION)?.as_materialized_series().clone();
-    // The join alone would have the whole load in memory.
-    let rows = scan
-        .filter(col(POSITION).is_in(lit(positions).implode(true), false))
+    let rows = raw
+        .lazy()
         .rename(["key", "reasons"], ["key (source)", "reasons (source)"], false)
         .join(wanted, position.clone(), position, JoinArgs::new(JoinType::Inner))
         .sort([POSITION], SortMultipleOptions::default())
@@ -347,7 +429,7 @@ fn entries(scan: LazyFrame, failed: &DataFrame, load: &Manifest, now: DateTime<U
 }
 
 /// Checks that no more rows failed than the entity's rules allow.
-fn check_thresholds(found: &LoadRows, load: &Manifest, rulebook: &Rulebook) -> Result<()> {
+fn check_thresholds(found: &ReadLoad, load: &Manifest, rulebook: &Rulebook) -> Result<()> {
     for count in &found.rules {
         let rule = rulebook.rules.iter().find(|rule| rule.id == count.rule);
         let Some(allowed) = rule.and_then(|rule| rule.max_failed_share) else { continue };

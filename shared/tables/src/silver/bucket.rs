@@ -6,7 +6,9 @@ use chrono::{DateTime, Utc};
 use futures::{StreamExt, TryStreamExt, stream};
 use polars::prelude::*;
 use rcm_domain::cdm::silver_schema;
-use rcm_domain::scd2::{ExtractBatch, ExtractLoad, Outcome, PROBED, Plan, plan_events, plan_extracts, triage};
+use rcm_domain::scd2::{
+    ExtractBatch, ExtractLoad, KEY_REPEATED, Outcome, PROBED, Plan, plan_events, plan_extracts, repeated_keys, triage,
+};
 use rcm_model::cdm::{ColumnType, Entity};
 use rcm_platform::bronze::Manifest;
 use rcm_platform::context::Context;
@@ -74,7 +76,7 @@ pub(super) async fn plan_all(
     table: Option<&Table>,
     batch: &BatchRows,
 ) -> Result<Vec<BucketChange>> {
-    let mut buckets: Vec<i32> = batch.events.column("bucket")?.i32()?.iter().flatten().collect();
+    let mut buckets: Vec<i32> = batch.incoming.buckets().into_iter().collect();
     if batch.loads.iter().any(is_full) {
         // Any key may be gone.
         let stored = table.map_or(&[][..], Table::files).iter();
@@ -108,9 +110,9 @@ impl BucketBatch<'_> {
     async fn change(self) -> Result<BucketChange> {
         let Self { bucket, target, batch, may_hash_otherwise } = self;
         let (context, entity) = (bucket.context, bucket.entity);
-        let of_bucket = |frame: &DataFrame| frame.clone().lazy().filter(col("bucket").eq(lit(bucket.number)));
-        let (events, named) = (of_bucket(&batch.events), of_bucket(&batch.named));
-        let (rows, named) = blocking(move || Ok((events.collect()?, named.collect()?))).await?;
+        let rows = batch.incoming.of_bucket(context, bucket.number).await?;
+        let named = batch.named.filter(&batch.named.column("bucket")?.i32()?.equal(bucket.number))?;
+        let (rows, repeated) = blocking(move || Ok((rows.clone(), repeated_keys(&rows, entity)?))).await?;
         let now = target.written_at(context, &batch.loads);
         let Planned { plan, files, held } = if batch.loads.first().map(Nature::of) == Some(Nature::Event) {
             let mut untracked: Vec<_> = batch.loads.iter().flat_map(|load| untracked(context, entity, load)).collect();
@@ -122,7 +124,8 @@ impl BucketBatch<'_> {
             after_extracts(bucket, now, Extracts { loads, rows, named, may_hash_otherwise }).await?
         };
         let Rewritten { add, remove } = rewrite::write(bucket, &target.silver, files, &plan).await?;
-        let Plan { outcomes, deleted, warnings, .. } = plan;
+        let Plan { outcomes, deleted, mut warnings, .. } = plan;
+        warnings.extend(repeated.into_iter().map(|(load_id, keys)| ((load_id, KEY_REPEATED), keys)));
         Ok(BucketChange { add, remove, outcomes, deleted, warnings, held })
     }
 }

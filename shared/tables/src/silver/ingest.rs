@@ -8,7 +8,7 @@ use rcm_platform::error::{Result, StageError};
 use rcm_platform::stage::{Failure, Work};
 use tokio::sync::OnceCell;
 
-use super::batch_rows::{self, Refusal};
+use super::batch_rows::{self, For, Refusal};
 use super::record::{self, StreamState, Voids};
 use super::target::Target;
 use super::{Destination, batch, buckets, ingest_batch, quarantine_rate};
@@ -92,8 +92,8 @@ impl<'a> Ingest<'a> {
         let entity = target.entity;
         let table = table.map(|table| table.showing(&silver_schema(entity)));
         let states = StreamState::all(context, entity, table.as_ref(), voids).await?;
-        let buckets = buckets(context, entity, table.as_ref())?;
         let (loads, mut refusals) = self.waiting(&states);
+        let buckets = buckets(context, entity, table.as_ref(), loads.iter().map(|load| load.rows).sum())?;
         if loads.is_empty() {
             let mut ingested = LoadBatch { refusals, is_last: true, ..LoadBatch::default() };
             if let Some(known) = &table
@@ -111,7 +111,8 @@ impl<'a> Ingest<'a> {
             loads.truncate(1);
         }
         let rulebook = self.rulebook().await?;
-        let mut batch = batch_rows::read(context, entity, loads, rulebook, buckets).await?;
+        let mut batch =
+            batch_rows::read(context, For { entity, path: &target.silver, rulebook, buckets }, loads).await?;
         let mut work = Work { rules: std::mem::take(&mut batch.rules), ..Work::default() };
         work.notes.append(&mut batch.notes);
         work.metrics.extend(batch.worst_share.map(|share| quarantine_rate(entity, share)));

@@ -35,7 +35,7 @@ async fn lay_out(context: &Context, entity: &'static Entity, run_id: &str) -> Re
         return Ok(None);
     }
     let entity = columns::entity_of(entity, Some(&table));
-    let count = buckets(context, entity, Some(&table))?;
+    let count = buckets(context, entity, Some(&table), 0)?;
     let known: Schema =
         silver_schema(entity).iter_fields().filter(|field| table.schema().contains(field.name())).collect();
     let mut add = Vec::new();

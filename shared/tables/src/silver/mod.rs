@@ -8,12 +8,14 @@ mod columns;
 #[cfg(test)]
 mod columns_tests;
 mod holdings;
+mod incoming;
 mod ingest;
 mod layout;
 mod lost;
 mod named;
 mod nature;
 mod order;
+mod portions;
 mod rebuild;
 mod record;
 mod refused;
@@ -34,7 +36,7 @@ pub use stored::is_open;
 use futures::future::BoxFuture;
 use rcm_domain::cdm::silver_schema;
 use rcm_domain::quality::Rulebook;
-use rcm_domain::scd2::{MODIFIED_GOES_BACK, Outcome as RowOutcome};
+use rcm_domain::scd2::{KEY_REPEATED, MODIFIED_GOES_BACK, Outcome as RowOutcome};
 use rcm_model::cdm::Entity;
 use rcm_model::event::{
     ControlCheck, LoadCounts, Metric, Outcome, RuleCount, Severity, StageInput, StageReport, TableCommit,
@@ -144,11 +146,22 @@ async fn ingest_batch(
     batch: BatchRows,
     work: &mut Work,
 ) -> Result<()> {
+    let ingested = try_ingest(context, destination, &batch, work).await;
+    batch.incoming.discard(context).await;
+    ingested
+}
+
+async fn try_ingest(
+    context: &Context,
+    destination: &Destination<'_>,
+    batch: &BatchRows,
+    work: &mut Work,
+) -> Result<()> {
     let Destination { target, table, run_id, .. } = *destination;
     let (entity, path) = (target.entity, &target.silver);
-    let changes = bucket::plan_all(context, target, table, &batch).await?;
-    work.loads = counts(&batch, &changes);
-    work.rules.extend(warnings(entity, &batch, &changes));
+    let changes = bucket::plan_all(context, target, table, batch).await?;
+    work.loads = counts(batch, &changes);
+    work.rules.extend(warnings(entity, batch, &changes));
     let balances = batch.loads.iter().zip(&batch.tallies).zip(&work.loads);
     work.checks = balances.map(|((load, tally), counts)| balance(path, load, tally, counts)).collect();
     let held = changes.iter().flat_map(|change| &change.held);
@@ -159,16 +172,25 @@ async fn ingest_batch(
     }
     let quarantined: u64 = work.loads.iter().map(|load| load.quarantined).sum();
     if quarantined > 0 {
-        work.commits.extend(quarantine::add(context, &target.quarantine, run_id, batch.quarantined).await?);
+        work.commits.extend(quarantine::add(context, &target.quarantine, run_id, batch.quarantined.clone()).await?);
         work.notes.push(format!("rows that went to quarantine/{}: {quarantined}", entity.name));
     }
     work.commits.push(commit(context, destination, changes, &batch.loads).await?);
     Ok(())
 }
 
-/// Buckets of the table: fixed when it was made.
-fn buckets(context: &Context, entity: &Entity, table: Option<&Table>) -> Result<u32> {
-    let Some(table) = table else { return Ok(context.settings.sources.silver.buckets(entity.name)) };
+/// Rows of a bucket of a table of many rows, at most, when it is made.
+const ROWS_OF_BUCKET: u64 = 1_000_000;
+
+/// Buckets of a new table of some rows: those that are configured, or as many as the rows need.
+fn buckets_of_new(context: &Context, entity: &Entity, rows: u64) -> u32 {
+    let needed = rows.div_ceil(ROWS_OF_BUCKET).next_power_of_two();
+    context.settings.sources.silver.buckets(entity.name).max(u32::try_from(needed).unwrap_or(u32::MAX))
+}
+
+/// Buckets of the table, fixed when it was made; of one that is not there yet, by the rows of the loads that wait.
+fn buckets(context: &Context, entity: &Entity, table: Option<&Table>, waiting: u64) -> Result<u32> {
+    let Some(table) = table else { return Ok(buckets_of_new(context, entity, waiting)) };
     let (property, before) = (table.property(BUCKETS_PROPERTY)?, table.property(BUCKETS_PROPERTY_BEFORE)?);
     property
         .or(before)
@@ -212,20 +234,25 @@ fn counts(batch: &BatchRows, changes: &[BucketChange]) -> Vec<LoadCounts> {
 
 /// Rows that fail the rules which only their history shows: one count per load and rule.
 fn warnings(entity: &Entity, batch: &BatchRows, changes: &[BucketChange]) -> Vec<RuleCount> {
-    let of_load = |load: &Manifest| {
-        let id = (load.load_id.clone(), MODIFIED_GOES_BACK);
-        changes.iter().filter_map(|change| change.warnings.get(&id)).sum()
+    let count = |rule: &'static str, load: &Manifest, tally: &RowCounts| {
+        let id = (load.load_id.clone(), rule);
+        RuleCount {
+            entity: entity.name.to_owned(),
+            rule: rule.to_owned(),
+            severity: Severity::Warn,
+            load_id: load.load_id.clone(),
+            checked: tally.read,
+            failed: changes.iter().filter_map(|change| change.warnings.get(&id)).sum(),
+        }
     };
-    let extracts = batch.loads.iter().zip(&batch.tallies).filter(|(load, _)| Nature::of(load) == Nature::Extract);
-    let count = |(load, tally): (&Manifest, &RowCounts)| RuleCount {
-        entity: entity.name.to_owned(),
-        rule: MODIFIED_GOES_BACK.to_owned(),
-        severity: Severity::Warn,
-        load_id: load.load_id.clone(),
-        checked: tally.read,
-        failed: of_load(load),
-    };
-    extracts.map(count).collect()
+    let mut counts = Vec::new();
+    for (load, tally) in batch.loads.iter().zip(&batch.tallies) {
+        counts.push(count(KEY_REPEATED, load, tally));
+        if Nature::of(load) == Nature::Extract {
+            counts.push(count(MODIFIED_GOES_BACK, load, tally));
+        }
+    }
+    counts
 }
 
 /// The rows of a load are those that are accounted for, and those that its mapping does not take.

@@ -24,7 +24,7 @@ use super::ingest::{Ingest, Taken};
 use super::lost::{self, Lost};
 use super::record::{self, REBUILDS, StreamState, Voids};
 use super::target::Target;
-use super::{BUCKETS_PROPERTY, PARTITION_COLUMNS};
+use super::{BUCKETS_PROPERTY, PARTITION_COLUMNS, buckets};
 use crate::delta::{self, Change, Conflicts, NewFile, Table};
 use crate::quarantine;
 use crate::rulebooks::Rulebooks;
@@ -147,18 +147,13 @@ impl Rebuild<'_> {
         Ok(self.table.transaction(REBUILDS).await?.unwrap_or(0))
     }
 
-    /// Buckets of the new table.
-    fn buckets(&self) -> u32 {
-        self.context.settings.sources.silver.buckets(self.own.entity.name)
-    }
-
     /// The folder of the next rebuild with the mappings, rules and voided loads of today.
     async fn folder(&self) -> Result<String> {
         let Self { context, own, rulebook, .. } = self;
         let datasources = context.settings.mappings().map(|mapping| mapping.datasource.as_str());
         let mut made_with = format!(
             "{MAKING} {} {:?} {:?}",
-            self.buckets(),
+            context.settings.sources.silver.buckets(own.entity.name),
             own.entity.tracked.iter().map(|column| column.name).collect::<Vec<_>>(),
             record::fingerprints(context, own.entity, rulebook, datasources)
         );
@@ -250,10 +245,11 @@ impl Rebuild<'_> {
         let add: Vec<NewFile> = files.iter().map(|file| NewFile::below(folder, file)).collect();
         let rows = add.iter().map(|file| file.rows).sum();
         let kept: Vec<String> = files.iter().map(|file| format!("{}/{}", staging.silver, file.path())).collect();
+        let buckets = buckets(context, own.entity, staged.as_ref(), 0)?;
         let change = Change {
             schema: &silver_schema(own.entity),
             partition_by: &PARTITION_COLUMNS,
-            properties: &[(BUCKETS_PROPERTY, self.buckets().to_string())],
+            properties: &[(BUCKETS_PROPERTY, buckets.to_string())],
             add,
             remove: table.files().to_vec(),
             transactions,

@@ -142,7 +142,7 @@ async fn a_hospital_that_changed_its_system_goes_on_where_the_old_one_ended(#[ca
 async fn a_backlog_is_read_once_and_not_once_per_batch() {
     const LOADS: u64 = 30;
     let lake = TestLake::new();
-    lake.edit("configs/sources.toml", "rows_at_once = 500000", "rows_at_once = 10");
+    lake.edit("configs/sources.toml", "rows_at_once = 20000000", "rows_at_once = 10");
     let context = lake.context().await;
     for sequence in 1..=LOADS {
         load(&context, OF_A, sequence, "Name", 0).await;
@@ -215,4 +215,46 @@ async fn a_column_that_was_not_tracked_for_a_while_makes_no_versions_when_it_is_
     run(context.clone(), &DEPARTMENTS, input).await.unwrap();
     make_load(&context, OF_A, 5, LoadKind::Snapshot, departments(4)).await;
     assert_eq!(take_in(&context).await.unwrap().loads[0].unchanged, 4, "and of a table that was made anew");
+}
+
+/// Makes loads of which one is refused; takes them in with some memory for their rows. Returns what silver has then.
+async fn taken_in_with(memory: &str) -> DataFrame {
+    let lake = TestLake::new();
+    lake.edit("configs/quality/departments.toml", "[[rule]]", "max_quarantined_share = 0.2\n\n[[rule]]");
+    lake.edit("configs/sources.toml", "memory_mb = 384", memory);
+    lake.edit("configs/sources.toml", "[silver.buckets]", "[silver.buckets]\ndepartments = 3");
+    let context = lake.context().await;
+    load(&context, OF_A, 1, "First", 1).await;
+    load(&context, OF_B, 1, "Refused", 5).await;
+    load(&context, OF_A, 2, "Second", 2).await;
+    take_in(&context).await.unwrap_err();
+    let left = context.lake.list(&format!("{}/_incoming", lake::silver(DEPARTMENTS.name))).await.unwrap();
+    assert_eq!(left, [], "nothing of a batch stays");
+    current(&context).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_that_are_put_down_in_the_lake_on_their_way_become_the_same_table() {
+    let expected =
+        df!("datasource" => ["hos-a", "hos-a"], "name" => ["First", "Second"], "rows" => [1_i64, 8]).unwrap();
+    for memory in ["memory_mb = 384", "memory_mb = 0"] {
+        assert_eq!(taken_in_with(memory).await, expected, "{memory}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rule_that_looks_at_other_rows_sees_all_rows_of_a_large_load() {
+    const ROWS: usize = 300_000;
+    let lake = TestLake::new();
+    let unique = "[[rule]]\nid = \"name_shared\"\nkind = \"unique\"\ncolumns = [\"name\"]\nseverity = \"warn\"\n\
+                  description = \"of one department\"\n";
+    lake.write("configs/quality/departments.toml", unique.to_owned());
+    let context = lake.context().await;
+    let last = ROWS - 1;
+    let departments = (0..ROWS).map(|number| (format!("D{number}"), [0, last].contains(&number).then_some("Shared")));
+    make_load(&context, OF_A, 1, LoadKind::Upsert, departments).await;
+    let report = take_in(&context).await.unwrap();
+    let shared = report.rules.iter().find(|rule| rule.rule == "name_shared").unwrap();
+    assert_eq!((shared.checked, shared.failed), (ROWS as u64, 2));
+    assert_eq!(report.loads[0].new, ROWS as u64);
 }

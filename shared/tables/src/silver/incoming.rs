@@ -1,0 +1,210 @@
+//! The good rows of a batch, by bucket: in memory, and beyond a size in the lake until the batch is committed.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use polars::prelude::*;
+use rcm_domain::scd2::LOAD_ID;
+use rcm_platform::context::Context;
+use rcm_platform::error::{Result, StageError};
+use rcm_platform::stage::new_id;
+use tracing::warn;
+
+use crate::chunks::{ParquetFile, encode, stacked};
+use crate::frames::blocking;
+
+/// Folder below a silver table with rows of batches that are being ingested. Readers and vacuum pass over names that begin
+/// like this one.
+pub(super) const FOLDER: &str = "_incoming";
+
+/// Rows in the order of their buckets.
+#[derive(Debug, Clone)]
+pub(super) struct ByBucket {
+    rows: DataFrame,
+    /// First row and number of rows, by bucket.
+    places: BTreeMap<i32, (usize, usize)>,
+}
+
+impl ByBucket {
+    /// Puts rows in the order of their column `bucket`; those of one bucket stay in their order.
+    ///
+    /// # Errors
+    /// A row has no bucket.
+    pub(super) fn of(rows: &DataFrame) -> Result<Self> {
+        let buckets = rows.column("bucket")?.i32()?;
+        let mut places: BTreeMap<i32, (usize, usize)> = BTreeMap::new();
+        for bucket in buckets.iter() {
+            let bucket = bucket.ok_or_else(|| StageError::internal("a row has no bucket"))?;
+            places.entry(bucket).or_default().1 += 1;
+        }
+        if places.len() < 2 {
+            return Ok(Self { rows: rows.clone(), places });
+        }
+        let (mut next, mut first) = (BTreeMap::new(), 0);
+        for (bucket, place) in &mut places {
+            place.0 = first;
+            next.insert(*bucket, first);
+            first += place.1;
+        }
+        let mut order = vec![0 as IdxSize; rows.height()];
+        for (row, bucket) in (0..).zip(buckets.iter()) {
+            let Some(at) = bucket.and_then(|bucket| next.get_mut(&bucket)) else { continue };
+            order[*at] = row;
+            *at += 1;
+        }
+        Ok(Self { rows: rows.take(&IdxCa::from_vec("row".into(), order))?, places })
+    }
+
+    fn of_bucket(&self, bucket: i32) -> Option<DataFrame> {
+        self.places.get(&bucket).map(|(first, rows)| self.rows.slice(*first as i64, *rows))
+    }
+}
+
+/// Rows that were put down in the lake: an object with a row group for each bucket.
+struct PutDown {
+    key: String,
+    footer: ParquetFile,
+    /// Bucket of each row group.
+    buckets: Vec<i32>,
+}
+
+/// The good rows of a batch.
+pub(super) struct Incoming {
+    /// Folder in the lake.
+    folder: String,
+    /// Bytes of rows that are kept in memory.
+    most_bytes: usize,
+    put_down: Vec<PutDown>,
+    held: Vec<ByBucket>,
+    held_bytes: usize,
+    /// Loads whose rows are left out.
+    refused: BTreeSet<String>,
+    /// No rows, with the columns of all.
+    none: Option<DataFrame>,
+}
+
+impl Incoming {
+    /// No rows yet. `path` is that of the silver table.
+    pub(super) fn new(context: &Context, path: &str) -> Self {
+        let most_bytes = context.settings.sources.silver.memory_mb as usize * 1024 * 1024;
+        let folder = format!("{path}/{FOLDER}/{}", new_id(context.now()));
+        Self {
+            folder,
+            most_bytes,
+            put_down: Vec::new(),
+            held: Vec::new(),
+            held_bytes: 0,
+            refused: BTreeSet::new(),
+            none: None,
+        }
+    }
+
+    /// Takes rows of the next load, or more rows of the last one.
+    ///
+    /// # Errors
+    /// The store fails.
+    pub(super) async fn push(&mut self, context: &Context, rows: ByBucket) -> Result<()> {
+        self.none.get_or_insert_with(|| rows.rows.clear());
+        if rows.rows.height() == 0 {
+            return Ok(());
+        }
+        self.held_bytes += rows.rows.estimated_size();
+        self.held.push(rows);
+        if self.held_bytes > self.most_bytes { self.put_held_down(context).await } else { Ok(()) }
+    }
+
+    /// Leaves out the rows of a load that was refused.
+    pub(super) fn refuse(&mut self, load_id: &str) {
+        self.refused.insert(load_id.to_owned());
+    }
+
+    /// The buckets that rows belong to.
+    pub(super) fn buckets(&self) -> BTreeSet<i32> {
+        let held = self.held.iter().flat_map(|rows| rows.places.keys());
+        held.chain(self.put_down.iter().flat_map(|rows| &rows.buckets)).copied().collect()
+    }
+
+    /// The rows of a bucket, in the order of the loads and of the rows in them.
+    ///
+    /// # Errors
+    /// The store fails.
+    pub(super) async fn of_bucket(&self, context: &Context, bucket: i32) -> Result<DataFrame> {
+        let mut found = self.none.clone().into_iter().collect::<Vec<_>>();
+        for PutDown { key, footer, buckets } in &self.put_down {
+            let Some(group) = buckets.iter().position(|other| *other == bucket) else { continue };
+            let names = footer.column_names();
+            let columns: Vec<&str> = names.iter().map(String::as_str).collect();
+            let file = footer.clone().with_columns_of(group..group + 1, &context.lake, key, &columns).await?;
+            let rows = blocking(move || {
+                let columns: Vec<&str> = names.iter().map(String::as_str).collect();
+                file.decode(group..group + 1, &columns)
+            });
+            found.push(rows.await?);
+        }
+        found.extend(self.held.iter().filter_map(|rows| rows.of_bucket(bucket)));
+        let refused = self.refused.clone();
+        blocking(move || {
+            let mut rows = DataFrame::default();
+            for more in found {
+                let more = if refused.is_empty() { more } else { without(&more, &refused)? };
+                if rows.width() == 0 {
+                    rows = more;
+                } else {
+                    rows.vstack_mut(&more)?;
+                }
+            }
+            rows.rechunk_mut();
+            Ok(rows)
+        })
+        .await
+    }
+
+    /// Puts the rows that are in memory down in the lake.
+    async fn put_held_down(&mut self, context: &Context) -> Result<()> {
+        let held = std::mem::take(&mut self.held);
+        self.held_bytes = 0;
+        let key = format!("{}/{}.parquet", self.folder, self.put_down.len());
+        let (bytes, buckets) = blocking(move || together(&held)).await?;
+        let footer = ParquetFile::whole(bytes.clone().into())?.without_bytes();
+        context.lake.put(&key, bytes).await?;
+        self.put_down.push(PutDown { key, footer, buckets });
+        Ok(())
+    }
+
+    /// Removes what was put down. What cannot be removed is left to maintenance.
+    pub(super) async fn discard(&self, context: &Context) {
+        let keys: Vec<String> = self.put_down.iter().map(|rows| rows.key.clone()).collect();
+        if keys.is_empty() {
+            return;
+        }
+        if let Err(error) = context.lake.delete_all(keys).await {
+            warn!(error = error.name(), message = %error, "rows of a batch that were put down are not removed");
+        }
+    }
+}
+
+/// The rows of some frames as one file with a row group for each bucket, and the buckets.
+fn together(held: &[ByBucket]) -> Result<(Vec<u8>, Vec<i32>)> {
+    let all: BTreeSet<i32> = held.iter().flat_map(|rows| rows.places.keys().copied()).collect();
+    let (mut groups, mut buckets) = (Vec::new(), Vec::new());
+    for bucket in all {
+        let mut rows = DataFrame::default();
+        for more in held.iter().filter_map(|rows| rows.of_bucket(bucket)) {
+            if rows.width() == 0 {
+                rows = more;
+            } else {
+                rows.vstack_mut(&more)?;
+            }
+        }
+        rows.rechunk_mut();
+        groups.push(ParquetFile::whole(encode(&rows, usize::MAX)?.into())?);
+        buckets.push(bucket);
+    }
+    Ok((stacked(&groups)?, buckets))
+}
+
+/// The rows that are not of some loads.
+fn without(rows: &DataFrame, refused: &BTreeSet<String>) -> Result<DataFrame> {
+    let loads = rows.column(LOAD_ID)?.str()?;
+    let stays: BooleanChunked = loads.iter().map(|load| load.is_none_or(|load| !refused.contains(load))).collect();
+    Ok(rows.filter(&stays)?)
+}
