@@ -19,7 +19,13 @@ fn day(text: &str) -> NaiveDate {
 }
 
 fn input(as_of: &str) -> StageInput {
-    StageInput { run_id: "run".to_owned(), as_of: Some(day(as_of)), rebuild: false, force: false }
+    StageInput {
+        run_id: "run".to_owned(),
+        as_of: Some(day(as_of)),
+        rebuild: false,
+        force: false,
+        ..StageInput::default()
+    }
 }
 
 /// Runs the three stages.

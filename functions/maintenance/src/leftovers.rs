@@ -22,7 +22,8 @@ pub(crate) async fn of_bronze(context: &Context) -> Result<Work, StageError> {
 }
 
 /// Removes what is old in a folder of things that somebody was to come back for: reports that no run
-/// has folded into the audit tables, walks of the ICD API that nobody went on with.
+/// has folded into the audit tables, walks of the ICD API that nobody went on with, rows of batches that were not
+/// committed.
 pub(crate) async fn of_folder(context: &Context, folder: &str) -> Result<Work, StageError> {
     let before = before(context);
     let listed = context.lake.list(folder).await?.into_iter();

@@ -13,6 +13,7 @@ use rcm_platform::lake::ICD_WALKS;
 use rcm_platform::stage::{self, Failure, REPORTS, Work};
 use rcm_platform::{Context, StageError};
 use rcm_tables::gold::collect_results;
+use rcm_tables::silver::INCOMING;
 
 /// What the reports of this stage are about.
 const SUBJECT: &str = "lake";
@@ -39,6 +40,9 @@ async fn maintain(context: &Context, run_id: &str) -> Result<Work, Failure> {
     done.push(leftovers::of_bronze(context).await);
     for folder in [REPORTS, ICD_WALKS] {
         done.push(leftovers::of_folder(context, folder).await);
+    }
+    for table in context.lake.folders("silver").await? {
+        done.push(leftovers::of_folder(context, &format!("silver/{table}/{INCOMING}")).await);
     }
     let work = collect_results(done)?;
     let is_idle = work.commits.is_empty() && work.notes.is_empty();

@@ -311,6 +311,18 @@ async fn walks_that_nobody_went_on_with_go_when_they_are_old() {
 }
 
 #[tokio::test]
+async fn rows_of_a_batch_that_was_not_committed_go_when_they_are_old() {
+    let lake = TestLake::new();
+    lake.write("silver/claims/_incoming/1/0.parquet", "");
+    let context = lake.context().await;
+    wait_from_now(&lake, 29);
+    maintain(&context).await;
+    assert_eq!(lake.files("silver/claims/_incoming").len(), 1);
+    lake.wait(TimeDelta::days(2));
+    assert!(maintain(&context).await.notes.contains(&"silver/claims/_incoming: old files removed: 1".to_owned()));
+}
+
+#[tokio::test]
 async fn an_empty_lake_needs_nothing() {
     assert_eq!(maintain(&TestLake::new().context().await).await.outcome, Outcome::NothingNew);
 }

@@ -85,7 +85,7 @@ pub struct PullInput {
 
 /// Input of every stage that works on a whole layer: the silver functions, the gold functions
 /// and `audit`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StageInput {
     pub run_id: String,
     /// Date that the KPIs are computed for; the run's own date where none is given.
@@ -98,6 +98,47 @@ pub struct StageInput {
     /// such rows is not made anew.
     #[serde(default)]
     pub force: bool,
+    /// Of a silver function.
+    #[serde(default, skip_serializing_if = "Part::is_all")]
+    pub part: Part,
+}
+
+/// Which part of its work a silver function is to do.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Part {
+    /// All of it.
+    #[default]
+    All,
+    /// All of it but for a batch that is so large that it is shared out: that one is prepared, and the report says in
+    /// [`StageReport::shared_out`] how it goes on.
+    Prepare,
+    /// One shard of a batch that was prepared.
+    Shard(Shard),
+    /// The commit of a batch of which all shards were written: key of the batch below the lake's root.
+    Commit(String),
+}
+
+impl Part {
+    fn is_all(&self) -> bool {
+        *self == Self::All
+    }
+}
+
+/// Some buckets of a batch, which one call plans and writes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Shard {
+    /// Key of the batch below the lake's root.
+    pub batch: String,
+    /// Number of the shard, from 0.
+    pub number: usize,
+}
+
+/// A batch that is ingested by several calls: one per shard, at the same time, and then one that commits.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SharedOut {
+    pub shards: Vec<Part>,
+    pub commit: Part,
 }
 
 /// Input of `maintenance`, which belongs to no run of the pipeline.
@@ -162,6 +203,9 @@ pub struct StageReport {
     /// What waits for a person; `audit` alone looks for it, at the end of a run.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub standstills: Vec<Standstill>,
+    /// Calls that are to follow, of a silver function that prepared a batch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shared_out: Option<SharedOut>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<StageFailure>,
 }
@@ -185,6 +229,7 @@ impl StageReport {
             metrics: Vec::new(),
             notes: Vec::new(),
             standstills: Vec::new(),
+            shared_out: None,
             error: None,
         }
     }

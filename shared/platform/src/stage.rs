@@ -3,7 +3,8 @@
 use chrono::{DateTime, Utc};
 use futures::Future;
 use rcm_model::event::{
-    ControlCheck, ErrorContext, LoadCounts, Metric, Outcome, RuleCount, StageFailure, StageReport, TableCommit,
+    ControlCheck, ErrorContext, LoadCounts, Metric, Outcome, RuleCount, SharedOut, StageFailure, StageReport,
+    TableCommit,
 };
 use tracing::{Instrument, info, info_span, warn};
 use uuid::Uuid;
@@ -26,6 +27,8 @@ pub struct Work {
     pub checks: Vec<ControlCheck>,
     pub metrics: Vec<Metric>,
     pub notes: Vec<String>,
+    /// How a silver step goes on that was shared out.
+    pub shared_out: Option<SharedOut>,
 }
 
 impl Work {
@@ -42,6 +45,7 @@ impl Work {
         self.rules.extend(more.rules);
         self.checks.extend(more.checks);
         self.metrics.extend(more.metrics);
+        self.shared_out = more.shared_out.or(self.shared_out.take());
         for note in more.notes {
             if !self.notes.contains(&note) {
                 self.notes.push(note);
@@ -104,6 +108,7 @@ where
             metrics: work.metrics,
             notes: work.notes,
             standstills: Vec::new(),
+            shared_out: work.shared_out,
             error: error.as_ref().map(StageFailure::from),
         };
         metrics::emit(&context.environment, &report);

@@ -12,7 +12,7 @@ pub(super) struct Columns {
     pub hashes: Int64Chunked,
     /// Microseconds.
     pub modified: Int64Chunked,
-    /// In cents, by column; in the order of the entity's columns.
+    /// In cents, by column; in the order of the entity's columns. None where they were not asked for.
     amounts: Vec<Int128Chunked>,
 }
 
@@ -21,10 +21,10 @@ impl Columns {
     ///
     /// # Errors
     /// A column is missing.
-    pub(super) fn of(frame: &DataFrame, entity: &Entity) -> PolarsResult<Self> {
+    pub(super) fn of(frame: &DataFrame, entity: &Entity, with_amounts: bool) -> PolarsResult<Self> {
         let text =
             |name: &str| -> PolarsResult<StringChunked> { Ok(frame.column(name)?.str()?.rechunk().into_owned()) };
-        let amounts = amount_columns(entity).map(|name| {
+        let amounts = amount_columns(entity).filter(|_| with_amounts).map(|name| {
             let cents = frame.column(name)?.as_materialized_series().decimal()?.physical().rechunk().into_owned();
             Ok(cents)
         });

@@ -5,8 +5,6 @@
 //! modified time only says since when, where it can be believed. What a full extract lacks is deleted as of
 //! the extract, unless a row in quarantine names it.
 
-use std::collections::HashMap;
-
 use chrono::{DateTime, Utc};
 use polars::prelude::*;
 use rcm_model::cdm::Entity;
@@ -17,6 +15,10 @@ use super::events::{IS_DELETE, LOAD_ID};
 use super::hash::{hash_of, row_hash};
 use super::plan::{Holdings, Outcome, Plan};
 use super::write::{NewVersion, Patch, Planned, write};
+
+/// Columns of stored rows that the planning of extracts looks at, beside the key and the surrogate key.
+pub const COMPARED: [&str; 6] =
+    ["datasource", "row_hash", "effective_from", "effective_to", "is_deleted", "src_modified_at"];
 
 /// A load of an extract.
 #[derive(Debug, Clone)]
@@ -52,6 +54,13 @@ impl ExtractBatch<'_> {
         self.may_hash_otherwise || self.loads.iter().any(|load| !load.untracked.is_empty())
     }
 
+    /// Whether the amounts of stored rows are needed to plan the batch: what a datasource holds is checked after a full
+    /// extract.
+    #[must_use]
+    pub fn needs_amounts(&self) -> bool {
+        self.loads.iter().any(|load| load.is_full)
+    }
+
     /// Keys whose closed versions are needed to plan the batch, in column `key`: those without a current
     /// version, which may have been deleted, and those whose current version starts after the extract, which
     /// only tables have that were made when modified times decided.
@@ -59,16 +68,20 @@ impl ExtractBatch<'_> {
     /// # Errors
     /// A frame lacks a column.
     pub fn needs_closed(&self, entity: &Entity, current: &DataFrame) -> PolarsResult<DataFrame> {
+        let rows = self.rows.column(entity.key)?.str()?;
+        let mut lack: PlHashSet<&str> = rows.iter().flatten().collect();
         let keys = current.column(entity.key)?.str()?;
         let starts = current.column("effective_from")?.datetime()?.physical();
         let earliest = self.loads.iter().map(|load| load.extracted_at.timestamp_micros()).min().unwrap_or(i64::MAX);
-        let started = keys.iter().zip(starts.iter()).filter(|(_, start)| start.is_some_and(|start| start < earliest));
-        let started: std::collections::HashSet<&str> = started.filter_map(|(key, _)| key).collect();
-        let rows = self.rows.column(entity.key)?.str()?;
-        let needed = rows.iter().flatten().filter(|key| !started.contains(key));
-        let mut needed: Vec<&str> = needed.collect();
+        for (key, start) in keys.iter().zip(starts.iter()) {
+            if let Some(key) = key
+                && start.is_some_and(|start| start < earliest)
+            {
+                lack.remove(key);
+            }
+        }
+        let mut needed: Vec<&str> = lack.into_iter().collect();
         needed.sort_unstable();
-        needed.dedup();
         df!("key" => needed)
     }
 }
@@ -76,8 +89,8 @@ impl ExtractBatch<'_> {
 /// Plans what a batch of extracts changes in one bucket.
 ///
 /// `current` has the bucket's current rows; `closed` every closed row of the keys in
-/// [`ExtractBatch::needs_closed`]. Both have [`super::PROBED`] and the amounts; all columns of the silver schema where
-/// [`ExtractBatch::needs_attributes`].
+/// [`ExtractBatch::needs_closed`]. Both have [`COMPARED`], the amounts where [`ExtractBatch::needs_amounts`], and `observations` where
+/// a version may have several; all columns of the silver schema where [`ExtractBatch::needs_attributes`].
 ///
 /// # Errors
 /// A frame lacks a column.
@@ -90,8 +103,8 @@ pub fn plan_extracts(
 ) -> PolarsResult<Plan> {
     let columns: Vec<PlSmallStr> = current.get_column_names_owned();
     let stored = current.vstack(&closed.select(columns)?)?;
-    let held = Columns::of(&stored, entity)?;
-    let rows = Columns::of(batch.rows, entity)?;
+    let held = Columns::of(&stored, entity, batch.needs_amounts())?;
+    let rows = Columns::of(batch.rows, entity, batch.needs_amounts())?;
     let mut walk = Walk::start(entity, (&stored, &held, current.height()), (batch, &rows))?;
     let mut next = 0;
     let load_ids = batch.rows.column(LOAD_ID)?.str()?.rechunk().into_owned();
@@ -147,17 +160,18 @@ struct Walk<'a> {
     starts: Int64Chunked,
     ends: Int64Chunked,
     /// Hashes of stored rows under today's tracked columns, where they may differ from what is stored.
-    rehashed: HashMap<usize, i64>,
+    rehashed: PlHashMap<usize, i64>,
     /// Hashes of untracked columns, of stored and of incoming rows; empty where all are tracked.
     untracked: Option<(Int64Chunked, Int64Chunked)>,
     /// Stored rows before this one are current.
     current: usize,
     keys: Vec<Key>,
-    by_key: HashMap<&'a str, usize>,
+    by_key: PlHashMap<&'a str, usize>,
     /// Closed rows by key.
-    closed: HashMap<&'a str, Vec<usize>>,
+    closed: PlHashMap<&'a str, Vec<usize>>,
     made: Vec<NewVersion>,
-    patches: Vec<Option<Patch>>,
+    /// By stored row.
+    patches: PlHashMap<usize, Patch>,
     outcomes: Counts<Outcome>,
     deleted: std::collections::BTreeMap<String, u64>,
     warnings: Counts<&'static str>,
@@ -181,14 +195,14 @@ impl<'a> Walk<'a> {
             is_delete: batch.rows.column(IS_DELETE)?.bool()?.rechunk().into_owned(),
             starts: micros("effective_from")?,
             ends: micros("effective_to")?,
-            rehashed: HashMap::new(),
+            rehashed: PlHashMap::default(),
             untracked: None,
             current,
             keys: Vec::new(),
-            by_key: HashMap::with_capacity(rows.keys.len()),
-            closed: HashMap::new(),
+            by_key: PlHashMap::with_capacity(rows.keys.len()),
+            closed: PlHashMap::default(),
             made: Vec::new(),
-            patches: vec![None; frame.height()],
+            patches: PlHashMap::default(),
             outcomes: Counts::new(),
             deleted: std::collections::BTreeMap::new(),
             warnings: Counts::new(),
@@ -368,9 +382,8 @@ impl<'a> Walk<'a> {
             State::Stored(stored) => {
                 let modified = modified.filter(|modified| *modified != self.stored.modified(stored));
                 let differs = before.is_some_and(|before| before.get(stored) != of_rows.and_then(|rows| rows.get(row)));
-                let patch = &mut self.patches[stored];
-                if modified.is_some() || differs || patch.is_some() {
-                    let patch = patch.get_or_insert_default();
+                if modified.is_some() || differs || self.patches.contains_key(&stored) {
+                    let patch = self.patches.entry(stored).or_default();
                     patch.modified = modified.or(patch.modified);
                     patch.untracked_of = Some(row);
                 }
@@ -407,7 +420,7 @@ impl<'a> Walk<'a> {
     /// A version that starts after its end is left as an empty one.
     fn close_stored(&mut self, row: usize, to: i64, is_deleted: bool) {
         let start = self.starts.get(row).unwrap_or(to);
-        let patch = self.patches[row].get_or_insert_default();
+        let patch = self.patches.entry(row).or_default();
         (patch.to, patch.is_deleted) = (Some(to.max(start)), is_deleted);
     }
 

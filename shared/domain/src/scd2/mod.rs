@@ -25,7 +25,7 @@ mod triage;
 mod write;
 
 pub use events::{IS_DELETE, LOAD_ID, POSITION, SEQUENCE, events};
-pub use extract::{ExtractBatch, ExtractLoad, plan_extracts};
+pub use extract::{COMPARED, ExtractBatch, ExtractLoad, plan_extracts};
 pub use hash::bucket_of;
 pub use patch::patched;
 pub use plan::{Holdings, Outcome, PROBED, Plan, plan_events};

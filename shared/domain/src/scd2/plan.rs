@@ -48,8 +48,9 @@ pub enum Outcome {
 }
 
 impl Outcome {
-    /// The outcome of a number that a frame holds.
-    fn of(code: i32) -> Option<Self> {
+    /// The outcome of a number that a frame or a record holds.
+    #[must_use]
+    pub fn of(code: i32) -> Option<Self> {
         [Self::New, Self::Changed, Self::Unchanged, Self::Superseded]
             .into_iter()
             .find(|outcome| *outcome as i32 == code)

@@ -11,6 +11,8 @@ use super::hash::surrogate;
 use super::points::one_observation;
 use crate::cdm::{presence_dtype, silver_schema};
 
+const OBSERVATIONS: &str = "observations";
+
 /// A version that an incoming row makes. Moments are microseconds.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct NewVersion {
@@ -42,8 +44,8 @@ pub(super) struct Planned<'a> {
     /// Loads that have untracked columns.
     pub untracked: &'a [&'a ExtractLoad],
     pub made: Vec<NewVersion>,
-    /// One per stored row.
-    pub patches: Vec<Option<Patch>>,
+    /// By stored row.
+    pub patches: PlHashMap<usize, Patch>,
 }
 
 /// Returns new versions as rows of the silver schema, and patches of stored ones.
@@ -68,12 +70,13 @@ fn patches(
     untracked: &[&str],
     now: DateTime<Utc>,
 ) -> PolarsResult<Vec<DataFrame>> {
-    let patches: Vec<(usize, Patch)> =
-        planned.patches.iter().enumerate().filter_map(|(row, patch)| Some((row, (*patch)?))).collect();
+    let mut patches: Vec<(usize, Patch)> = planned.patches.iter().map(|(row, patch)| (*row, *patch)).collect();
+    patches.sort_unstable_by_key(|(row, _)| *row);
     if patches.is_empty() {
         return Ok(Vec::new());
     }
-    let columns = [entity.surrogate, "effective_to", "is_deleted", "src_modified_at", "observations"];
+    let columns = [entity.surrogate, "effective_to", "is_deleted", "src_modified_at"];
+    let columns = columns.into_iter().chain(planned.stored.schema().contains(OBSERVATIONS).then_some(OBSERVATIONS));
     let mut frame = planned.stored.select(columns)?.take(&indexes(patches.iter().map(|(row, _)| *row)))?;
     let ends = frame.column("effective_to")?.datetime()?.physical().clone();
     let modified = frame.column("src_modified_at")?.datetime()?.physical().clone();
@@ -91,8 +94,10 @@ fn patches(
     let height = frame.height();
     frame.with_column(Column::full_null("presence".into(), height, &presence_dtype()))?;
     frame.with_column(moments("updated_at", vec![Some(now.timestamp_micros()); height])?)?;
-    // Tables that were made when modified times decided hold one observation per extract; the first one is enough.
-    let frame = frame.lazy().with_column(col("observations").list().head(lit(1))).collect()?;
+    if frame.schema().contains(OBSERVATIONS) {
+        // Tables that were made when modified times decided hold one per extract; the first one is enough.
+        frame = frame.lazy().with_column(col(OBSERVATIONS).list().head(lit(1))).collect()?;
+    }
     let taken = patches.iter().filter_map(|(row, patch)| Some((*row, patch.untracked_of?)));
     let (rows, taken): (Vec<usize>, Vec<usize>) = taken.unzip();
     let mut all = vec![frame];

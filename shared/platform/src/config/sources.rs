@@ -148,6 +148,9 @@ pub struct Silver {
     pub max_load_rows: u64,
     /// Incoming rows that are kept in memory, in MiB. More are put down in the lake until they are committed.
     pub memory_mb: u64,
+    /// Bytes, in MiB, of a batch's rows and of the files that they concern, of which a silver step that may share its work
+    /// out gives one call.
+    pub shard_mb: u64,
     /// Buckets that an entity's keys are spread over; one where none are given. Fixed when the
     /// table is made.
     pub buckets: BTreeMap<String, u32>,
@@ -155,7 +158,13 @@ pub struct Silver {
 
 impl Default for Silver {
     fn default() -> Self {
-        Self { rows_at_once: 20_000_000, max_load_rows: 1_000_000_000, memory_mb: 384, buckets: BTreeMap::new() }
+        Self {
+            rows_at_once: 20_000_000,
+            max_load_rows: 1_000_000_000,
+            memory_mb: 384,
+            shard_mb: 4096,
+            buckets: BTreeMap::new(),
+        }
     }
 }
 

@@ -7,7 +7,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 use parquet::arrow::{ARROW_SCHEMA_META_KEY, encode_arrow_schema, parquet_to_arrow_schema};
 use parquet::errors::ParquetError;
-use parquet::file::metadata::{ColumnChunkMetaData, KeyValue, ParquetMetaData, ParquetMetaDataReader};
+use parquet::file::metadata::{
+    ColumnChunkMetaData, KeyValue, ParquetMetaData, ParquetMetaDataReader, RowGroupMetaData,
+};
 use parquet::file::reader::Length;
 use parquet::schema::types::{Type, TypePtr};
 use polars::io::parquet::write::KeyValueMetadata;
@@ -164,6 +166,13 @@ impl ParquetFile {
     /// Names of the columns.
     pub(crate) fn column_names(&self) -> Vec<String> {
         self.schema().get_fields().iter().map(|field| field.name().to_owned()).collect()
+    }
+
+    /// Whether a list of a column may have several entries.
+    pub(crate) fn has_longer_lists(&self, column: &str) -> bool {
+        let leaves = self.leaves(&[column]);
+        let entries = |group: &RowGroupMetaData, leaf: usize| group.column(leaf).num_values() > group.num_rows();
+        self.metadata.row_groups().iter().any(|group| leaves.iter().any(|leaf| entries(group, *leaf)))
     }
 
     /// The schema of the file.

@@ -7,6 +7,7 @@ use polars::prelude::*;
 use rcm_platform::context::Context;
 use rcm_platform::error::Result;
 use rcm_platform::stage::new_id;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::table::DataFile;
@@ -23,7 +24,7 @@ const BIRTH_DATE: &str = "dob";
 const ROW_GROUP: usize = 131_072;
 
 /// A data file that lies in the table's folder but is in no commit yet.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct NewFile {
     add: Add,
     pub rows: u64,

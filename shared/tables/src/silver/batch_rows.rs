@@ -13,6 +13,7 @@ use rcm_model::event::{RuleCount, Severity};
 use rcm_platform::bronze::{MALFORMED, Manifest, POSITION};
 use rcm_platform::context::Context;
 use rcm_platform::error::{Result, StageError};
+use serde::{Deserialize, Serialize};
 
 use super::incoming::{ByBucket, Incoming};
 use super::named;
@@ -64,6 +65,18 @@ impl BatchRows {
             worst_share: None,
         }
     }
+
+    /// Rows that were read before.
+    pub(super) fn of_prepared(
+        loads: Vec<Manifest>,
+        tallies: Vec<RowCounts>,
+        incoming: Incoming,
+        named: DataFrame,
+        quarantined: DataFrame,
+    ) -> Self {
+        let (refusals, rules, notes) = (Vec::new(), Vec::new(), Vec::new());
+        Self { loads, refusals, incoming, quarantined, named, tallies, rules, notes, worst_share: None }
+    }
 }
 
 /// A load that could not be ingested. The loads behind it in its stream wait.
@@ -75,7 +88,7 @@ pub(super) struct Refusal {
 }
 
 /// Rows of one load.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
 pub(super) struct RowCounts {
     /// Rows that the mapping's `where` leaves out; they are in none of the other numbers.
     pub left_out: u64,

@@ -1,13 +1,14 @@
 //! One bucket of a silver table: what a batch reads of it, and the files that it adds and removes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
 use futures::{StreamExt, TryStreamExt, stream};
 use polars::prelude::*;
 use rcm_domain::cdm::silver_schema;
 use rcm_domain::scd2::{
-    ExtractBatch, ExtractLoad, KEY_REPEATED, Outcome, PROBED, Plan, plan_events, plan_extracts, repeated_keys, triage,
+    COMPARED, ExtractBatch, ExtractLoad, KEY_REPEATED, Outcome, PROBED, Plan, plan_events, plan_extracts,
+    repeated_keys, triage,
 };
 use rcm_model::cdm::{ColumnType, Entity};
 use rcm_platform::bronze::Manifest;
@@ -63,10 +64,24 @@ struct Planned {
     held: Vec<Held>,
 }
 
+/// Column with what was observed of a version, of which an extract's version has one entry.
+const OBSERVATIONS: &str = "observations";
+
 /// Buckets that are planned and written at the same time.
 const AT_ONCE: usize = 2;
 
-/// Plans and writes the changes of every bucket that a batch touches. Nothing is committed.
+/// The buckets that a batch concerns.
+pub(super) fn concerned(table: Option<&Table>, batch: &BatchRows) -> BTreeSet<i32> {
+    let mut buckets = batch.incoming.buckets();
+    if batch.loads.iter().any(is_full) {
+        // Any key may be gone.
+        let stored = table.map_or(&[][..], Table::files).iter();
+        buckets.extend(stored.filter_map(|file| file.partition_value("bucket")?.parse::<i32>().ok()));
+    }
+    buckets
+}
+
+/// Plans and writes the changes of every bucket that a batch concerns. Nothing is committed.
 ///
 /// # Errors
 /// The store fails.
@@ -76,14 +91,20 @@ pub(super) async fn plan_all(
     table: Option<&Table>,
     batch: &BatchRows,
 ) -> Result<Vec<BucketChange>> {
-    let mut buckets: Vec<i32> = batch.incoming.buckets().into_iter().collect();
-    if batch.loads.iter().any(is_full) {
-        // Any key may be gone.
-        let stored = table.map_or(&[][..], Table::files).iter();
-        buckets.extend(stored.filter_map(|file| file.partition_value("bucket")?.parse::<i32>().ok()));
-    }
-    buckets.sort_unstable();
-    buckets.dedup();
+    plan_some(context, target, table, batch, concerned(table, batch).into_iter().collect()).await
+}
+
+/// Plans and writes the changes of some buckets. Nothing is committed.
+///
+/// # Errors
+/// The store fails.
+pub(super) async fn plan_some(
+    context: &Context,
+    target: &Target,
+    table: Option<&Table>,
+    batch: &BatchRows,
+    buckets: Vec<i32>,
+) -> Result<Vec<BucketChange>> {
     let entity = target.entity;
     let mut may_hash_otherwise = false;
     for load in &batch.loads {
@@ -135,9 +156,9 @@ fn all_columns(entity: &Entity) -> Vec<String> {
     silver_schema(entity).iter_names().map(ToString::to_string).collect()
 }
 
-/// Names of the columns that planning looks at.
-fn probed(entity: &Entity) -> Vec<String> {
-    [entity.surrogate, entity.key].into_iter().chain(PROBED).map(str::to_owned).collect()
+/// Names of some columns, and of the keys.
+fn with_keys(entity: &Entity, columns: &[&str]) -> Vec<String> {
+    [entity.surrogate, entity.key].iter().chain(columns).map(|name| (*name).to_owned()).collect()
 }
 
 fn names(columns: &[String]) -> Vec<&str> {
@@ -148,7 +169,8 @@ fn names(columns: &[String]) -> Vec<&str> {
 async fn after_events(bucket: Bucket<'_>, now: DateTime<Utc>, events: Events) -> Result<Planned> {
     let entity = bucket.entity;
     let Events { rows, untracked } = events;
-    let StoredRows { mut files, rows: current } = bucket.current(&names(&probed(entity))).await?;
+    let StoredRows { mut files, rows: current } =
+        bucket.current(bucket.open_files().await?, &names(&with_keys(entity, &PROBED))).await?;
     let (current, rows, found) = blocking(move || {
         let found = triage(entity, &current, &rows)?;
         Ok((current, rows, found))
@@ -164,13 +186,18 @@ async fn after_events(bucket: Bucket<'_>, now: DateTime<Utc>, events: Events) ->
 /// Plans what extracts change.
 async fn after_extracts(bucket: Bucket<'_>, now: DateTime<Utc>, extracts: Extracts) -> Result<Planned> {
     let entity = bucket.entity;
+    let open = bucket.open_files().await?;
     let columns = if extracts.batch().needs_attributes() {
         all_columns(entity)
     } else {
-        let amounts = entity.tracked.iter().filter(|column| column.kind == ColumnType::Money);
-        probed(entity).into_iter().chain(amounts.map(|column| column.name.to_owned())).collect()
+        let needs_amounts = extracts.batch().needs_amounts();
+        let amounts = entity.tracked.iter().filter(|column| needs_amounts && column.kind == ColumnType::Money);
+        let amounts = amounts.map(|column| column.name.to_owned());
+        let may_have_several = open.iter().any(|file| file.parquet.has_longer_lists(OBSERVATIONS));
+        let observations = may_have_several.then(|| OBSERVATIONS.to_owned());
+        with_keys(entity, &COMPARED).into_iter().chain(amounts).chain(observations).collect()
     };
-    let StoredRows { mut files, rows: current } = bucket.current(&names(&columns)).await?;
+    let StoredRows { mut files, rows: current } = bucket.current(open, &names(&columns)).await?;
     let (current, extracts, needed) = blocking(move || {
         let needed = extracts.batch().needs_closed(entity, &current)?;
         Ok((current, extracts, needed))

@@ -2,11 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use bytes::Bytes;
 use polars::prelude::*;
 use rcm_domain::scd2::LOAD_ID;
 use rcm_platform::context::Context;
 use rcm_platform::error::{Result, StageError};
 use rcm_platform::stage::new_id;
+use serde::{Deserialize, Serialize};
 use tracing::warn;
 
 use crate::chunks::{ParquetFile, encode, stacked};
@@ -14,7 +16,7 @@ use crate::frames::blocking;
 
 /// Folder below a silver table with rows of batches that are being ingested. Readers and vacuum pass over names that begin
 /// like this one.
-pub(super) const FOLDER: &str = "_incoming";
+pub const FOLDER: &str = "_incoming";
 
 /// Rows in the order of their buckets.
 #[derive(Debug, Clone)]
@@ -60,9 +62,13 @@ impl ByBucket {
 }
 
 /// Rows that were put down in the lake: an object with a row group for each bucket.
-struct PutDown {
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct PutDown {
     key: String,
-    footer: ParquetFile,
+    /// Of the object, in bytes.
+    size: u64,
+    /// Of the rows in memory, in bytes.
+    in_memory: u64,
     /// Bucket of each row group.
     buckets: Vec<i32>,
 }
@@ -74,6 +80,8 @@ pub(super) struct Incoming {
     /// Bytes of rows that are kept in memory.
     most_bytes: usize,
     put_down: Vec<PutDown>,
+    /// Of each object that was put down.
+    footers: Vec<ParquetFile>,
     held: Vec<ByBucket>,
     held_bytes: usize,
     /// Loads whose rows are left out.
@@ -91,11 +99,63 @@ impl Incoming {
             folder,
             most_bytes,
             put_down: Vec::new(),
+            footers: Vec::new(),
             held: Vec::new(),
             held_bytes: 0,
             refused: BTreeSet::new(),
             none: None,
         }
+    }
+
+    /// The rows that were put down in a folder.
+    ///
+    /// # Errors
+    /// The store fails.
+    pub(super) async fn of_put_down(
+        context: &Context,
+        folder: &str,
+        put_down: Vec<PutDown>,
+        refused: BTreeSet<String>,
+    ) -> Result<Self> {
+        let mut incoming = Self { folder: folder.to_owned(), refused, ..Self::new(context, "") };
+        for PutDown { key, size, .. } in &put_down {
+            incoming.footers.push(ParquetFile::footer(&context.lake, key, *size).await?.without_bytes());
+        }
+        if let Some(first) = incoming.footers.first() {
+            let names = first.column_names();
+            let columns: Vec<&str> = names.iter().map(String::as_str).collect();
+            incoming.none = Some(first.decode(0..0, &columns)?);
+        }
+        incoming.put_down = put_down;
+        Ok(incoming)
+    }
+
+    /// Folder in the lake for what is put down.
+    pub(super) fn folder(&self) -> &str {
+        &self.folder
+    }
+
+    /// What was put down.
+    pub(super) fn put_down(&self) -> &[PutDown] {
+        &self.put_down
+    }
+
+    /// Loads whose rows are left out.
+    pub(super) fn refused(&self) -> &BTreeSet<String> {
+        &self.refused
+    }
+
+    /// Bytes of all rows in memory.
+    pub(super) fn bytes(&self) -> u64 {
+        self.held_bytes as u64 + self.put_down.iter().map(|rows| rows.in_memory).sum::<u64>()
+    }
+
+    /// Puts all rows down in the lake that were not.
+    ///
+    /// # Errors
+    /// The store fails.
+    pub(super) async fn put_all_down(&mut self, context: &Context) -> Result<()> {
+        if self.held.is_empty() { Ok(()) } else { self.put_held_down(context).await }
     }
 
     /// Takes rows of the next load, or more rows of the last one.
@@ -129,7 +189,7 @@ impl Incoming {
     /// The store fails.
     pub(super) async fn of_bucket(&self, context: &Context, bucket: i32) -> Result<DataFrame> {
         let mut found = self.none.clone().into_iter().collect::<Vec<_>>();
-        for PutDown { key, footer, buckets } in &self.put_down {
+        for (PutDown { key, buckets, .. }, footer) in self.put_down.iter().zip(&self.footers) {
             let Some(group) = buckets.iter().position(|other| *other == bucket) else { continue };
             let names = footer.column_names();
             let columns: Vec<&str> = names.iter().map(String::as_str).collect();
@@ -161,12 +221,15 @@ impl Incoming {
     /// Puts the rows that are in memory down in the lake.
     async fn put_held_down(&mut self, context: &Context) -> Result<()> {
         let held = std::mem::take(&mut self.held);
-        self.held_bytes = 0;
+        let in_memory = std::mem::take(&mut self.held_bytes) as u64;
         let key = format!("{}/{}.parquet", self.folder, self.put_down.len());
         let (bytes, buckets) = blocking(move || together(&held)).await?;
-        let footer = ParquetFile::whole(bytes.clone().into())?.without_bytes();
+        let size = bytes.len() as u64;
+        let bytes = Bytes::from(bytes);
+        let footer = ParquetFile::whole(bytes.clone())?.without_bytes();
         context.lake.put(&key, bytes).await?;
-        self.put_down.push(PutDown { key, footer, buckets });
+        self.put_down.push(PutDown { key, size, in_memory, buckets });
+        self.footers.push(footer);
         Ok(())
     }
 

@@ -10,6 +10,7 @@ use tokio::sync::OnceCell;
 
 use super::batch_rows::{self, For, Refusal};
 use super::record::{self, StreamState, Voids};
+use super::shards::Prepared;
 use super::target::Target;
 use super::{Destination, batch, buckets, ingest_batch, quarantine_rate};
 use crate::delta::{Conflicts, Table};
@@ -24,6 +25,8 @@ pub(super) struct Ingest<'a> {
     run_id: &'a str,
     /// Read once, and only if there is something to judge.
     rulebook: OnceCell<Rulebook>,
+    /// Whether a large batch is prepared and left to other calls.
+    shares_out: bool,
     /// Once a batch has failed, its loads are taken one after the other, to find the one that it failed because of.
     one_by_one: bool,
     taken: Taken,
@@ -50,7 +53,12 @@ struct LoadBatch {
 impl<'a> Ingest<'a> {
     pub(super) fn new(context: &'a Context, target: &'a Target, voids: &'a Voids, run_id: &'a str) -> Self {
         let (rulebook, taken) = (OnceCell::new(), Taken::default());
-        Self { context, target, voids, run_id, rulebook, one_by_one: false, taken }
+        Self { context, target, voids, run_id, rulebook, shares_out: false, one_by_one: false, taken }
+    }
+
+    /// Prepares a batch that is large, and leaves it to other calls.
+    pub(super) fn sharing_out(self, shares_out: bool) -> Self {
+        Self { shares_out, ..self }
     }
 
     /// Ingests batch after batch until no load waits but those of streams that were refused.
@@ -122,6 +130,17 @@ impl<'a> Ingest<'a> {
             return Ok(LoadBatch { work, refusals, ..LoadBatch::default() });
         };
         let destination = Destination { target, table: table.as_ref(), buckets, states: &states, rulebook, run_id };
+        if self.shares_out {
+            let prepared = Prepared::share_out(context, target, table.as_ref(), buckets, &mut batch, &mut work).await;
+            match prepared {
+                Ok(None) => {}
+                Ok(shared_out) => {
+                    work.shared_out = shared_out;
+                    return Ok(LoadBatch { work, refusals, is_last: true, ..LoadBatch::default() });
+                }
+                Err(error) => return Err(Failure { error, work }),
+            }
+        }
         match ingest_batch(context, &destination, batch, &mut work).await {
             Ok(()) => Ok(LoadBatch { work, refusals, ..LoadBatch::default() }),
             Err(error) if error.is_retryable() => Err(Failure { error, work }),
@@ -165,8 +184,8 @@ fn without_oversized(context: &Context, loads: Vec<Manifest>) -> (Vec<Manifest>,
         }
         let Manifest { stream, sequence, rows, .. } = load;
         let message = format!(
-            "load {sequence} of `{stream}` has {rows} rows, more than are taken in at once ({limit}). Give the silver \
-             function more memory and raise [silver] max_load_rows in configs/sources.toml, or void the load"
+            "load {sequence} of `{stream}` has {rows} rows, more than are taken in at once ({limit}). Raise [silver] \
+             max_load_rows in configs/sources.toml, or void the load"
         );
         let error = StageError::threshold_exceeded(message).of_load(&stream, sequence);
         refusals.push(Refusal { stream, sequence, error });

@@ -23,12 +23,16 @@ mod resolved;
 mod rewrite;
 #[cfg(test)]
 mod rewrite_tests;
+mod shards;
+#[cfg(test)]
+mod shards_tests;
 mod standing;
 mod stored;
 mod target;
 #[cfg(test)]
 mod tests;
 
+pub use incoming::FOLDER as INCOMING;
 pub use record::taken_of as taken;
 pub use standing::standstills;
 pub use stored::is_open;
@@ -39,7 +43,8 @@ use rcm_domain::quality::Rulebook;
 use rcm_domain::scd2::{KEY_REPEATED, MODIFIED_GOES_BACK, Outcome as RowOutcome};
 use rcm_model::cdm::Entity;
 use rcm_model::event::{
-    ControlCheck, LoadCounts, Metric, Outcome, RuleCount, Severity, StageInput, StageReport, TableCommit,
+    ControlCheck, LoadCounts, Metric, Outcome, Part, RuleCount, Severity, Shard, SharedOut, StageInput, StageReport,
+    TableCommit,
 };
 use rcm_platform::bronze::Manifest;
 use rcm_platform::context::Context;
@@ -53,9 +58,11 @@ use self::ingest::Ingest;
 use self::nature::Nature;
 use self::rebuild::Cause;
 use self::record::{StreamState, Voids};
+use self::shards::Prepared;
 use self::target::Target;
 use crate::delta::{self, Change, Table};
 use crate::quarantine;
+use crate::rulebooks::Rulebooks;
 
 /// Columns that silver tables are partitioned by.
 pub const PARTITION_COLUMNS: [&str; 1] = ["bucket"];
@@ -73,8 +80,84 @@ const BUCKETS_PROPERTY_BEFORE: &str = "rcm.buckets";
 /// The store fails: nothing of the batch is ingested.
 pub async fn run(context: Context, entity: &'static Entity, input: StageInput) -> Result<StageReport> {
     let stage = format!("silver-{}", entity.name.replace('_', "-"));
-    let work: BoxFuture<'_, _> = Box::pin(bring_up(&context, entity, &input));
-    stage::report(&context, &stage, &input.run_id, entity.name, work).await
+    let (subject, work): (String, BoxFuture<'_, _>) = match &input.part {
+        Part::All | Part::Prepare => (entity.name.to_owned(), Box::pin(bring_up(&context, entity, &input))),
+        Part::Shard(shard) => {
+            (format!("{}/shard {}", entity.name, shard.number), Box::pin(write_shard(&context, entity, shard)))
+        }
+        Part::Commit(batch) => {
+            (entity.name.to_owned(), Box::pin(commit_prepared(&context, entity, batch, &input.run_id)))
+        }
+    };
+    stage::report(&context, &stage, &input.run_id, &subject, work).await
+}
+
+/// Opens a table as batches see it: with all columns of its entity.
+async fn open_for(context: &Context, target: &Target) -> Result<(Target, Option<Table>)> {
+    let table = Table::open(&context.lake, &target.silver).await?;
+    let target = target.as_made(table.as_ref());
+    let table = table.map(|table| table.showing(&silver_schema(target.entity)));
+    Ok((target, table))
+}
+
+/// Plans and writes the buckets of a shard of a batch that was prepared.
+async fn write_shard(context: &Context, entity: &'static Entity, shard: &Shard) -> std::result::Result<Work, Failure> {
+    let (target, table) = open_for(context, &Target::of(entity)).await?;
+    let Some(prepared) = Prepared::read(context, &target, &shard.batch).await? else { return Ok(Work::nothing_new()) };
+    prepared.check_version(&target, table.as_ref())?;
+    let is_new = prepared.write_shard(context, &target, table.as_ref(), shard.number).await?;
+    Ok(if is_new { Work::default() } else { Work::nothing_new() })
+}
+
+/// Commits a batch of which all shards were written. One that was committed before, or that another run has overtaken, is
+/// removed.
+async fn commit_prepared(
+    context: &Context,
+    entity: &'static Entity,
+    batch: &str,
+    run_id: &str,
+) -> std::result::Result<Work, Failure> {
+    let (target, table) = open_for(context, &Target::of(entity)).await?;
+    let Some(prepared) = Prepared::read(context, &target, batch).await? else { return Ok(Work::nothing_new()) };
+    let voids = Voids::read(context, entity).await?;
+    let states = StreamState::all(context, target.entity, table.as_ref(), &voids).await?;
+    let is_taken =
+        |load: &Manifest| states.iter().any(|state| state.stream == load.stream && state.taken >= load.sequence);
+    if prepared.loads.iter().all(is_taken) {
+        prepared.discard(context).await;
+        return Ok(Work::nothing_new());
+    }
+    let is_voided = |load: &Manifest| {
+        states.iter().any(|state| state.stream == load.stream && state.voided.contains(&load.sequence))
+    };
+    if prepared.loads.iter().any(is_voided) {
+        prepared.discard(context).await;
+        let message = format!("a load of `{}` was voided since the batch was prepared", target.silver);
+        return Err(StageError::commit_conflict(message).into());
+    }
+    if let Err(error) = prepared.check_version(&target, table.as_ref()) {
+        prepared.discard(context).await;
+        return Err(error.into());
+    }
+    let changes = prepared.changes(context, table.as_ref()).await?;
+    let rulebook = Rulebooks::read(&context.lake).await?.of(target.entity);
+    let (target, table) = (&target, table.as_ref());
+    let destination =
+        Destination { target, table, buckets: prepared.buckets, states: &states, rulebook: &rulebook, run_id };
+    let rows = prepared.batch(context).await?;
+    let mut work = Work {
+        rules: prepared.rules.clone(),
+        notes: prepared.notes.clone(),
+        metrics: prepared.metrics.clone(),
+        ..Work::default()
+    };
+    match finish(context, &destination, &rows, changes, &mut work).await {
+        Ok(()) => {
+            prepared.discard(context).await;
+            Ok(work)
+        }
+        Err(error) => Err(Failure { error, work }),
+    }
 }
 
 async fn bring_up(
@@ -102,7 +185,8 @@ async fn bring_up(
         voids = Voids::read(context, entity).await?;
     }
     let target = Target::of(entity);
-    let taken = match Ingest::new(context, &target, &voids, &input.run_id).run().await {
+    let ingest = Ingest::new(context, &target, &voids, &input.run_id).sharing_out(input.part == Part::Prepare);
+    let taken = match ingest.run().await {
         Ok(taken) => taken,
         Err(Failure { error, work: done }) => {
             work.add(done);
@@ -112,6 +196,15 @@ async fn bring_up(
     work.add(taken.work);
     if let Err(error) = refused::write_down(context, entity, &taken.refusals).await {
         return Err(Failure { error, work });
+    }
+    if work.shared_out.is_some() {
+        // The step is called again after the batch, and says then what it cannot ingest.
+        work.notes.extend(taken.refusals.iter().map(|refusal| refusal.error.to_string()));
+        work.notes.extend(failed.iter().map(ToString::to_string));
+        return Ok(work);
+    }
+    if input.part == Part::Prepare {
+        work.shared_out = Some(SharedOut { shards: Vec::new(), commit: Part::All });
     }
     let mut errors = failed.into_iter().chain(taken.refusals.into_iter().map(|refusal| refusal.error));
     let first = errors.next();
@@ -146,20 +239,25 @@ async fn ingest_batch(
     batch: BatchRows,
     work: &mut Work,
 ) -> Result<()> {
-    let ingested = try_ingest(context, destination, &batch, work).await;
+    let Destination { target, table, .. } = *destination;
+    let ingested = match bucket::plan_all(context, target, table, &batch).await {
+        Ok(changes) => finish(context, destination, &batch, changes, work).await,
+        Err(error) => Err(error),
+    };
     batch.incoming.discard(context).await;
     ingested
 }
 
-async fn try_ingest(
+/// Checks and commits what a batch of loads changes.
+async fn finish(
     context: &Context,
     destination: &Destination<'_>,
     batch: &BatchRows,
+    changes: Vec<BucketChange>,
     work: &mut Work,
 ) -> Result<()> {
-    let Destination { target, table, run_id, .. } = *destination;
+    let Destination { target, run_id, .. } = *destination;
     let (entity, path) = (target.entity, &target.silver);
-    let changes = bucket::plan_all(context, target, table, batch).await?;
     work.loads = counts(batch, &changes);
     work.rules.extend(warnings(entity, batch, &changes));
     let balances = batch.loads.iter().zip(&batch.tallies).zip(&work.loads);

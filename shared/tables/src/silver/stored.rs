@@ -82,13 +82,28 @@ impl Bucket<'_> {
         Ok(StoredFile { file: file.clone(), parquet, surrogates: Vec::new() })
     }
 
-    /// Reads columns of the current rows.
+    /// Reads the footers of the files that may have current rows.
     ///
     /// # Errors
     /// A file cannot be read.
-    pub(super) async fn current(&self, columns: &[&str]) -> Result<StoredRows> {
-        let files: Vec<DataFile> = self.files().filter(|file| is_open(file)).cloned().collect();
-        self.read(files, columns, |rows| Ok(rows.lazy().filter(col("is_current")).collect()?)).await
+    pub(super) async fn open_files(&self) -> Result<Vec<StoredFile>> {
+        let mut files = Vec::new();
+        for file in self.files().filter(|file| is_open(file)) {
+            files.push(self.footer(file).await?);
+        }
+        Ok(files)
+    }
+
+    /// Reads columns of the current rows of some files.
+    ///
+    /// # Errors
+    /// A file cannot be read.
+    pub(super) async fn current(&self, files: Vec<StoredFile>, columns: &[&str]) -> Result<StoredRows> {
+        let current = |rows: DataFrame| {
+            let is_current = rows.column("is_current")?.bool()?;
+            Ok(if is_current.all() { rows } else { rows.filter(is_current)? })
+        };
+        self.read(files, columns, current).await
     }
 
     /// Reads columns of the rows of some keys, which are the column `key` of `needed`. Files without a row of them are
@@ -103,7 +118,7 @@ impl Bucket<'_> {
         let key = self.entity.key;
         let mut files = Vec::new();
         for file in self.files() {
-            let file = file.clone();
+            let file = self.footer(file).await?;
             let (keys, wanted) = (self.read(vec![file.clone()], &[key], Ok).await?.rows, needed.clone());
             let found = blocking(move || {
                 let join = JoinArgs::new(JoinType::Semi);
@@ -125,7 +140,7 @@ impl Bucket<'_> {
     /// Reads columns of some files, and takes rows of each row group.
     async fn read(
         &self,
-        files: Vec<DataFile>,
+        files: Vec<StoredFile>,
         columns: &[&str],
         take: impl Fn(DataFrame) -> Result<DataFrame> + Clone + Send + 'static,
     ) -> Result<StoredRows> {
@@ -136,10 +151,9 @@ impl Bucket<'_> {
         let mut read: Vec<&str> = columns.iter().copied().filter(|name| *name != BUCKET).collect();
         read.extend([surrogate, "is_current"].into_iter().filter(|name| !columns.contains(name)));
         let read: Vec<String> = read.into_iter().map(str::to_owned).collect();
-        for file in files {
+        for StoredFile { file, parquet: footer, .. } in files {
             let key = self.key_of(&file);
             let lake = &self.context.lake;
-            let footer = ParquetFile::footer(lake, &key, file.size()).await?;
             let names: Vec<&str> = read.iter().map(String::as_str).collect();
             let parquet = footer.clone().with_columns(lake, &key, &names).await?;
             let (schema, take, read) = (schema.clone(), take.clone(), read.clone());

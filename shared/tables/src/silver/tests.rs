@@ -20,11 +20,11 @@ use crate::delta::Table;
 use crate::frames::blocking;
 
 /// A stream and its datasource.
-const OF_A: (&str, &str) = ("hosa/departments", "hos-a");
-const OF_B: (&str, &str) = ("hosb/departments", "hos-b");
+pub(super) const OF_A: (&str, &str) = ("hosa/departments", "hos-a");
+pub(super) const OF_B: (&str, &str) = ("hosb/departments", "hos-b");
 
 /// Makes rows of departments, ids and names, a load.
-async fn make_load(
+pub(super) async fn make_load(
     context: &Context,
     (stream, datasource): (&str, &str),
     sequence: u64,
@@ -57,7 +57,7 @@ async fn take_in(context: &Context) -> Result<StageReport, StageError> {
     run(
         context.clone(),
         &DEPARTMENTS,
-        StageInput { run_id: "run".to_owned(), as_of: None, rebuild: false, force: false },
+        StageInput { run_id: "run".to_owned(), as_of: None, rebuild: false, force: false, ..StageInput::default() },
     )
     .await
 }
@@ -210,7 +210,8 @@ async fn a_column_that_was_not_tracked_for_a_while_makes_no_versions_when_it_is_
         let counts = &take_in(&context).await.unwrap().loads[0];
         assert_eq!((counts.unchanged, counts.changed), (4, 0), "load {sequence}");
     }
-    let input = StageInput { run_id: "rebuild".to_owned(), as_of: None, rebuild: true, force: false };
+    let input =
+        StageInput { run_id: "rebuild".to_owned(), as_of: None, rebuild: true, force: false, ..StageInput::default() };
     let context = lake.context().await;
     run(context.clone(), &DEPARTMENTS, input).await.unwrap();
     make_load(&context, OF_A, 5, LoadKind::Snapshot, departments(4)).await;
