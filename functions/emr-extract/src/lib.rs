@@ -15,6 +15,7 @@ use std::collections::BTreeMap;
 
 use rcm_model::event::{ExtractInput, StageReport};
 use rcm_model::load_config::{LoadType, is_path_segment};
+use rcm_platform::backoff::{Backoff, Tries};
 use rcm_platform::bronze::{LoadLog, Manifest};
 use rcm_platform::config::LoadKind;
 use rcm_platform::emr::{self, Extract, Table};
@@ -22,6 +23,9 @@ use rcm_platform::load::{self, Subject};
 use rcm_platform::stage::{self, Failure, Work};
 use rcm_platform::voids::VoidMark;
 use rcm_platform::{Context, StageError, voids};
+
+/// Times that an extract which lost the stream's next number is made again. Each one reads the source.
+const RETRIES: u32 = 4;
 
 /// Extracts a table and makes what it brought the stream's next load. A source that has not
 /// changed makes none.
@@ -43,13 +47,16 @@ async fn extract(context: &Context, input: &ExtractInput, stream: &str) -> Resul
             return Err(StageError::bad_config(message).into());
         }
     }
-    for _ in 0..load::TRIES {
+    let mut tries = Tries::new(&Backoff { retries: RETRIES, ..Backoff::after_conflicts() });
+    loop {
         let before = Before::read(context, stream).await?;
         if let Some(work) = load_after(context, input, stream, &before).await? {
             return Ok(work);
         }
+        if !tries.again().await {
+            return Err(load::conflict(stream).into());
+        }
     }
-    Err(load::conflict(stream).into())
 }
 
 /// The loads that an extract comes after.

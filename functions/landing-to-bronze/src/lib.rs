@@ -13,6 +13,7 @@ mod tests;
 
 use object_store::ObjectMeta;
 use rcm_model::event::{LandedFileInput, Outcome, StageReport};
+use rcm_platform::backoff::Tries;
 use rcm_platform::bronze::{LoadLog, Manifest, Refusal, SeenWhy, SourceObject};
 use rcm_platform::bronze_rows;
 use rcm_platform::config::{Format, LoadKind};
@@ -261,7 +262,8 @@ async fn make_load(
     force: bool,
 ) -> Result<Work, StageError> {
     let (log, source) = (LoadLog::new(&context.lake, subject.stream), &rows.source);
-    for _ in 0..load::TRIES {
+    let mut tries = Tries::default();
+    loop {
         let last = known.loads.last().map_or(0, |load| load.sequence);
         known.loads.extend(log.after(last).await?);
         if let Some(load) = passed_over::same_load(context, landed, source, &rows.content_hash, &known.loads).await? {
@@ -285,6 +287,9 @@ async fn make_load(
             let mut work = load::work(&made, known.loads.last());
             work.notes.extend(passed_over::no_release(landed));
             return Ok(work);
+        }
+        if !tries.again().await {
+            break;
         }
     }
     load::discard(context, rows).await?;

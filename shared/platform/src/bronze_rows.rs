@@ -10,6 +10,7 @@ use arrow_schema::{ArrowError, DataType, Field, Schema, SchemaRef};
 use sha2::{Digest, Sha256};
 use tokio::sync::mpsc;
 
+use crate::backoff::Tries;
 use crate::bronze::{LoadLog, MALFORMED, Manifest, POSITION, SourceObject};
 use crate::bronze_file;
 use crate::context::Context;
@@ -81,7 +82,8 @@ pub async fn load(
     let rows = write(context, subject.stream, source, columns, rows).await?;
     let log = LoadLog::new(&context.lake, subject.stream);
     let mut loads: Vec<Manifest> = Vec::new();
-    for _ in 0..load::TRIES {
+    let mut tries = Tries::default();
+    loop {
         let known = loads.last().map_or(0, |load| load.sequence);
         loads.extend(log.after(known).await?);
         if !force {
@@ -92,6 +94,9 @@ pub async fn load(
         }
         if let Some(made) = load::commit(context, subject, loads.last(), &rows).await? {
             return Ok(load::work(&made, None));
+        }
+        if !tries.again().await {
+            break;
         }
     }
     load::discard(context, &rows).await?;

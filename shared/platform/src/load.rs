@@ -28,9 +28,6 @@ pub const UNFINISHED: [&str; 5] = [".tmp", ".part", ".partial", ".filepart", ".c
 const NAMES_TOLD: usize = 20;
 const NAME_LENGTH: usize = 100;
 
-/// Times that a stage goes for a sequence number before it leaves the stream to the others.
-pub const TRIES: usize = 5;
-
 /// What a load is of: known before its first row.
 #[derive(Debug, Clone, Copy)]
 pub struct Subject<'a> {

@@ -146,3 +146,46 @@ async fn a_file_that_is_the_next_load_of_a_long_stream_reads_little_of_it() {
     let reads = reads.take();
     assert!(reads < 30, "{reads} reads");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn sixty_four_files_of_one_stream_at_once_are_all_loaded_and_none_gives_up() {
+    let lake = TestLake::new();
+    let key = |number: usize| format!("landing/claims/hospital1_{number}.csv");
+    for number in 0..64 {
+        lake.write(&key(number), claims(&[&format!("C{number}"), &format!("D{number}")]));
+    }
+    let context = lake.context().await;
+    let calls: JoinSet<StageReport> = (0..64)
+        .map(|number| {
+            let input = LandedFileInput { run_id: format!("run-{number}"), key: key(number), force: false };
+            let context = context.clone();
+            async move { handle(context, input).await.unwrap() }
+        })
+        .collect();
+    let reports = calls.join_all().await;
+    assert!(reports.iter().all(|report| report.outcome == Outcome::Done && report.loads[0].read == 2));
+    let loads = lake.loads("claims/hos-a").await;
+    let sources: BTreeSet<&str> = loads.iter().map(|load| load.source.name.as_str()).collect();
+    assert_eq!((loads.len(), sources.len()), (64, 64));
+    assert_eq!(lake.files("bronze/claims/hos-a/data").len(), 64);
+}
+
+#[tokio::test]
+async fn a_file_with_the_bytes_of_an_old_load_of_a_long_stream_reads_little_of_it() {
+    let lake = TestLake::new();
+    lake.write(FILE, claims(&["C1"]));
+    let first = run(&lake, FILE).await.unwrap();
+    let context = lake.context().await;
+    for sequence in 2..=2099 {
+        let load = manifest("claims/hos-a", sequence, context.now());
+        LoadLog::new(&context.lake, "claims/hos-a").commit(&load).await.unwrap();
+    }
+    lake.write("landing/claims/hospital1_again.csv", claims(&["C1"]));
+    let (counted, reads) = BronzeReads::of(&context.lake);
+    let context = Context { lake: counted, ..context };
+    let key = "landing/claims/hospital1_again.csv".to_owned();
+    let report = handle(context, LandedFileInput { run_id: "run-2".to_owned(), key, force: false }).await.unwrap();
+    assert_eq!((first.outcome, report.outcome), (Outcome::Done, Outcome::NothingNew));
+    let reads = reads.take();
+    assert!(reads < 130, "{reads} reads: those since the last checkpoint");
+}

@@ -1,24 +1,29 @@
 //! Retries of a round of reading, deciding and committing.
 
 use std::future::Future;
+#[cfg(test)]
+use std::time::Duration;
 
+#[cfg(test)]
+use rcm_platform::backoff::Backoff;
+use rcm_platform::backoff::Tries;
 use rcm_platform::error::{ErrorKind, Result, StageError};
 
-/// Rounds of reading, deciding and committing before a stage gives up.
-const ROUNDS: usize = 5;
-
-/// Counts the commits of one piece of work that another run got ahead of.
+/// The commits of one piece of work that another run got ahead of.
 #[derive(Debug, Default)]
-pub struct Conflicts(usize);
+pub struct Conflicts(Tries);
 
 impl Conflicts {
-    /// Whether an error is a conflict with another run after which the work may read and decide again.
-    pub fn may_retry(&mut self, error: &StageError) -> bool {
-        if error.kind() != ErrorKind::CommitConflict {
-            return false;
-        }
-        self.0 += 1;
-        self.0 < ROUNDS
+    /// As the default, without pauses.
+    #[cfg(test)]
+    pub(crate) fn at_once() -> Self {
+        Self(Tries::new(&Backoff { longest_pause: Duration::ZERO, ..Backoff::after_conflicts() }))
+    }
+
+    /// Whether an error is a conflict with another run after which the work may read and decide again. Waits before it
+    /// may: runs that lost together do not meet again.
+    pub async fn may_retry(&mut self, error: &StageError) -> bool {
+        error.kind() == ErrorKind::CommitConflict && self.0.again().await
     }
 }
 
@@ -27,16 +32,23 @@ impl Conflicts {
 ///
 /// # Errors
 /// The error of the last round: that of the first one that failed of something else than a conflict, or the conflict
-/// of the fifth.
+/// of the last one that there is.
 pub async fn retry_on_conflict<T, F, Fut>(round: F) -> Result<T>
 where
     F: Fn() -> Fut,
     Fut: Future<Output = Result<T>>,
 {
-    let mut conflicts = Conflicts::default();
+    retry(Conflicts::default(), round).await
+}
+
+async fn retry<T, F, Fut>(mut conflicts: Conflicts, round: F) -> Result<T>
+where
+    F: Fn() -> Fut,
+    Fut: Future<Output = Result<T>>,
+{
     loop {
         match Box::pin(round()).await {
-            Err(error) if conflicts.may_retry(&error) => {}
+            Err(error) if conflicts.may_retry(&error).await => {}
             ended => return ended,
         }
     }
@@ -55,7 +67,7 @@ mod tests {
             let end = ends.get(run.fetch_add(1, Ordering::Relaxed));
             end.map_or(Ok(()), |kind| Err(StageError::new(*kind, "")))
         };
-        let result = retry_on_conflict(round).await;
+        let result = retry(Conflicts::at_once(), round).await;
         (result, run.load(Ordering::Relaxed))
     }
 
@@ -68,8 +80,8 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_fifth_conflict_is_the_error() {
-        let (result, run) = rounds(&[ErrorKind::CommitConflict; 9]).await;
-        assert_eq!((result.unwrap_err().kind(), run), (ErrorKind::CommitConflict, 5));
+    async fn conflicts_that_do_not_end_are_the_error() {
+        let (result, run) = rounds(&[ErrorKind::CommitConflict; 99]).await;
+        assert_eq!((result.unwrap_err().kind(), run), (ErrorKind::CommitConflict, 41));
     }
 }

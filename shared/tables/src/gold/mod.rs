@@ -35,8 +35,15 @@ where
     F: Fn() -> Fut,
     Fut: Future<Output = std::result::Result<Work, Failure>>,
 {
+    retry(Conflicts::default(), round).await
+}
+
+async fn retry<F, Fut>(mut conflicts: Conflicts, round: F) -> std::result::Result<Work, Failure>
+where
+    F: Fn() -> Fut,
+    Fut: Future<Output = std::result::Result<Work, Failure>>,
+{
     let mut done = Work::default();
-    let mut conflicts = Conflicts::default();
     loop {
         match Box::pin(round()).await {
             Ok(work) => {
@@ -45,7 +52,7 @@ where
             }
             Err(Failure { error, work }) => {
                 done.add(work);
-                if !conflicts.may_retry(&error) {
+                if !conflicts.may_retry(&error).await {
                     return Err(Failure { error, work: done });
                 }
             }
@@ -121,6 +128,6 @@ mod tests {
     #[tokio::test]
     async fn a_stage_gives_up_when_the_conflicts_do_not_end() {
         let round = || async { collect_results(vec![Err(StageError::commit_conflict(String::new()))]) };
-        assert_eq!(retry_on_conflict(round).await.unwrap_err().error.name(), "CommitConflict");
+        assert_eq!(retry(Conflicts::at_once(), round).await.unwrap_err().error.name(), "CommitConflict");
     }
 }

@@ -77,7 +77,7 @@ impl<'a> Ingest<'a> {
                         return Ok(self.taken);
                     }
                 }
-                Err(Failure { error, work }) if conflicts.may_retry(&error) => {
+                Err(Failure { error, work }) if conflicts.may_retry(&error).await => {
                     // What the rows of quarantine were committed to; the rest is found again.
                     self.taken.work.commits.extend(work.commits);
                 }

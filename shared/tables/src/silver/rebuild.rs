@@ -118,7 +118,7 @@ pub(super) async fn rebuild(
                 }
                 return Ok(work);
             }
-            Err(error) if conflicts.may_retry(&error) => {}
+            Err(error) if conflicts.may_retry(&error).await => {}
             Err(error) => return Err(Failure { error, work }),
         }
     }
