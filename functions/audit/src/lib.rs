@@ -13,14 +13,13 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use object_store::ObjectMeta;
-use polars::prelude::*;
+use polars::prelude::PlSmallStr;
 use rcm_model::event::{Metric, Outcome, StageInput, StageReport, StageTimes, TableCommit};
 use rcm_model::standstill::Standstill;
 use rcm_platform::stage::REPORTS;
 use rcm_platform::telemetry::metrics;
 use rcm_platform::{Context, StageError, lake};
-use rcm_tables::delta::{self, Change, DataFile, Table, retry_on_conflict};
-use rcm_tables::frames::blocking;
+use rcm_tables::delta::{self, Append};
 use rcm_tables::standstill;
 use serde_json::json;
 use tracing::{Instrument, info, info_span, warn};
@@ -196,43 +195,8 @@ async fn append(context: &Context, run_id: &str, rows: &AuditRows) -> Result<Opt
     if rows.rows.height() == 0 {
         return Ok(None);
     }
-    let path = lake::audit(rows.table);
-    retry_on_conflict(|| async {
-        let table = Table::open_with(&context.lake, &path, rows.rows.schema()).await?;
-        let new = match &table {
-            Some(table) => missing(table, run_id, rows).await?,
-            None => rows.rows.clone(),
-        };
-        if new.height() == 0 {
-            return Ok(None);
-        }
-        let file = delta::write(context, &path, &new, &[]).await?;
-        let rows = file.rows;
-        let change = Change {
-            schema: new.schema(),
-            partition_by: &[],
-            properties: &[],
-            add: vec![file],
-            remove: Vec::new(),
-            transactions: Vec::new(),
-            run_id,
-        };
-        let committed = delta::commit(&context.lake, &path, table.as_ref(), change).await?;
-        Ok(Some(TableCommit { table: path.clone(), version: committed.version, rows }))
-    })
-    .await
-}
-
-/// Returns the rows that a table does not have, in every column the same. Only files that may have rows as late as
-/// these are read.
-async fn missing(table: &Table, run_id: &str, new: &AuditRows) -> Result<DataFrame, StageError> {
-    let AuditRows { rows, moment, .. } = new;
-    let earliest = rows.column(moment)?.datetime()?.physical().min();
-    let is_late = |file: &&DataFile| file.latest(moment).is_none_or(|latest| Some(latest) >= earliest);
-    let files: Vec<DataFile> = table.files().iter().filter(is_late).cloned().collect();
-    let of_run = table.scan(&files).await?.filter(col("run_id").eq(lit(run_id)));
-    let columns: Vec<Expr> = rows.get_column_names().into_iter().map(|name| col(name.clone())).collect();
-    let without = JoinArgs { nulls_equal: true, ..JoinArgs::new(JoinType::Anti) };
-    let missing = rows.clone().lazy().join(of_run, columns.clone(), columns, without);
-    blocking(move || Ok(missing.collect()?)).await
+    let AuditRows { table, moment, rows } = rows;
+    let columns: Vec<&str> = rows.get_column_names().into_iter().map(PlSmallStr::as_str).collect();
+    let append = Append { rows, same_in: &columns, moment: Some(moment), run_id };
+    delta::append_missing(context, &lake::audit(table), append).await
 }

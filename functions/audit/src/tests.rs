@@ -10,6 +10,7 @@ use rcm_platform::testing::{START, TestLake};
 use rcm_platform::{Context, StageError};
 use rcm_tables::delta::{self, Change, Table};
 use serde_json::Value;
+use tokio::task::JoinSet;
 
 use crate::handle;
 
@@ -235,6 +236,33 @@ async fn of_much_that_waits_the_answer_tells_some_and_counts_the_others() {
     let told = report.standstills.len();
     assert!((1..=100).contains(&told), "{told}");
     assert_eq!(report.notes, [format!("{} more wait for a person: `rcm status` tells all of them", 120 - told)]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn thirty_two_audits_at_once_all_succeed_and_merge_every_report_once() {
+    let lake = TestLake::new();
+    let context = lake.context().await;
+    for run in 0..31 {
+        report(&context, &format!("run-{run}"), "hosa/patients", Ok(checked_work())).await;
+    }
+    // Its event came twice.
+    let runs = (0..31).chain([30]);
+    let audits: JoinSet<()> = runs
+        .map(|run| {
+            let (context, run_id) = (context.clone(), format!("run-{run}"));
+            async move {
+                let input = StageInput { run_id, as_of: None, rebuild: false, force: false };
+                handle(context, input).await.unwrap();
+            }
+        })
+        .collect();
+    audits.join_all().await;
+    for table in ["audit/load_logs", "audit/control_checks"] {
+        assert_eq!(rows_of(&context, table).await, Some(31), "{table}");
+        let data = lake.files(table).into_iter().filter(|key| key.ends_with(".parquet"));
+        assert!(data.count() <= 32, "{table}: a try that lost writes its rows again only if they have changed");
+    }
+    assert!(reports(&lake).is_empty());
 }
 
 /// Application identifiers in the logs of the audit tables.

@@ -9,7 +9,7 @@ use rcm_platform::error::Result;
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
-use crate::delta::{self, Change, DataFile, NewFile, Table, retry_on_conflict};
+use crate::delta::{self, Append, Change, DataFile, NewFile, Table, retry_on_conflict};
 use crate::frames::blocking;
 
 /// Entries of a table that are worked on at once.
@@ -77,26 +77,8 @@ pub fn entries(
 /// The store fails, or other runs kept committing.
 pub async fn add(context: &Context, path: &str, run_id: &str, entries: DataFrame) -> Result<Option<TableCommit>> {
     let entries = entries.unique_stable(Some(&["fingerprint".to_owned()]), UniqueKeepStrategy::First, None)?;
-    retry_on_conflict(|| async {
-        let table = Table::open(&context.lake, path).await?;
-        let new = match &table {
-            None => entries.clone(),
-            Some(table) => {
-                let known = table.scan(table.files()).await?.select([col("fingerprint")]);
-                let (entries, id) = (entries.clone(), [col("fingerprint")]);
-                blocking(move || {
-                    Ok(entries.lazy().join(known, id.clone(), id, JoinArgs::new(JoinType::Anti)).collect()?)
-                })
-                .await?
-            }
-        };
-        if new.height() == 0 {
-            return Ok(None);
-        }
-        let add = vec![delta::write(context, path, &new, &[]).await?];
-        commit(context, path, table.as_ref(), FileChange { add, remove: Vec::new() }, run_id).await.map(Some)
-    })
-    .await
+    let append = Append { rows: &entries, same_in: &["fingerprint"], moment: None, run_id };
+    delta::append_missing(context, path, append).await
 }
 
 /// The result of [`replace()`].
@@ -257,6 +239,7 @@ fn fingerprint(parts: &[&str]) -> String {
 #[cfg(test)]
 mod tests {
     use rcm_platform::testing::TestLake;
+    use tokio::task::JoinSet;
 
     use super::*;
 
@@ -310,6 +293,39 @@ mod tests {
             let scan = table.scan(table.files()).await.unwrap();
             assert_eq!(blocking(move || Ok(scan.collect()?)).await.unwrap().height() as u64, rows, "{path}");
         }
+    }
+
+    /// Adds entries side by side, each try of a writer on a thread of its own.
+    async fn add_at_once(context: &Context, all: Vec<DataFrame>) -> Vec<Option<TableCommit>> {
+        let add = |entries| {
+            let context = context.clone();
+            async move { add(&context, PATH, "run", entries).await.unwrap() }
+        };
+        all.into_iter().map(add).collect::<JoinSet<_>>().join_all().await
+    }
+
+    fn data_files(lake: &TestLake) -> usize {
+        lake.files(PATH).iter().filter(|key| key.ends_with(".parquet")).count()
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+    async fn thirty_two_appends_at_once_all_succeed_with_the_files_that_they_wrote() {
+        let lake = TestLake::new();
+        let context = lake.context().await;
+        let commits = add_at_once(&context, (0..32).map(|number| entries(number..number + 1, "open")).collect()).await;
+        let mut versions: Vec<i64> = commits.into_iter().map(|commit| commit.unwrap().version).collect();
+        versions.sort_unstable();
+        assert_eq!(versions, (0..32).collect::<Vec<_>>());
+        assert_eq!((table(&context, PATH).await.rows(), data_files(&lake)), (32, 32));
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+    async fn an_entry_that_many_runs_add_at_once_is_there_once() {
+        let lake = TestLake::new();
+        let context = lake.context().await;
+        let commits = add_at_once(&context, (0..16).map(|number| entries(number..number + 4, "open")).collect()).await;
+        let added: u64 = commits.iter().flatten().map(|commit| commit.rows).sum();
+        assert_eq!((table(&context, PATH).await.rows(), added), (19, 19));
     }
 
     #[test]

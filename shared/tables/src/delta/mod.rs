@@ -3,6 +3,7 @@
 //! Polars encodes the data files; delta-rs owns the log. Every commit names the version it was
 //! made on and is refused if there is a newer one, so that a caller always decides on what it read.
 
+mod append;
 mod commit;
 mod compact;
 mod retry;
@@ -11,6 +12,7 @@ mod table;
 mod upkeep;
 mod write;
 
+pub use append::{Append, append_missing};
 pub use commit::{Change, Committed, commit, commit_anew, is_narrower, record_data_version};
 pub use compact::{Compacted, compact};
 pub use retry::{Conflicts, retry_on_conflict};
