@@ -6,7 +6,7 @@ use std::fs;
 use chrono::NaiveDate;
 use rcm::pipeline::{PIPELINE, RETRY, Step};
 use rcm_model::event::WorkPlan;
-use rcm_platform::error::ErrorKind;
+use rcm_platform::error::{ErrorKind, LONGEST_MESSAGE};
 use rcm_platform::load::UNFINISHED;
 use serde_json::{Value, json};
 
@@ -187,18 +187,43 @@ fn a_landed_file_has_the_steps_of_the_pipeline_from_gold_on() {
 #[test]
 fn a_landed_file_that_fails_in_bronze_or_silver_keeps_no_later_step_from_what_others_have_loaded() {
     let machine = machine("claims-landed");
-    let states = &machine["States"];
-    let after_failure = |step: &str| states[catcher(&states[step])]["Next"].as_str().unwrap();
-    assert_eq!(after_failure("LandingToBronze"), states["LandingToBronze"]["Next"]);
-    for silver in ["SilverClaims", "SilverCptCodes"] {
-        assert_eq!((after_failure(silver), &states[silver]["Next"]), ("GoldDimensions", &json!("GoldDimensions")));
+    let of_a_file = &machine["States"]["Files"]["ItemProcessor"]["States"];
+    let after_failure = &of_a_file[catcher(&of_a_file["LandingToBronze"])]["Next"];
+    assert_eq!((after_failure, after_failure), (&json!("WhatLanded"), &of_a_file["LandingToBronze"]["Next"]));
+    let of_a_table = &machine["States"]["Silver"]["ItemProcessor"]["States"];
+    assert_eq!(of_a_table[catcher(&of_a_table["SilverTable"])]["End"], true);
+    assert_eq!(machine["States"]["Silver"]["Next"], "HasAnythingLanded");
+    assert_eq!(machine["States"]["HasAnythingLanded"]["Choices"][0]["Next"], "GoldDimensions");
+}
+
+#[test]
+fn what_lands_is_taken_by_the_silver_function_of_its_folder() {
+    let machine = machine("claims-landed");
+    let of_a_file = &machine["States"]["Files"]["ItemProcessor"]["States"];
+    let others = of_a_file["WhatLanded"]["Choices"].as_array().unwrap().iter().map(|choice| &choice["Next"]);
+    let landed = [&of_a_file["WhatLanded"]["Default"]].into_iter().chain(others);
+    let steps: Vec<&Value> = landed.map(|next| &of_a_file[next.as_str().unwrap()]["Parameters"]["step"]).collect();
+    let listed = machine["States"]["SilverFunctions"]["Result"].as_array().unwrap();
+    assert_eq!(steps, listed.iter().map(|item| &item["step"]).collect::<Vec<_>>());
+    for item in listed {
+        assert_eq!(item["step"], function(&item["function"]));
     }
+}
+
+#[test]
+fn a_batch_of_files_that_all_fail_has_room_in_a_state() {
+    let template = fs::read_to_string(format!("{ROOT}/infra/aws/template.yaml")).unwrap();
+    let (_, parameter) = template.split_once("  LandedFilesBatchSize:\n").unwrap();
+    let most: usize = parameter.split_once("MaxValue: ").unwrap().1.lines().next().unwrap().parse().unwrap();
+    // Of each its key, of at most 1,024 bytes, the step, the error's name and its message.
+    assert!(most * (1024 + LONGEST_MESSAGE + 200) < 256 * 1024, "{most}");
 }
 
 #[test]
 fn a_landed_file_is_skipped_if_plan_would_skip_it() {
     let machine = machine("claims-landed");
-    let asked = machine["States"]["IsFinishedFileOfFeed"]["Choices"][0]["Or"].as_array().unwrap();
+    let of_a_file = &machine["States"]["Files"]["ItemProcessor"]["States"];
+    let asked = of_a_file["IsFinishedFileOfFeed"]["Choices"][0]["Or"].as_array().unwrap();
     let patterns: BTreeSet<&str> = asked.iter().map(|asked| asked["StringMatches"].as_str().unwrap()).collect();
     let endings = UNFINISHED.iter().flat_map(|ending| [format!("*{ending}"), format!("*{}", ending.to_uppercase())]);
     let expected: BTreeSet<String> = endings.chain(["landing/*/*/*".to_owned(), "landing/*/.*".to_owned()]).collect();

@@ -7,7 +7,9 @@ import subprocess
 import time
 from pathlib import Path
 
+import boto3
 from botocore.config import Config
+from pipe import Pipe
 from stand_in import ACCOUNT, REGION, ROOT, TOOLS, StandIn
 
 ENVIRONMENT = "test"
@@ -17,6 +19,9 @@ FUNCTIONS = sorted(folder.name for folder in (ROOT / "functions").iterdir())
 # Executables without debug information: see tests/aws/build-functions.sh.
 BUILT = ROOT / "target/aws"
 LONGEST_EXECUTION_SECONDS = 1800
+# Parameters of the stack: files of an execution at most, and how long the first one waits for others.
+BATCH_SIZE = 100
+WINDOW_SECONDS = 1
 # Of a program, and of a function that is called by itself.
 LONGEST_CALL_SECONDS = 900
 PAUSE_SECONDS = 0.3
@@ -43,6 +48,9 @@ class Lakehouse:
         self.outputs = {output["OutputKey"]: output["OutputValue"] for output in outputs}
         self.bucket = self.outputs["LakeBucket"]
         self.alerts_queue = self._subscribe()
+        self.pipe = self._pipe()
+        self.pipe.start()
+        self.pipe.runs.set()
 
     def _deploy(self, folder: Path) -> None:
         """`sam deploy` of the template, with the functions that are built already in place of `sam build`."""
@@ -53,6 +61,7 @@ class Lakehouse:
         path.write_text(template)
         processor = {"aarch64": "arm64"}.get(os.uname().machine, os.uname().machine)
         parameters = [f"EnvironmentName={ENVIRONMENT}", f"Architecture={processor}", "ScheduleState=DISABLED"]
+        parameters += [f"LandedFilesBatchSize={BATCH_SIZE}", f"LandedFilesWindowSeconds={WINDOW_SECONDS}"]
         command = [TOOLS / "sam/bin/sam", "deploy", "--template-file", path, "--stack-name", STACK, "--resolve-s3"]
         command += ["--capabilities", "CAPABILITY_IAM", "--no-confirm-changeset", "--parameter-overrides", *parameters]
         environment = self.stand_in.environment | {"SAM_CLI_TELEMETRY": "0"}
@@ -70,6 +79,26 @@ class Lakehouse:
         self.sqs.set_queue_attributes(QueueUrl=queue, Attributes={"Policy": json.dumps(policy)})
         self.stand_in.client("sns").subscribe(TopicArn=self.outputs["AlertsArn"], Protocol="sqs", Endpoint=arn)
         return queue
+
+    def _pipe(self) -> Pipe:
+        """What moves landed files from their queue to the state machine, from and to what the pipe of the stack names."""
+        described = self.stand_in.client("pipes").describe_pipe(Name=self.outputs["LandedFilesPipeName"])
+        attributes = {"QueueUrl": self.outputs["LandedFilesUrl"], "AttributeNames": ["QueueArn"]}
+        assert described["Source"] == self.sqs.get_queue_attributes(**attributes)["Attributes"]["QueueArn"]
+        assert described["Target"] == self.outputs["ClaimsLandedArn"] and described["CurrentState"] == "RUNNING"
+        rights = self._with_rights_of(described["RoleArn"].rsplit("/", 1)[1])
+        sqs, states = self.stand_in.client("sqs", rights), self.stand_in.client("stepfunctions", rights)
+        return Pipe(sqs, states, self.outputs["LandedFilesUrl"], described["Target"], BATCH_SIZE, WINDOW_SECONDS)
+
+    def _with_rights_of(self, role: str) -> boto3.Session:
+        """The session of a user who may do what a role of one policy may, which only a service can assume."""
+        iam, user = self.stand_in.client("iam"), "as-a-service"
+        [policy] = iam.list_role_policies(RoleName=role)["PolicyNames"]
+        document = iam.get_role_policy(RoleName=role, PolicyName=policy)["PolicyDocument"]
+        iam.create_user(UserName=user)
+        iam.put_user_policy(UserName=user, PolicyName=policy, PolicyDocument=json.dumps(document))
+        key = iam.create_access_key(UserName=user)["AccessKey"]
+        return boto3.Session(key["AccessKeyId"], key["SecretAccessKey"], region_name=REGION)
 
     # ---- The lake ----
 
@@ -101,9 +130,9 @@ class Lakehouse:
         """Starts the pipeline, and returns its execution when it has ended."""
         machine = self.outputs["PipelineArn"]
         started = self.states.start_execution(stateMachineArn=machine, input=json.dumps({"as_of": AS_OF} | given))
-        return self._ended(started["executionArn"])
+        return self.ended(started["executionArn"])
 
-    def _ended(self, arn: str) -> dict:
+    def ended(self, arn: str) -> dict:
         def ended():
             execution = self.states.describe_execution(executionArn=arn)
             return execution if execution["status"] != "RUNNING" else None
@@ -112,10 +141,18 @@ class Lakehouse:
 
     def landed(self, key: str) -> list[dict]:
         """The ended executions of `claims-landed` for a key, the last one first; none while one runs."""
-        listed = self.states.list_executions(stateMachineArn=self.outputs["ClaimsLandedArn"])["executions"]
-        executions = [self.states.describe_execution(executionArn=each["executionArn"]) for each in listed]
-        of_key = [each for each in executions if json.loads(each["input"])["detail"]["object"]["key"] == key]
+        of_key = [each for each in self.executions() if {"key": key} in json.loads(each["input"])]
         return [] if any(each["status"] == "RUNNING" for each in of_key) else of_key
+
+    def executions(self) -> list[dict]:
+        """All executions of `claims-landed`, the last one first."""
+        listed = self.states.list_executions(stateMachineArn=self.outputs["ClaimsLandedArn"])["executions"]
+        return [self.states.describe_execution(executionArn=each["executionArn"]) for each in listed]
+
+    def waiting(self, queue: str = "LandedFilesUrl") -> int:
+        """Messages of a queue that nobody has received yet."""
+        asked = {"QueueUrl": self.outputs[queue], "AttributeNames": ["ApproximateNumberOfMessages"]}
+        return int(self.sqs.get_queue_attributes(**asked)["Attributes"]["ApproximateNumberOfMessages"])
 
     def land(self, key: str, content: bytes) -> dict:
         """Uploads a file, and returns the execution that it starts when that has ended."""

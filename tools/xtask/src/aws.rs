@@ -13,6 +13,9 @@ const LARGE: [&str; 4] = ["patients", "encounters", "transactions", "claims"];
 /// that is not named the next scheduled run takes them.
 const AT_ONCE: [(&str, &str); 2] = [("claims", "claims"), ("cptcodes", "cpt_codes")];
 
+/// A silver function in the list of those that a state machine calls.
+const SILVER_CALL: &str = "        {\"step\": \"silver-<function>\", \"function\": \"${Silver<Function>Function}\"}";
+
 /// The template and the state machines.
 pub(crate) fn outputs(entities: &[&Entity]) -> Vec<Output> {
     vec![template(entities), pipeline(entities), claims_landed()]
@@ -72,8 +75,7 @@ fn function(entity: &Entity) -> String {
 }
 
 fn pipeline(entities: &[&Entity]) -> Output {
-    let call = "        {\"step\": \"silver-<function>\", \"function\": \"${Silver<Function>Function}\"}";
-    let calls: Vec<String> = entities.iter().map(|entity| fill(call, entity.name)).collect();
+    let calls: Vec<String> = entities.iter().map(|entity| fill(SILVER_CALL, entity.name)).collect();
     let regions = vec![
         Region::between("\"Result\": [\n", "\n      ],\n      \"ResultPath\": \"$.silver\"", calls.join(",\n")),
         Region::between("\"MaxConcurrency\": ", ",\n", entities.len().to_string()),
@@ -81,17 +83,27 @@ fn pipeline(entities: &[&Entity]) -> Output {
     Output::regions("infra/aws/pipeline.asl.json", regions)
 }
 
-/// Of a file that landed: its entity's state, and the first one's where no folder is another's.
+/// Of files that landed: the state of each entity, the first one's where no folder is another's, and the silver
+/// functions.
 fn claims_landed() -> Output {
     let [(_, first), others @ ..] = AT_ONCE;
     let choice = |(folder, entity): &(&str, &str)| {
         let next = resource(entity);
-        format!("{{\"Variable\": \"$.key\", \"StringMatches\": \"landing/{folder}/*\", \"Next\": \"Silver{next}\"}}")
+        format!("{{\"Variable\": \"$.key\", \"StringMatches\": \"landing/{folder}/*\", \"Next\": \"{next}Landed\"}}")
     };
     let choices: Vec<String> = others.iter().map(choice).collect();
-    let choices = format!("{}],\n      \"Default\": \"Silver{}\"\n    }},\n", choices.join(", "), resource(first));
-    let states = each(AT_ONCE.iter().map(|(_, entity)| *entity), include_str!("../templates/landed-silver.asl.json"));
-    let before = "\"WhatLanded\": {\n      \"Type\": \"Choice\",\n      \"Choices\": [";
-    let regions = vec![Region::between(before, "    \"GoldDimensions\": {", choices + &states)];
+    let choices =
+        format!("{}],\n            \"Default\": \"{}Landed\"\n          }},\n", choices.join(", "), resource(first));
+    let state = |(_, entity): &(&str, &str)| fill(include_str!("../templates/landed.asl.json"), entity);
+    let states: Vec<String> = AT_ONCE.iter().map(|at_once| state(at_once).trim_end().to_owned()).collect();
+    let calls: Vec<String> = AT_ONCE.iter().map(|(_, entity)| fill(SILVER_CALL, entity)).collect();
+    let before = "\"Comment\": \"Which silver function takes the load.\",\n            \"Type\": \"Choice\",\n            \
+                  \"Choices\": [";
+    let has_landed = "\"States.ArrayContains($.landed, $$.Map.Item.Value.step)\"\n      },\n      \"MaxConcurrency\": ";
+    let regions = vec![
+        Region::between(before, "\n        }\n      },\n      \"ResultSelector\"", choices + &states.join(",\n")),
+        Region::between("\"Result\": [\n", "\n      ],\n      \"ResultPath\": \"$.silver\"", calls.join(",\n")),
+        Region::between(has_landed, ",\n", AT_ONCE.len().to_string()),
+    ];
     Output::regions("infra/aws/claims-landed.asl.json", regions)
 }
