@@ -39,6 +39,7 @@ def wait_for(what: str, answer, longest_seconds: float = LONGEST_EXECUTION_SECON
 class Lakehouse:
     def __init__(self, stand_in: StandIn, folder: Path):
         self.stand_in = stand_in
+        self.known: dict[str, dict] = {}
         self.s3, self.states, self.sqs = (stand_in.client(name) for name in ("s3", "stepfunctions", "sqs"))
         # A slow function is not called a second time.
         patient = Config(read_timeout=LONGEST_CALL_SECONDS, retries={"total_max_attempts": 1})
@@ -144,10 +145,21 @@ class Lakehouse:
         of_key = [each for each in self.executions() if {"key": key} in json.loads(each["input"])]
         return [] if any(each["status"] == "RUNNING" for each in of_key) else of_key
 
+    def listed(self) -> list[dict]:
+        """All executions of `claims-landed` by name and status, the last one first."""
+        return self.states.list_executions(stateMachineArn=self.outputs["ClaimsLandedArn"])["executions"]
+
     def executions(self) -> list[dict]:
-        """All executions of `claims-landed`, the last one first."""
-        listed = self.states.list_executions(stateMachineArn=self.outputs["ClaimsLandedArn"])["executions"]
-        return [self.states.describe_execution(executionArn=each["executionArn"]) for each in listed]
+        """All executions of `claims-landed`, the last one first. One that has ended is described once."""
+        return [self._described(each["executionArn"]) for each in self.listed()]
+
+    def _described(self, arn: str) -> dict:
+        if arn in self.known:
+            return self.known[arn]
+        execution = self.states.describe_execution(executionArn=arn)
+        if execution["status"] != "RUNNING":
+            self.known[arn] = execution
+        return execution
 
     def waiting(self, queue: str = "LandedFilesUrl") -> int:
         """Messages of a queue that nobody has received yet."""
