@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Runs every check and every test. Needs Rust, Python 3, npm and 20 GB of disk, and PostgreSQL's server where there is
-# no apt-get; installs what else it needs into target/tools, and writes nothing outside target/. With
-# RCM_SAMPLE_DATA naming a folder of sample data, the tests on it run too.
+# Runs every check and every test. Needs Rust, Python 3, npm and 20 GB of disk, and where there is no apt-get
+# PostgreSQL's server and a Java runtime; installs what else it needs into target/tools, and writes nothing outside
+# target/. With RCM_SAMPLE_DATA naming a folder of sample data, the tests on it run too.
 set -euo pipefail
 if [ -n "${RCM_SAMPLE_DATA:-}" ]; then
   RCM_SAMPLE_DATA=$(cd "$RCM_SAMPLE_DATA" && pwd)
@@ -29,7 +29,7 @@ step "format"
 cargo fmt --all --check
 
 step "tools for the tests, in target/tools"
-bash tests/aws/install-tools.sh tests stand-ins postgres
+bash tests/aws/install-tools.sh tests stand-ins postgres java
 
 step "templates and state machines"
 bash tests/static.sh

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs tools of the checks and tests into target/tools, each set once and apart, since their
-# dependencies exclude one another. Usage: install-tools.sh [sam|checkov|stand-ins|tests|asl-validator|postgres]…
+# dependencies exclude one another. Usage: install-tools.sh [sam|checkov|stand-ins|tests|asl-validator|postgres|java]…
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 tools=$(cd "$here/../.." && pwd)/target/tools
@@ -28,38 +28,71 @@ asl_validator() {
   npm install --prefix "$prefix" --silent --no-audit --no-fund "asl-validator@$version"
 }
 
-# The server of Debian's packages, unpacked, with the libraries that this machine lacks but for those of its compiler,
-# which the tests switch off. A server that is installed will do.
-postgres() {
-  local prefix=$tools/postgres
-  compgen -G "/usr/lib/postgresql/*/bin/initdb" >/dev/null && return
-  compgen -G "$prefix/usr/lib/postgresql/*/bin/initdb" >/dev/null && return
+# Sets `options`, with which apt-get and apt-cache keep their lists and caches below a folder, and fetches the lists.
+# Fails with a hint where there is no apt-get.
+debian_lists() {
+  local prefix=$1 what=$2 hint=$3
   if ! command -v apt-get >/dev/null; then
-    echo "PostgreSQL: this is no Debian; install its server, and link its folder to" \
-      "$prefix/usr/lib/postgresql/<version>" >&2
+    echo "$what: this is no Debian; $hint" >&2
     exit 1
   fi
   rm -rf "$prefix"
   mkdir -p "$prefix/lists/partial" "$prefix/cache/archives/partial" "$prefix/packages"
-  local options=(-qq -o "Dir::State::Lists=$prefix/lists" -o "Dir::Cache=$prefix/cache" -o APT::Sandbox::User=)
+  options=(-qq -o "Dir::State::Lists=$prefix/lists" -o "Dir::Cache=$prefix/cache" -o APT::Sandbox::User=)
   apt-get "${options[@]}" update
-  local server wanted=() package
-  server=$(apt-cache "${options[@]}" depends postgresql | sed -n 's/^ *Depends: \(postgresql-[0-9]*\)$/\1/p')
-  while read -r package; do
-    dpkg-query --show --showformat '${db:Status-Status}\n' "$package" 2>/dev/null | grep -qx installed || wanted+=("$package")
-  done < <(apt-cache "${options[@]}" depends --recurse --no-recommends --no-suggests --no-conflicts --no-breaks \
-    --no-replaces --no-enhances --no-pre-depends "$server" | grep -E '^lib[a-z0-9.+-]+$' | grep -v '^libllvm' | sort -u)
-  (cd "$prefix/packages" && apt-get "${options[@]}" download "$server" "${wanted[@]}")
+}
+
+# Downloads packages of Debian and unpacks them below a folder.
+debian_unpacked() {
+  local prefix=$1 package
+  shift
+  (cd "$prefix/packages" && apt-get "${options[@]}" download "$@")
   for package in "$prefix"/packages/*.deb; do
     dpkg-deb --extract "$package" "$prefix"
   done
   rm -rf "$prefix/lists" "$prefix/cache" "$prefix/packages"
 }
 
+# The package of a version, such as `postgresql-15`, on which a package without one depends.
+debian_version_of() {
+  apt-cache "${options[@]}" depends "$1" | sed -n "s/^ *Depends: \($2\)\$/\1/p"
+}
+
+# The server of Debian's packages, unpacked, with the libraries that this machine lacks but for those of its compiler,
+# which the tests switch off. A server that is installed will do.
+postgres() {
+  local prefix=$tools/postgres options
+  compgen -G "/usr/lib/postgresql/*/bin/initdb" >/dev/null && return
+  compgen -G "$prefix/usr/lib/postgresql/*/bin/initdb" >/dev/null && return
+  debian_lists "$prefix" PostgreSQL "install its server, and link its folder to $prefix/usr/lib/postgresql/<version>"
+  local server wanted=() package
+  server=$(debian_version_of postgresql 'postgresql-[0-9]*')
+  while read -r package; do
+    dpkg-query --show --showformat '${db:Status-Status}\n' "$package" 2>/dev/null | grep -qx installed || wanted+=("$package")
+  done < <(apt-cache "${options[@]}" depends --recurse --no-recommends --no-suggests --no-conflicts --no-breaks \
+    --no-replaces --no-enhances --no-pre-depends "$server" | grep -E '^lib[a-z0-9.+-]+$' | grep -v '^libllvm' | sort -u)
+  debian_unpacked "$prefix" "$server" "${wanted[@]}"
+}
+
+# The runtime that Spark needs: Debian's package, unpacked. A `java` of version 17 or later that is installed will do.
+java() {
+  local prefix=$tools/java options version
+  version=$({ command java -version 2>&1 || true; } | sed -n 's/.* version "\([0-9]*\).*/\1/p')
+  ((${version:-0} >= 17)) && return
+  compgen -G "$prefix/usr/lib/jvm/*/bin/java" >/dev/null && return
+  debian_lists "$prefix" Java "install a runtime of version 17 or later"
+  debian_unpacked "$prefix" "$(debian_version_of default-jre-headless 'openjdk-[0-9]*-jre-headless')"
+  # Its settings are links to /etc, where nothing was unpacked.
+  local link
+  while read -r link; do
+    ln -sfn "$prefix$(readlink "$link")" "$link"
+  done < <(find "$prefix/usr/lib/jvm" -type l -lname '/etc/java-*')
+}
+
 for tool in "$@"; do
   case $tool in
     sam | checkov | stand-ins | tests) python_set "$tool" ;;
-    asl-validator | postgres) "${tool//-/_}" ;;
+    asl-validator | postgres | java) "${tool//-/_}" ;;
     *) echo "no such tool: $tool" >&2 && exit 2 ;;
   esac
 done

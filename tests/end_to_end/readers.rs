@@ -130,7 +130,7 @@ fn the_log_says_what_was_taken_in(lake: &Path) {
 }
 
 /// Runs a script of `tests/readers/` and reads the JSON that it prints.
-fn script(name: &str, arguments: &[&str]) -> Value {
+pub(crate) fn script(name: &str, arguments: &[&str]) -> Value {
     let python = Path::new(TOOLS).join("python");
     assert!(python.exists(), "{} is missing: `bash tests/aws/install-tools.sh tests` installs it", python.display());
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("readers").join(name);
