@@ -23,6 +23,7 @@ mod maintenance;
 mod mappings;
 mod migration;
 mod no_folder;
+mod old_lake;
 mod one_id;
 mod parity;
 mod past;

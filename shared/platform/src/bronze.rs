@@ -6,6 +6,7 @@
 mod cache;
 mod checkpoint;
 mod refused;
+mod seen;
 #[cfg(test)]
 mod tests;
 
@@ -15,7 +16,6 @@ use chrono::{DateTime, NaiveDate, Utc};
 use futures::{StreamExt, TryStreamExt};
 use object_store::ObjectMeta;
 use serde::{Deserialize, Serialize};
-use xxhash_rust::xxh3::xxh3_64;
 
 use crate::config::{Feed, LoadKind};
 use crate::error::{Result, StageError};
@@ -311,15 +311,13 @@ impl<'a> LoadLog<'a> {
 
     /// Notes that a file makes no load, so that it is not looked at again.
     pub async fn see(&self, seen: &Seen) -> Result<PutOutcome> {
-        let SourceObject { name, size, last_modified } = &seen.source;
-        let release = seen.release;
-        let source = xxh3_64(format!("{name}\n{size:?}\n{last_modified:?}\n{release:?}").as_bytes());
-        self.lake.put_if_absent(&format!("bronze/{}/_seen/{source:016x}.json", self.stream), to_json(seen)?).await
+        let name = seen::name_of(&seen.source, seen.release);
+        self.lake.put_if_absent(&format!("{}/{name}", self.seen_folder()), to_json(seen)?).await
     }
 
     /// Files of a feed that make no load.
     pub async fn seen(&self, feed: &Feed) -> Result<Vec<Seen>> {
-        let listed = self.lake.list(&format!("bronze/{}/_seen", self.stream)).await?;
+        let listed = self.lake.list(&self.seen_folder()).await?;
         let keys = listed.into_iter().map(|meta| String::from(meta.location));
         let reads = keys.map(async |key| from_json(&key, &self.lake.get(&key).await?));
         let mut seen: Vec<Seen> = futures::stream::iter(reads).buffered(READS_AT_ONCE).try_collect().await?;

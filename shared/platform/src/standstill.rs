@@ -68,8 +68,9 @@ pub async fn refused(context: &Context, feed: &Feed, files: &BTreeSet<SourceObje
     let Some(entity) = cdm::entity(&feed.entity).filter(|_| !refused.is_empty()) else {
         return Ok(refused.into_values().collect());
     };
-    for seen in log.seen(feed).await? {
-        refused.remove(&seen.source);
+    let sources = refused.keys().cloned().collect();
+    for seen in log.seen_of(feed, &sources).await? {
+        refused.remove(&seen);
     }
     for stream in context.settings.streams_of(entity) {
         let log = LoadLog::new(&context.lake, &stream.name);

@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::{LoadLog, READS_AT_ONCE, Refusal, SourceObject, from_json, to_json};
+use super::{LoadLog, READS_AT_ONCE, Refusal, SourceObject, from_json, short, to_json};
 use crate::error::Result;
 use crate::lake::PutOutcome;
 
@@ -36,6 +36,21 @@ impl LoadLog<'_> {
         let mut refusals: Vec<Refusal> = self.noted_of(files, |key| !key.ends_with(DISMISSED)).await?;
         refusals.retain(|refusal| files.contains(&refusal.source));
         Ok(refusals)
+    }
+
+    /// Those of some files that are passed over under the mappings of this hash: they were refused under them, whenever
+    /// that was, or a person has dismissed them.
+    ///
+    /// # Errors
+    /// The store fails, or one of their notes cannot be read.
+    pub async fn passed_over(
+        &self,
+        files: &BTreeSet<SourceObject>,
+        mappings_hash: &str,
+    ) -> Result<BTreeSet<SourceObject>> {
+        let mappings = short(mappings_hash);
+        let noted: Vec<Refusal> = self.noted_of(files, |key| is_passed_over(key, mappings)).await?;
+        Ok(noted.into_iter().map(|refusal| refusal.source).filter(|source| files.contains(source)).collect())
     }
 
     /// The dismissals of some files. Another file of the same name is not among them.

@@ -1,13 +1,14 @@
 //! The lake's root and everything below it: the only place that joins paths.
 
 mod layers;
+mod log_cache;
 mod resumed;
 mod s3;
 mod upload;
 
 use std::ops::Range;
 use std::path::{Path as FilePath, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use bytes::{Bytes, BytesMut};
 use futures::{StreamExt, TryStreamExt, stream};
@@ -19,6 +20,7 @@ use object_store::{
 use tokio::io::{AsyncRead, AsyncReadExt};
 use url::Url;
 
+use self::log_cache::LogCache;
 pub(crate) use self::resumed::resumed;
 pub(crate) use self::upload::Upload;
 use crate::bronze::ManifestCache;
@@ -45,6 +47,7 @@ pub struct Lake {
     store: Arc<DynObjectStore>,
     local_root: Option<PathBuf>,
     manifests: Arc<ManifestCache>,
+    logs: Arc<OnceLock<Arc<DynObjectStore>>>,
 }
 
 /// How a conditional put ended.
@@ -77,11 +80,17 @@ impl Lake {
                 let folder = root_url.to_file_path().map_err(|()| bad("is no absolute folder".to_owned()))?;
                 std::fs::create_dir_all(&folder).map_err(|e| bad(e.to_string()))?;
                 let store = LocalFileSystem::new_with_prefix(&folder)?.with_automatic_cleanup(true);
-                Ok(Self { root: root_url, store: Arc::new(store), local_root: Some(folder), manifests: Arc::default() })
+                Ok(Self {
+                    root: root_url,
+                    store: Arc::new(store),
+                    local_root: Some(folder),
+                    manifests: Arc::default(),
+                    logs: Arc::default(),
+                })
             }
             "s3" => {
                 let store = s3::open(&root_url, environment)?;
-                Ok(Self { root: root_url, store, local_root: None, manifests: Arc::default() })
+                Ok(Self { root: root_url, store, local_root: None, manifests: Arc::default(), logs: Arc::default() })
             }
             other => Err(bad(format!("the scheme must be file or s3, not {other}"))),
         }
@@ -93,7 +102,7 @@ impl Lake {
         let root = Url::parse(root).map_err(|error| StageError::bad_config(error.to_string()))?;
         let once = object_store::RetryConfig { max_retries: 0, ..object_store::RetryConfig::default() };
         let store = s3::open_with_retry(&root, environment, once)?;
-        Ok(Self { root, store, local_root: None, manifests: Arc::default() })
+        Ok(Self { root, store, local_root: None, manifests: Arc::default(), logs: Arc::default() })
     }
 
     /// An empty lake in memory, which is read as one in S3 is.
@@ -102,13 +111,13 @@ impl Lake {
     pub fn in_memory() -> Self {
         let root = Url::parse("memory:///").unwrap_or_else(|_| unreachable!());
         let store = Arc::new(object_store::memory::InMemory::new());
-        Self { root, store, local_root: None, manifests: Arc::default() }
+        Self { root, store, local_root: None, manifests: Arc::default(), logs: Arc::default() }
     }
 
     /// The same lake through another store, which must have the lake's root as its own.
     #[must_use]
     pub fn with_store(self, store: Arc<DynObjectStore>) -> Self {
-        Self { store, manifests: Arc::default(), ..self }
+        Self { store, manifests: Arc::default(), logs: Arc::default(), ..self }
     }
 
     /// URL of the root, with a slash at its end.
@@ -121,6 +130,13 @@ impl Lake {
     #[must_use]
     pub fn store(&self) -> Arc<DynObjectStore> {
         Arc::clone(&self.store)
+    }
+
+    /// The store below the root, of which the commits and checkpoints of Delta logs are read once through this lake and
+    /// its clones.
+    #[must_use]
+    pub fn store_of_logs(&self) -> Arc<DynObjectStore> {
+        Arc::clone(self.logs.get_or_init(|| Arc::new(LogCache::new(self.store()))))
     }
 
     /// The manifests of load logs that were read through this lake and its clones.

@@ -1,6 +1,5 @@
 use std::fmt;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use futures::stream::{BoxStream, StreamExt};
@@ -15,12 +14,11 @@ use crate::lake::Lake;
 /// Keys that a bucket lists with one request.
 const KEYS_OF_A_PAGE: usize = 1000;
 
-/// Requests that read below `bronze/`, counted, but for those of data files: an object, what is said of one, or a
-/// page of a listing.
+/// Requests that read: an object or ranges of one, what is said of one, or a page of a listing. Each by its key.
 #[derive(Debug, Clone, Default)]
-pub struct BronzeReads(Arc<AtomicUsize>);
+pub struct Reads(Arc<Mutex<Vec<String>>>);
 
-impl BronzeReads {
+impl Reads {
     /// The same lake with nothing known of it yet, as another process sees it, and the reads made through it.
     #[must_use]
     pub fn of(lake: &Lake) -> (Lake, Self) {
@@ -29,23 +27,40 @@ impl BronzeReads {
         (lake.clone().with_store(Arc::new(store)), reads)
     }
 
+    /// The keys of those since the last time that somebody asked.
+    #[must_use]
+    pub fn take(&self) -> Vec<String> {
+        std::mem::take(&mut *self.0.lock().unwrap())
+    }
+
+    fn add(&self, at: Option<&Path>) {
+        self.0.lock().unwrap().push(at.map_or_else(String::new, ToString::to_string));
+    }
+}
+
+/// Requests that read below `bronze/`, counted, but for those of data files.
+#[derive(Debug, Clone, Default)]
+pub struct BronzeReads(Reads);
+
+impl BronzeReads {
+    /// The same lake with nothing known of it yet, as another process sees it, and the reads made through it.
+    #[must_use]
+    pub fn of(lake: &Lake) -> (Lake, Self) {
+        let (lake, reads) = Reads::of(lake);
+        (lake, Self(reads))
+    }
+
     /// How many there were since the last time that somebody asked.
     #[must_use]
     pub fn take(&self) -> usize {
-        self.0.swap(0, Ordering::Relaxed)
-    }
-
-    fn add(&self, at: Option<&Path>, requests: usize) {
-        if at.is_some_and(|at| at.as_ref().starts_with("bronze") && !at.as_ref().contains("/data")) {
-            self.0.fetch_add(requests, Ordering::Relaxed);
-        }
+        self.0.take().iter().filter(|key| key.starts_with("bronze") && !key.contains("/data")).count()
     }
 }
 
 #[derive(Debug)]
 struct CountingStore {
     inner: Arc<DynObjectStore>,
-    reads: BronzeReads,
+    reads: Reads,
 }
 
 impl CountingStore {
@@ -55,12 +70,14 @@ impl CountingStore {
         prefix: Option<&Path>,
         listed: BoxStream<'static, Result<ObjectMeta>>,
     ) -> BoxStream<'static, Result<ObjectMeta>> {
-        self.reads.add(prefix, 1);
+        self.reads.add(prefix);
         let (reads, prefix) = (self.reads.clone(), prefix.cloned());
         listed
             .enumerate()
             .map(move |(index, meta)| {
-                reads.add(prefix.as_ref(), usize::from(index > 0 && index % KEYS_OF_A_PAGE == 0));
+                if index > 0 && index % KEYS_OF_A_PAGE == 0 {
+                    reads.add(prefix.as_ref());
+                }
                 meta
             })
             .boxed()
@@ -84,7 +101,7 @@ impl ObjectStore for CountingStore {
     }
 
     async fn get_opts(&self, at: &Path, options: GetOptions) -> Result<GetResult> {
-        self.reads.add(Some(at), 1);
+        self.reads.add(Some(at));
         self.inner.get_opts(at, options).await
     }
 
@@ -107,7 +124,7 @@ impl ObjectStore for CountingStore {
     }
 
     async fn list_with_delimiter(&self, prefix: Option<&Path>) -> Result<ListResult> {
-        self.reads.add(prefix, 1);
+        self.reads.add(prefix);
         self.inner.list_with_delimiter(prefix).await
     }
 

@@ -17,11 +17,12 @@ use super::schema;
 use super::table::{DATA_VERSION, DataFile, Table, log_store};
 use super::write::{NewFile, has_statistics};
 
-/// Properties of every table: how long its history can be read, and how often its log gets a checkpoint.
+/// Properties of every table: how long its history can be read, and how often its log gets a checkpoint. A run reads
+/// every commit after the last one.
 const PROPERTIES: [(&str, &str); 3] = [
     ("delta.logRetentionDuration", "interval 90 days"),
     ("delta.deletedFileRetentionDuration", "interval 30 days"),
-    ("delta.checkpointInterval", "50"),
+    ("delta.checkpointInterval", "10"),
 ];
 
 /// Property that lists the columns with statistics. Without it a reader may take a column that has none for one

@@ -166,8 +166,9 @@ impl Table {
 
     /// Returns what the log says of the rows of a commit.
     async fn rows_of_commit(&self, version: i64) -> Result<CommitRows> {
-        let key = format!("{}/_delta_log/{version:020}.json", self.path);
-        let Some(bytes) = self.lake.get_if_exists(&key).await? else { return Ok(CommitRows::Unknown) };
+        let commit = self.inner.log_store().read_commit_entry(version.unsigned_abs()).await;
+        let commit = commit.map_err(|error| StageError::from(error).in_table(&self.path))?;
+        let Some(bytes) = commit else { return Ok(CommitRows::Unknown) };
         let changes = |file: &Value| file.get("dataChange").and_then(Value::as_bool).unwrap_or(true);
         let mut rows = CommitRows::Unchanged;
         for action in bytes.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice::<Value>(line).ok()) {
@@ -345,7 +346,7 @@ const ROOT: &str = "memory://lake--x-s3";
 pub(super) fn log_store(lake: &Lake, path: &str) -> Result<LogStoreRef> {
     let location = Url::parse(&format!("{ROOT}/{path}/"))
         .map_err(|error| StageError::bad_config(format!("table `{path}`: {error}")))?;
-    let store = lake.store();
+    let store = lake.store_of_logs();
     let prefixed = Arc::new(PrefixStore::new(Arc::clone(&store), path));
     Ok(default_logstore(prefixed, store, &location, &StorageConfig::default()))
 }
