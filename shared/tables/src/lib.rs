@@ -9,6 +9,8 @@ pub mod conditions;
 pub mod delta;
 pub mod frames;
 pub mod gold;
+#[doc(hidden)]
+pub mod kernels;
 pub mod quarantine;
 pub mod rulebooks;
 pub mod silver;
