@@ -2,22 +2,32 @@
 //!
 //! [`handle`] says which are due; [`rcm_domain::gold::fact`] says what is in one.
 
+mod bucket;
+
+use std::sync::Arc;
+
 use polars::prelude::*;
-use rcm_domain::gold::control::{self, Totals};
+use rcm_domain::gold::control;
 use rcm_domain::gold::fact::{LOOKUPS, timeline};
-use rcm_domain::gold::{Dimension, FACTS, Fact};
-use rcm_model::cdm::Entity;
-use rcm_model::event::{ControlCheck, StageInput, StageReport};
+use rcm_domain::gold::{Dimension, FACTS, Fact, Lookup};
+use rcm_model::event::{StageInput, StageReport};
 use rcm_platform::stage::{self, Failure, Work};
 use rcm_platform::{Context, StageError, lake};
 use rcm_tables::frames::blocking;
 use rcm_tables::gold::{
-    SUBJECT, Tables, Target, collect_results, parents_of, record_of_zones, reference_counts, retry_on_conflict, zones,
+    SUBJECT, Tables, Target, collect_results, parents_of, record_of_zones, reference_counts, retry_on_conflict,
+    two_at_once, zones,
 };
 use rcm_tables::rulebooks::Rulebooks;
+use xxhash_rust::xxh3::xxh3_64;
 
-/// Rebuilds the facts whose silver table or dimensions have changed. A fact without a silver table
-/// is not made.
+use self::bucket::{FactBuckets, Made};
+
+/// Application under which a commit records which versions of the dimensions its rows may point to.
+const LOOKUPS_RECORD: &str = "rcm.lookups";
+
+/// Makes the buckets of the facts anew of which the silver files or the versions that rows point to have changed. A fact
+/// without a silver table is not made.
 ///
 /// # Errors
 /// `ControlCheckFailed` if a fact would not have the rows and sums of current silver; the others
@@ -51,7 +61,7 @@ async fn rebuild(context: &Context, run_id: &str) -> Result<Work, Failure> {
     if due.is_empty() {
         return Ok(Work { notes, ..Work::default() });
     }
-    let days = Days { timelines: timelines(&sources).await?, zones };
+    let days = Arc::new(Days::read(&sources, zones).await?);
     let mut done = vec![Ok(Work { notes, ..Work::default() })];
     for (fact, target) in due {
         done.push(rebuild_fact(&rulebooks, fact, target, &sources, &days).await);
@@ -69,96 +79,61 @@ fn sources_of(rulebooks: &Rulebooks, fact: &Fact) -> Vec<String> {
 }
 
 /// What tells which version was valid on a row's day.
-#[derive(Clone)]
 struct Days {
-    timelines: [DataFrame; 3],
+    lookups: [Lookup; 3],
     /// Of the datasources whose days are not those of UTC.
     zones: Vec<(String, TimeZone)>,
 }
 
-/// The timelines of the dimensions. They are read from gold, so that a fact never points to a
-/// version that its reader does not find.
-async fn timelines(sources: &Tables) -> Result<[DataFrame; 3], StageError> {
-    let [patient, provider, department] = LOOKUPS;
-    Ok([
-        timeline_of(patient, sources).await?,
-        timeline_of(provider, sources).await?,
-        timeline_of(department, sources).await?,
-    ])
+impl Days {
+    /// Reads the validity periods of the dimensions. They are read from gold, so that a fact never points to a version
+    /// that its reader does not find.
+    async fn read(sources: &Tables, zones: Vec<(String, TimeZone)>) -> Result<Self, StageError> {
+        let [patient, provider, department] = LOOKUPS;
+        let lookups =
+            [lookup(patient, sources).await?, lookup(provider, sources).await?, lookup(department, sources).await?];
+        Ok(Self { lookups, zones })
+    }
+
+    /// A hash of all versions that rows may point to.
+    fn fingerprint(&self) -> i64 {
+        let all = self.lookups.iter().flat_map(|lookup| lookup.fingerprint().to_le_bytes());
+        xxh3_64(&all.collect::<Vec<_>>()).cast_signed()
+    }
 }
 
-async fn timeline_of(dimension: &'static Dimension, sources: &Tables) -> Result<DataFrame, StageError> {
+async fn lookup(dimension: &'static Dimension, sources: &Tables) -> Result<Lookup, StageError> {
     let versions = sources.scan(&lake::gold(dimension.table)).await?;
     let versions = versions.unwrap_or_else(|| DataFrame::empty_with_schema(&dimension.schema()).lazy());
-    blocking(move || Ok(timeline(dimension, versions)?)).await
+    blocking(move || Ok(Lookup::new(&timeline(dimension, versions)?)?)).await
 }
 
 async fn rebuild_fact(
     rulebooks: &Rulebooks,
     fact: &'static Fact,
-    target: Target<'_>,
+    mut target: Target<'_>,
     sources: &Tables,
-    days: &Days,
+    days: &Arc<Days>,
 ) -> Result<Work, StageError> {
     let source = lake::silver(fact.entity.name);
-    let (mut files, mut figures) = (Vec::new(), Figures::default());
+    let lookups = days.fingerprint();
+    let is_pointing_right = target.has_recorded(LOOKUPS_RECORD, lookups).await?;
+    target.record(LOOKUPS_RECORD, lookups);
+    let mut made = Made::default();
     if let Some(silver) = sources.get(&source) {
-        for bucket in sources.current_buckets(&source) {
-            let rows = silver.scan(&bucket).await?;
-            let days = days.clone();
-            let (part, found) = blocking(move || build(fact, rows, &days)).await?;
-            figures = figures.and(found);
-            files.extend(target.write(&part, &[]).await?);
+        let of_fact = FactBuckets { fact, silver, target: &target, days, is_pointing_right };
+        let buckets = sources.current_buckets(&source).into_iter();
+        for of_bucket in two_at_once(buckets.map(|bucket| of_fact.make(bucket))).await? {
+            made = made.and(of_bucket);
         }
     }
     let mut work = Work {
-        checks: figures.checks(target.path(), fact.entity),
+        checks: made.figures.checks(target.path(), fact.entity),
         rules: reference_counts(rulebooks, fact.entity, sources).await?,
         ..Work::default()
     };
     if control::failures(&work.checks).is_none() {
-        work.commits.push(target.overwrite(&fact.schema(), files).await?);
+        work.commits.push(target.replace_buckets(&fact.table_schema(), &made.kept, made.add).await?);
     }
     Ok(work)
-}
-
-/// Figures of a fact and of the silver rows it was made from.
-#[derive(Default)]
-struct Figures {
-    silver: Totals,
-    fact: Totals,
-    duplicate_keys: u64,
-    duplicate_versions: u64,
-}
-
-impl Figures {
-    fn and(self, more: Self) -> Self {
-        Self {
-            silver: self.silver.and(more.silver),
-            fact: self.fact.and(more.fact),
-            duplicate_keys: self.duplicate_keys + more.duplicate_keys,
-            duplicate_versions: self.duplicate_versions + more.duplicate_versions,
-        }
-    }
-
-    fn checks(&self, path: &str, entity: &Entity) -> Vec<ControlCheck> {
-        let mut checks = control::fact_equals_silver(path, entity, &self.silver, &self.fact);
-        checks.push(control::no_duplicates(path, &[entity.key], self.duplicate_keys));
-        checks.push(control::no_duplicates(path, &[entity.surrogate], self.duplicate_versions));
-        checks
-    }
-}
-
-/// The rows of one bucket; no key is in two.
-fn build(fact: &Fact, rows: LazyFrame, days: &Days) -> Result<(DataFrame, Figures), StageError> {
-    let entity = fact.entity;
-    let silver = Totals::of_silver(rows.clone(), entity)?;
-    let part = fact.build(rows, &days.timelines, &days.zones)?;
-    let figures = Figures {
-        silver,
-        fact: Totals::of(part.clone().lazy(), entity)?,
-        duplicate_keys: control::duplicates(&part, &[entity.key])?,
-        duplicate_versions: control::duplicates(&part, &[entity.surrogate])?,
-    };
-    Ok((part, figures))
 }

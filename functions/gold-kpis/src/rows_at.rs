@@ -27,7 +27,7 @@ pub(crate) async fn read(
     let mut rows = DataFrame::empty_with_schema(&fields.collect());
     let Some(silver) = sources.get(&path).filter(|_| needed) else { return Ok(rows) };
     for files in sources.buckets(&path) {
-        rows.vstack_mut(&of_bucket(silver, files, entity, columns, end).await?)?;
+        rows.vstack_mut(&of_bucket(silver, files.files, entity, columns, end).await?)?;
     }
     Ok(rows)
 }

@@ -1,5 +1,6 @@
 //! The three gold stages, one after the other, on silver tables written here.
 
+mod changes;
 mod past;
 
 use chrono::NaiveDate;

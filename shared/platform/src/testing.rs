@@ -19,7 +19,7 @@ use crate::config::{Environment, LoadKind};
 use crate::context::{Clock, Context};
 use crate::lake::Lake;
 
-pub use counting::{BronzeReads, Reads};
+pub use counting::{BronzeReads, DataReads, Reads};
 
 /// When the clock of a test lake starts. It goes on by a millisecond whenever somebody looks.
 pub const START: &str = "2024-11-07T06:00:00Z";

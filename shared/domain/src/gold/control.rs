@@ -89,8 +89,11 @@ pub fn no_duplicates(table: &str, columns: &[&str], duplicates: u64) -> ControlC
 /// # Errors
 /// The rows lack a column.
 pub fn duplicates(rows: &DataFrame, columns: &[&str]) -> PolarsResult<u64> {
-    let keys: Vec<Expr> = columns.iter().map(|column| col(*column)).collect();
-    let distinct = rows.clone().lazy().select([as_struct(keys).n_unique()]).collect()?;
+    let distinct = match columns {
+        [column] => col(*column).n_unique(),
+        _ => as_struct(columns.iter().map(|column| col(*column)).collect()).n_unique(),
+    };
+    let distinct = rows.clone().lazy().select([distinct]).collect()?;
     let distinct: u64 = distinct.columns()[0].get(0)?.extract().unwrap_or(0);
     Ok(rows.height() as u64 - distinct)
 }

@@ -5,7 +5,7 @@ use polars::prelude::*;
 use rcm_model::cdm::{CLAIMS, ENCOUNTERS, Entity, TRANSACTIONS};
 
 use super::dimension::{DIM_DEPARTMENT, DIM_PATIENT, DIM_PROVIDER, is_ever_valid};
-use super::{Dimension, UNKNOWN_SK, conform};
+use super::{Dimension, Lookup, UNKNOWN_SK, conform};
 use crate::cdm::silver_schema;
 
 /// One fact: one row per current row of its entity that is not deleted.
@@ -29,7 +29,9 @@ pub const FACTS: [Fact; 3] = [
 pub const LOOKUPS: [&Dimension; 3] = [&DIM_PATIENT, &DIM_PROVIDER, &DIM_DEPARTMENT];
 
 /// Columns that only silver needs to go on with a key's history.
-const SILVER_ONLY: [&str; 3] = ["observations", "presence", "bucket"];
+const SILVER_ONLY: [&str; 3] = ["observations", "presence", BUCKET];
+/// Column that silver tables and facts are partitioned by.
+const BUCKET: &str = "bucket";
 const MICROS_PER_DAY: i64 = 86_400_000_000;
 
 impl Fact {
@@ -46,18 +48,33 @@ impl Fact {
         schema
     }
 
+    /// Columns of the table, with the one that it is partitioned by.
+    #[must_use]
+    pub fn table_schema(&self) -> Schema {
+        let mut schema = self.schema();
+        schema.with_column(BUCKET.into(), DataType::Int32);
+        schema
+    }
+
     /// Columns that are read of the silver table.
     #[must_use]
-    pub fn silver_columns(&self) -> Vec<Expr> {
+    pub fn silver_columns(&self) -> Schema {
         let silver = silver_schema(self.entity);
-        silver.iter_names().filter(|name| !SILVER_ONLY.contains(&name.as_str())).map(|name| col(name.clone())).collect()
+        silver.iter_fields().filter(|field| !SILVER_ONLY.contains(&field.name().as_str())).collect()
+    }
+
+    /// Columns of the table that say to which versions a row points, and those by which they are found.
+    #[must_use]
+    pub fn pointing_columns(&self) -> Schema {
+        let keys = LOOKUPS.iter().flat_map(|dimension| [dimension.entity.key, dimension.entity.surrogate]);
+        let names: Vec<&str> = keys.chain([self.valid_on, "datasource"]).collect();
+        self.schema().iter_fields().filter(|field| names.contains(&field.name().as_str())).collect()
     }
 
     /// The table, or some of its rows, from rows of the silver table.
     ///
     /// `timelines` gives, for each of [`LOOKUPS`] in this order, what [`timeline`] returns; `zones` the
-    /// datasources whose days are not those of UTC. The rows come back in the order of their days, which is
-    /// how they are asked for.
+    /// datasources whose days are not those of UTC.
     ///
     /// # Errors
     /// The rows or the timelines lack a column.
@@ -67,15 +84,67 @@ impl Fact {
         timelines: &[DataFrame; 3],
         zones: &[(String, TimeZone)],
     ) -> PolarsResult<DataFrame> {
-        let mut rows = rows
-            .filter(is_in_gold())
-            .select(self.silver_columns())
-            .with_columns([self.moment(zones).fill_null(lit(i64::MIN)).alias("_moment")])
-            .sort(["_moment", self.entity.key], SortMultipleOptions::default());
-        for (dimension, timeline) in LOOKUPS.iter().zip(timelines) {
-            rows = point_in_time(rows, dimension, timeline);
+        let columns = self.silver_columns();
+        let columns: Vec<Expr> = columns.iter_names().map(|name| col(name.clone())).collect();
+        let [patients, providers, departments] = timelines;
+        let lookups = [Lookup::new(patients)?, Lookup::new(providers)?, Lookup::new(departments)?];
+        self.build_with(&rows.filter(is_in_gold()).select(columns).collect()?, &lookups, zones)
+    }
+
+    /// The table, or some of its rows, from rows that [`is_in_gold`] holds of, with [`Fact::silver_columns`]. `lookups`
+    /// has one of each of [`LOOKUPS`]. The rows come back in the order of their days, which is how they are asked for.
+    ///
+    /// # Errors
+    /// The rows lack a column.
+    pub fn build_with(
+        &self,
+        rows: &DataFrame,
+        lookups: &[Lookup; 3],
+        zones: &[(String, TimeZone)],
+    ) -> PolarsResult<DataFrame> {
+        let moments = self.moments(rows, zones)?;
+        let order = moments.arg_sort(SortOptions { maintain_order: true, ..SortOptions::default() });
+        let mut rows = rows.take(&order)?;
+        let surrogates = self.surrogates(&rows, lookups, &moments.take(&order)?)?;
+        for column in surrogates {
+            rows.with_column(column)?;
         }
-        conform(rows, &self.schema())
+        conform(rows.lazy(), &self.schema())
+    }
+
+    /// Whether rows of the table point to the versions that they pointed to if they were made anew. The rows have
+    /// [`Fact::pointing_columns`].
+    ///
+    /// # Errors
+    /// The rows lack a column.
+    pub fn points_right(
+        &self,
+        rows: &DataFrame,
+        lookups: &[Lookup; 3],
+        zones: &[(String, TimeZone)],
+    ) -> PolarsResult<bool> {
+        let moments = self.moments(rows, zones)?;
+        let surrogates = self.surrogates(rows, lookups, &moments)?;
+        for column in surrogates {
+            if !rows.column(column.name())?.equals_missing(&column) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    fn surrogates(&self, rows: &DataFrame, lookups: &[Lookup; 3], moments: &Int64Chunked) -> PolarsResult<Vec<Column>> {
+        let of = LOOKUPS.iter().zip(lookups).map(|(dimension, lookup)| {
+            let keys = rows.column(dimension.entity.key)?.str()?;
+            Ok(lookup.surrogates(dimension.entity.surrogate, keys, moments))
+        });
+        of.collect()
+    }
+
+    fn moments(&self, rows: &DataFrame, zones: &[(String, TimeZone)]) -> PolarsResult<Int64Chunked> {
+        let moment = self.moment(zones).fill_null(lit(i64::MIN)).alias("_moment");
+        let narrow = rows.select([self.valid_on, "datasource"])?;
+        Ok(narrow.lazy().select([moment]).collect()?.column("_moment")?.i64()?.clone())
     }
 
     /// When a row's day began where it was written, in microseconds.
@@ -96,9 +165,8 @@ pub fn is_in_gold() -> Expr {
     col("is_current").and(col("is_deleted").not())
 }
 
-/// When each version of a dimension was valid: its key, `_from`, `_to`, `_sk` and the key's first
-/// surrogate key, `_first_sk`, in the order of `_from`. A key's first version stands for all the
-/// time before it.
+/// When each version of a dimension was valid: its key, `_from`, `_to` and `_sk`, in the order of `_from`. A key's first
+/// version stands for all the time before it.
 ///
 /// # Errors
 /// The dimension lacks a column.
@@ -114,30 +182,10 @@ pub fn timeline(dimension: &Dimension, versions: LazyFrame) -> PolarsResult<Data
             key.clone().alias("_key"),
             when(is_first).then(lit(i64::MIN)).otherwise(from).alias("_from"),
             col("effective_to").to_physical().alias("_to"),
-            surrogate.clone().alias("_sk"),
-            surrogate.first().over([key])?.alias("_first_sk"),
+            surrogate.alias("_sk"),
         ])
         .sort(["_from"], SortMultipleOptions::default())
         .collect()
-}
-
-/// Adds the surrogate key of the version that was valid at `_moment`; of the key's first version
-/// if none was; of the unknown member if the key is not known.
-fn point_in_time(rows: LazyFrame, dimension: &Dimension, timeline: &DataFrame) -> LazyFrame {
-    let key = PlSmallStr::from_static(dimension.entity.key);
-    let options = AsOfOptions {
-        strategy: AsofStrategy::Backward,
-        left_by: Some(vec![key]),
-        right_by: Some(vec!["_key".into()]),
-        allow_eq: true,
-        check_sortedness: false,
-        ..AsOfOptions::default()
-    };
-    let was_valid = col("_to").is_null().or(col("_moment").lt(col("_to")));
-    let surrogate = when(was_valid).then(col("_sk")).otherwise(col("_first_sk"));
-    rows.join(timeline.clone().lazy(), [col("_moment")], [col("_from")], JoinType::AsOf(Box::new(options)).into())
-        .with_columns([surrogate.fill_null(lit(UNKNOWN_SK)).alias(dimension.entity.surrogate)])
-        .drop(cols(["_from", "_to", "_sk", "_first_sk"]))
 }
 
 #[cfg(test)]

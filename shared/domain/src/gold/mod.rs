@@ -6,12 +6,14 @@ pub mod date;
 pub mod dimension;
 pub mod fact;
 pub mod held;
+mod lookup;
 mod registry;
 
 use polars::prelude::*;
 
 pub use dimension::{DIMENSIONS, Dimension};
 pub use fact::{FACTS, Fact};
+pub use lookup::Lookup;
 
 /// Surrogate key of the unknown member: what a row points to whose key no dimension knows.
 pub const UNKNOWN_SK: i64 = 0;

@@ -57,6 +57,28 @@ impl BronzeReads {
     }
 }
 
+/// Keys of the Parquet files of which bytes were read.
+#[derive(Debug, Clone, Default)]
+pub struct DataReads(Reads);
+
+impl DataReads {
+    /// The same lake with nothing known of it yet, as another process sees it, and the reads made through it.
+    #[must_use]
+    pub fn of(lake: &Lake) -> (Lake, Self) {
+        let (lake, reads) = Reads::of(lake);
+        (lake, Self(reads))
+    }
+
+    /// Those read since the last time that somebody asked, each once, in order.
+    #[must_use]
+    pub fn take(&self) -> Vec<String> {
+        let mut keys: Vec<String> = self.0.take().into_iter().filter(|key| key.ends_with(".parquet")).collect();
+        keys.sort_unstable();
+        keys.dedup();
+        keys
+    }
+}
+
 #[derive(Debug)]
 struct CountingStore {
     inner: Arc<DynObjectStore>,

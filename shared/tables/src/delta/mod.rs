@@ -6,6 +6,7 @@
 mod append;
 mod commit;
 mod compact;
+mod read;
 mod retry;
 mod schema;
 mod table;
@@ -20,4 +21,4 @@ pub(crate) use schema::to_arrow;
 pub use table::{DataFile, Table, scan_parquet};
 pub use upkeep::{checkpoint, clean_log, vacuum};
 pub(crate) use write::{Encoded, End, has_statistics, json_value, put, shortened};
-pub use write::{NewFile, write};
+pub use write::{NewFile, write, write_marked};

@@ -15,7 +15,7 @@ use rcm_platform::lake::Lake;
 use serde_json::Value;
 use url::Url;
 
-use super::schema;
+use super::{schema, write};
 
 /// Application transaction with the last version of a table that changed a row.
 pub(super) const DATA_VERSION: &str = "rcm.data_version";
@@ -84,6 +84,19 @@ impl DataFile {
     pub fn nulls(&self, column: &str) -> Option<u64> {
         let statistics: Value = serde_json::from_str(&self.view.stats()?).ok()?;
         statistics.get("nullCount")?.get(column)?.as_u64()
+    }
+
+    /// The least number of a column; none where the log does not say.
+    #[must_use]
+    pub fn least(&self, column: &str) -> Option<f64> {
+        let statistics: Value = serde_json::from_str(&self.view.stats()?).ok()?;
+        statistics.get("minValues")?.get(column)?.as_f64()
+    }
+
+    /// The mark that the file was written with; none where it was written without one.
+    #[must_use]
+    pub fn mark(&self) -> Option<u64> {
+        write::mark_of(&self.path())
     }
 
     /// Bytes.
@@ -298,7 +311,7 @@ impl Table {
         scan_parquet(&self.lake, &keys, arguments).await
     }
 
-    fn partition_literal(&self, column: &str, value: Option<String>) -> Expr {
+    pub(super) fn partition_literal(&self, column: &str, value: Option<String>) -> Expr {
         let dtype = self.schema.get(column).cloned().unwrap_or(DataType::String);
         let literal = match (value, &dtype) {
             (None, _) => lit(NULL),
@@ -309,6 +322,10 @@ impl Table {
             (Some(value), _) => lit(value),
         };
         literal.cast(dtype).alias(PlSmallStr::from_str(column))
+    }
+
+    pub(super) fn lake(&self) -> &Lake {
+        &self.lake
     }
 
     pub(super) fn delta(&self) -> &DeltaTable {

@@ -20,6 +20,8 @@ const STATISTICS_TEXT: usize = 32;
 const MOST_EXACT_CENTS: u128 = 1_000_000_000_000_000;
 /// Column without minimum and maximum in statistics: a birth date may identify a patient.
 const BIRTH_DATE: &str = "dob";
+/// How names of data files end.
+const SUFFIX: &str = ".zstd.parquet";
 /// Rows of one row group.
 const ROW_GROUP: usize = 131_072;
 
@@ -68,6 +70,30 @@ pub async fn write(
     put(context, path, file, partition).await
 }
 
+/// Writes the rows as [`write`] does, in a file whose name has a mark: what [`DataFile::mark`] returns. A compaction writes
+/// files without one.
+///
+/// # Errors
+/// The store fails.
+pub async fn write_marked(
+    context: &Context,
+    path: &str,
+    rows: &DataFrame,
+    partition: &[(&str, Option<String>)],
+    mark: u64,
+) -> Result<NewFile> {
+    let rows = rows.clone();
+    let file = blocking(move || chunks::file_of(&rows, ROW_GROUP)).await?;
+    put_as(context, path, file, partition, &format!(".{mark:016x}")).await
+}
+
+/// The mark in the name of a file.
+pub(super) fn mark_of(path: &str) -> Option<u64> {
+    let (_, name) = path.rsplit_once('/').unwrap_or(("", path));
+    let (_, mark) = name.strip_suffix(SUFFIX)?.split_once('.')?;
+    u64::from_str_radix(mark, 16).ok().filter(|_| mark.len() == 16)
+}
+
 /// A data file that is in no folder yet.
 pub(crate) struct Encoded {
     pub bytes: Vec<u8>,
@@ -86,8 +112,18 @@ pub(crate) async fn put(
     file: Encoded,
     partition: &[(&str, Option<String>)],
 ) -> Result<NewFile> {
+    put_as(context, path, file, partition, "").await
+}
+
+async fn put_as(
+    context: &Context,
+    path: &str,
+    file: Encoded,
+    partition: &[(&str, Option<String>)],
+    mark: &str,
+) -> Result<NewFile> {
     let now = context.now();
-    let name = format!("part-{}.zstd.parquet", new_id(now));
+    let name = format!("part-{}{mark}{SUFFIX}", new_id(now));
     let of_null = "__HIVE_DEFAULT_PARTITION__";
     let folders = partition.iter().map(|(column, value)| format!("{column}={}", value.as_deref().unwrap_or(of_null)));
     let name = folders.chain([name]).collect::<Vec<_>>().join("/");
@@ -172,6 +208,14 @@ pub(crate) fn shortened(text: &Value, round_up: bool) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_name_has_the_mark_that_it_was_given_and_any_other_name_has_none() {
+        assert_eq!(mark_of("bucket=3/part-0193.00000000000000ff.zstd.parquet"), Some(255));
+        for name in ["part-0193.zstd.parquet", "part-0193.ff.zstd.parquet", "part-0193.00000000000000fg.zstd.parquet"] {
+            assert_eq!(mark_of(name), None, "{name}");
+        }
+    }
 
     #[test]
     fn statistics_of_amounts_are_never_narrower_than_the_amounts() {

@@ -3,6 +3,7 @@
 //! Every commit of a gold table records, as Delta application transactions, the versions of the
 //! tables it was made from. A table whose record says what the lake holds is left alone.
 
+mod buckets;
 mod references;
 mod tables;
 mod target;
@@ -13,9 +14,10 @@ use std::future::Future;
 use rcm_domain::gold::control;
 use rcm_model::event::Outcome;
 
+pub use self::buckets::{Bucket, two_at_once};
 pub use self::references::{parents_of, reference_counts};
 pub use self::tables::Tables;
-pub use self::target::Target;
+pub use self::target::{GOLD_REVISION, Target};
 pub use self::zones::{record_of_zones, zones};
 use rcm_platform::error::{ErrorKind, Result, StageError};
 use rcm_platform::stage::{Failure, Work};

@@ -10,6 +10,7 @@ use rcm_platform::error::Result;
 use rcm_platform::lake::Lake;
 use xxhash_rust::xxh3::xxh3_64;
 
+use super::buckets::Bucket;
 use crate::delta::{DataFile, Table};
 use crate::silver::is_open;
 
@@ -78,23 +79,23 @@ impl Tables {
     /// The files of the silver table at a path that have current versions, among closed ones, bucket by bucket: a key
     /// is in one bucket.
     #[must_use]
-    pub fn current_buckets(&self, path: &str) -> Vec<Vec<DataFile>> {
+    pub fn current_buckets(&self, path: &str) -> Vec<Bucket> {
         by_bucket(self.get(path).map(current_files).unwrap_or_default())
     }
 
     /// All files of the silver table at a path, bucket by bucket.
     #[must_use]
-    pub fn buckets(&self, path: &str) -> Vec<Vec<DataFile>> {
+    pub fn buckets(&self, path: &str) -> Vec<Bucket> {
         by_bucket(self.get(path).map(|table| table.files().to_vec()).unwrap_or_default())
     }
 }
 
-fn by_bucket(files: Vec<DataFile>) -> Vec<Vec<DataFile>> {
+fn by_bucket(files: Vec<DataFile>) -> Vec<Bucket> {
     let mut buckets: BTreeMap<Option<String>, Vec<DataFile>> = BTreeMap::new();
     for file in files {
         buckets.entry(file.partition_value("bucket").map(str::to_owned)).or_default().push(file);
     }
-    buckets.into_values().collect()
+    buckets.into_iter().map(|(name, files)| Bucket { name, files }).collect()
 }
 
 /// Opens a table. A silver table of an older version of the product is read as if it had all columns of its entity.

@@ -13,7 +13,9 @@ use crate::frames::blocking;
 const MAKING: &str = "rcm.making";
 /// Raised whenever gold makes other rows of the same silver: the first run after a deployment then makes every table
 /// anew.
-const GOLD_REVISION: i64 = 4;
+pub const GOLD_REVISION: i64 = 5;
+/// Column that silver tables and facts are partitioned by.
+const BUCKET: &str = "bucket";
 
 /// One gold table, as it was when it was opened, and what it is to be made from.
 ///
@@ -54,6 +56,34 @@ impl<'a> Target<'a> {
         self.table.map_or(&[], Table::files)
     }
 
+    /// The active files of a bucket of the table: none if it is not partitioned by bucket, as those of an older version of
+    /// the product are not.
+    #[must_use]
+    pub fn files_of_bucket(&self, bucket: Option<&str>) -> Vec<DataFile> {
+        let is_of_bucket = |file: &&DataFile| bucket.is_some() && file.partition_value(BUCKET) == bucket;
+        self.files().iter().filter(is_of_bucket).cloned().collect()
+    }
+
+    /// The table as it was when it was opened.
+    #[must_use]
+    pub fn table(&self) -> Option<&Table> {
+        self.table
+    }
+
+    /// Whether the last commit of the table recorded a version of an application.
+    ///
+    /// # Errors
+    /// The log cannot be read.
+    pub async fn has_recorded(&self, application: &str, version: i64) -> Result<bool> {
+        let Some(table) = self.table else { return Ok(false) };
+        Ok(table.transaction(application).await? == Some(version))
+    }
+
+    /// Adds to what the commit records; [`Target::is_due`] does not look at it.
+    pub fn record(&mut self, application: &str, version: i64) {
+        self.made_from.push((application.to_owned(), version));
+    }
+
     /// Whether the table was made from something else than what the lake holds now.
     ///
     /// # Errors
@@ -77,6 +107,42 @@ impl<'a> Target<'a> {
             return Ok(None);
         }
         delta::write(self.context, &self.path, rows, partition).await.map(Some)
+    }
+
+    /// Writes rows of a bucket that the commit is to add, in a file with a mark.
+    ///
+    /// # Errors
+    /// The store fails.
+    pub async fn write_bucket(&self, rows: &DataFrame, bucket: Option<&str>, mark: u64) -> Result<Option<NewFile>> {
+        if rows.height() == 0 {
+            return Ok(None);
+        }
+        let partition = [(BUCKET, bucket.map(str::to_owned))];
+        delta::write_marked(self.context, &self.path, rows, &partition, mark).await.map(Some)
+    }
+
+    /// Puts new files in the place of those that are not among `kept`, in one commit. A table of another layout, which an
+    /// older version of the product made, gets the columns and the partition of this one if no file is kept.
+    ///
+    /// # Errors
+    /// `CommitConflict` if another run has committed since the table was opened.
+    pub async fn replace_buckets(self, schema: &Schema, kept: &[DataFile], add: Vec<NewFile>) -> Result<TableCommit> {
+        let rows = add.iter().map(|file| file.rows).sum();
+        let is_kept = |file: &&DataFile| kept.iter().any(|kept| kept.path() == file.path());
+        let change = Change {
+            schema,
+            partition_by: &[BUCKET],
+            add,
+            remove: self.files().iter().filter(|file| !is_kept(file)).cloned().collect(),
+            properties: &[],
+            transactions: self.made_from,
+            run_id: self.run_id,
+        };
+        let committed = match self.table {
+            Some(table) if kept.is_empty() => delta::commit_anew(&self.context.lake, &self.path, table, change).await,
+            table => delta::commit(&self.context.lake, &self.path, table, change).await,
+        };
+        Ok(TableCommit { table: self.path, version: committed?.version, rows })
     }
 
     /// Replaces all files of the table by new ones, in one commit.
