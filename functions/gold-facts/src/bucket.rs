@@ -94,7 +94,7 @@ impl FactBuckets<'_> {
                 rows.vstack_mut_owned(of_group)?;
             }
             rows.rechunk_mut();
-            let part = fact.build_with(&rows, &days.lookups, &days.zones)?;
+            let part = fact.build_with(rows, &days.lookups, &days.zones)?;
             let figures = Figures {
                 silver,
                 fact: Totals::of(part.clone().lazy(), fact.entity)?,

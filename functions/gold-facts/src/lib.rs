@@ -13,6 +13,7 @@ use rcm_domain::gold::{Dimension, FACTS, Fact, Lookup};
 use rcm_model::event::{StageInput, StageReport};
 use rcm_platform::stage::{self, Failure, Work};
 use rcm_platform::{Context, StageError, lake};
+use rcm_tables::delta::DataFile;
 use rcm_tables::frames::blocking;
 use rcm_tables::gold::{
     SUBJECT, Tables, Target, collect_results, parents_of, record_of_zones, reference_counts, retry_on_conflict,
@@ -95,10 +96,12 @@ impl Days {
         Ok(Self { lookups, zones })
     }
 
-    /// A hash of all versions that rows may point to.
-    fn fingerprint(&self) -> i64 {
-        let all = self.lookups.iter().flat_map(|lookup| lookup.fingerprint().to_le_bytes());
-        xxh3_64(&all.collect::<Vec<_>>()).cast_signed()
+    /// What a commit records of files whose rows point to the versions of now: a hash of all versions and of the files. A
+    /// table that was restored has other files.
+    fn fingerprint(&self, mut files: Vec<String>) -> i64 {
+        files.sort_unstable();
+        let versions = self.lookups.each_ref().map(Lookup::fingerprint);
+        xxh3_64(format!("{versions:?} {files:?}").as_bytes()).cast_signed()
     }
 }
 
@@ -116,16 +119,15 @@ async fn rebuild_fact(
     days: &Arc<Days>,
 ) -> Result<Work, StageError> {
     let source = lake::silver(fact.entity.name);
-    let lookups = days.fingerprint();
-    let is_pointing_right = target.has_recorded(LOOKUPS_RECORD, lookups).await?;
-    target.record(LOOKUPS_RECORD, lookups);
+    let paths = |files: &[DataFile]| files.iter().map(DataFile::path).collect::<Vec<_>>();
+    let of_files = days.fingerprint(paths(target.files()));
+    let is_pointing_right = target.has_recorded(LOOKUPS_RECORD, of_files).await?;
     let mut made = Made::default();
     if let Some(silver) = sources.get(&source) {
         let of_fact = FactBuckets { fact, silver, target: &target, days, is_pointing_right };
         let buckets = sources.current_buckets(&source).into_iter();
-        for of_bucket in two_at_once(buckets.map(|bucket| of_fact.make(bucket))).await? {
-            made = made.and(of_bucket);
-        }
+        let work = buckets.map(|bucket| of_fact.make(bucket));
+        made = two_at_once(work, made, |made: Made, of_bucket| async move { Ok(made.and(of_bucket)) }).await?;
     }
     let mut work = Work {
         checks: made.figures.checks(target.path(), fact.entity),
@@ -133,6 +135,9 @@ async fn rebuild_fact(
         ..Work::default()
     };
     if control::failures(&work.checks).is_none() {
+        let new = made.add.iter().map(|file| file.path().to_owned());
+        let files = paths(&made.kept).into_iter().chain(new).collect();
+        target.record(LOOKUPS_RECORD, days.fingerprint(files));
         work.commits.push(target.replace_buckets(&fact.table_schema(), &made.kept, made.add).await?);
     }
     Ok(work)

@@ -2,16 +2,21 @@
 //!
 //! [`handle`] says which are due; [`rcm_domain::kpi`] has the formulas.
 
+mod kept;
 mod metrics;
 mod rows_at;
+mod sums;
 #[cfg(test)]
 mod tests;
+
+use std::collections::HashMap;
 
 use chrono::{Days, NaiveDate};
 use polars::prelude::*;
 use rcm_domain::gold::control;
 use rcm_domain::gold::held::EndOfDay;
-use rcm_domain::kpi::{CLAIM_COLUMNS, GoldTables, KPIS, Kpi, LeftOut, TRANSACTION_COLUMNS};
+use rcm_domain::kpi::parts::Sums;
+use rcm_domain::kpi::{GoldTables, KPIS, Kpi, LeftOut};
 use rcm_domain::money;
 use rcm_model::cdm::{CLAIMS, TRANSACTIONS};
 use rcm_model::event::{StageInput, StageReport, TableCommit};
@@ -19,6 +24,8 @@ use rcm_platform::stage::{self, Failure, Work};
 use rcm_platform::{Context, StageError, lake};
 use rcm_tables::frames::blocking;
 use rcm_tables::gold::{SUBJECT, Tables, Target, collect_results, record_of_zones, retry_on_conflict, zones};
+
+use self::sums::Day;
 
 const AS_OF: &str = "as_of";
 
@@ -56,22 +63,35 @@ async fn rebuild(context: &Context, run_id: &str, as_of: NaiveDate) -> Result<Wo
         return Ok(Work { notes, ..Work::default() });
     }
     let end = EndOfDay::new(as_of, &zones).map_err(StageError::from)?;
-    let is_needed = |fact: &str| due.iter().any(|(kpi, _)| kpi.inputs.contains(&fact));
-    let transactions =
-        rows_at::read(&sources, &TRANSACTIONS, &TRANSACTION_COLUMNS, &end, is_needed("fact_transactions")).await?;
-    let claims = rows_at::read(&sources, &CLAIMS, &CLAIM_COLUMNS, &end, is_needed("fact_claims")).await?;
-    let (providers, departments) = (scan(&sources, "dim_provider").await?, scan(&sources, "dim_department").await?);
-    let gold =
-        blocking(move || Ok(GoldTables::new(transactions.lazy(), claims.lazy(), providers, departments)?)).await?;
+    let day = Day { lake: &context.lake, as_of, end: &end };
+    let (of_claims, of_transactions): (Vec<_>, Vec<_>) =
+        due.iter().map(|(kpi, _)| *kpi).partition(|kpi| kpi.inputs.contains(&"fact_claims"));
+    let mut sums: HashMap<&str, Sums> = HashMap::new();
+    let summed = sums::of_transactions(&sources, &of_transactions, day).await?;
+    sums.extend(of_transactions.iter().map(|kpi| kpi.table).zip(summed));
+    let summed = sums::of_claims(&sources, &of_claims, day).await?;
+    sums.extend(of_claims.iter().map(|kpi| kpi.table).zip(summed));
+    let dimensions = Dimensions {
+        providers: scan(&sources, "dim_provider").await?,
+        departments: scan(&sources, "dim_department").await?,
+    };
     let mut done = vec![Ok(Work { notes, ..Work::default() })];
     // Metrics are of now; the figures of a past date are only in the tables.
     let is_of_now = as_of >= context.today()? - Days::new(1);
     for (kpi, target) in due {
+        let sums = sums.remove(kpi.table).unwrap_or_default();
         let path = target.path().to_owned();
-        let made = rebuild_kpi(kpi, target, gold.clone(), as_of, is_of_now).await;
+        let made = rebuild_kpi(kpi, target, sums, dimensions.clone(), as_of, is_of_now).await;
         done.push(made.map_err(|error| error.in_table(&path)));
     }
     collect_results(done)
+}
+
+/// Dimensions that KPIs take names from.
+#[derive(Clone)]
+struct Dimensions {
+    providers: LazyFrame,
+    departments: LazyFrame,
 }
 
 /// Returns the table that an input is read from: a fact has only current rows, silver also those of the past.
@@ -98,16 +118,17 @@ async fn scan(sources: &Tables, table: &str) -> Result<LazyFrame, StageError> {
 async fn rebuild_kpi(
     kpi: &'static Kpi,
     target: Target<'_>,
-    gold: GoldTables,
+    sums: Sums,
+    dimensions: Dimensions,
     as_of: NaiveDate,
     is_of_now: bool,
 ) -> Result<Work, StageError> {
-    let path = target.path().to_owned();
-    let (rows, checks, left_out) = blocking(move || {
-        let rows = (kpi.compute)(&gold, as_of)?;
-        let checks = kpi.check(&path, &rows, &gold, as_of)?;
-        let left_out = kpi.left_out(&gold, as_of)?;
-        Ok((rows, checks, left_out))
+    let (path, left_out) = (target.path().to_owned(), sums.left_out);
+    let (rows, checks) = blocking(move || {
+        let none = DataFrame::empty;
+        let Dimensions { providers, departments } = dimensions;
+        let gold = GoldTables { transactions: none().lazy(), claims: none().lazy(), providers, departments };
+        Ok(kpi.rows(&path, sums, &gold, as_of)?)
     })
     .await?;
     let mut work = Work { checks, ..Work::default() };

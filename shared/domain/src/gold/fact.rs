@@ -88,25 +88,22 @@ impl Fact {
         let columns: Vec<Expr> = columns.iter_names().map(|name| col(name.clone())).collect();
         let [patients, providers, departments] = timelines;
         let lookups = [Lookup::new(patients)?, Lookup::new(providers)?, Lookup::new(departments)?];
-        self.build_with(&rows.filter(is_in_gold()).select(columns).collect()?, &lookups, zones)
+        self.build_with(rows.filter(is_in_gold()).select(columns).collect()?, &lookups, zones)
     }
 
     /// The table, or some of its rows, from rows that [`is_in_gold`] holds of, with [`Fact::silver_columns`]. `lookups`
-    /// has one of each of [`LOOKUPS`]. The rows come back in the order of their days, which is how they are asked for.
+    /// has one of each of [`LOOKUPS`]. The rows stay in their order.
     ///
     /// # Errors
     /// The rows lack a column.
     pub fn build_with(
         &self,
-        rows: &DataFrame,
+        mut rows: DataFrame,
         lookups: &[Lookup; 3],
         zones: &[(String, TimeZone)],
     ) -> PolarsResult<DataFrame> {
-        let moments = self.moments(rows, zones)?;
-        let order = moments.arg_sort(SortOptions { maintain_order: true, ..SortOptions::default() });
-        let mut rows = rows.take(&order)?;
-        let surrogates = self.surrogates(&rows, lookups, &moments.take(&order)?)?;
-        for column in surrogates {
+        let moments = self.moments(&rows, zones)?;
+        for column in self.surrogates(&rows, lookups, &moments)? {
             rows.with_column(column)?;
         }
         conform(rows.lazy(), &self.schema())

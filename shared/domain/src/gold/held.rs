@@ -71,20 +71,36 @@ pub struct Candidates {
 /// # Errors
 /// The rows lack a column.
 pub fn candidates(versions: LazyFrame, entity: &Entity, columns: &[&str], end: &EndOfDay) -> PolarsResult<Candidates> {
+    // A condition that the statistics of a file can answer.
+    let is_near = col("effective_to").is_null().or(col("effective_to").gt(moment(end.earliest())));
+    let needed = needed(entity, columns).into_iter().map(col).collect::<Vec<_>>();
+    candidates_of(&versions.filter(is_near).select(needed).collect()?, columns, end)
+}
+
+/// Columns of silver that [`candidates_of`] needs beside those that are asked for, and these.
+#[must_use]
+pub fn needed<'a>(entity: &Entity, columns: &[&'a str]) -> PlIndexSet<&'a str> {
+    columns.iter().chain(&DECIDING).copied().chain([entity.key, "datasource"]).collect()
+}
+
+/// The candidates among silver rows in memory, which have the columns of [`needed`].
+///
+/// # Errors
+/// The rows lack a column.
+pub fn candidates_of(rows: &DataFrame, columns: &[&str], end: &EndOfDay) -> PolarsResult<Candidates> {
     let to = || col("effective_to");
-    let needed: PlIndexSet<&str> = columns.iter().chain(&DECIDING).copied().chain([entity.key, "datasource"]).collect();
-    let rows = versions
-        // The first condition is one that the statistics of a file can answer.
-        .filter(to().is_null().or(to().gt(moment(end.earliest()))))
-        .select(needed.into_iter().map(col).collect::<Vec<_>>())
-        .filter(to().is_null().or(to().gt(end.of_row())).and(is_lasting()))
-        .filter(col("is_current").and(col("is_deleted")).not())
-        .with_columns([col("effective_from").lt_eq(end.of_row()).fill_null(lit(false)).alias("_begun")])
+    let is_gone = col("is_current").and(col("is_deleted"));
+    let may_hold = to().is_null().or(to().gt(end.of_row())).and(is_lasting()).and(is_gone.not()).fill_null(lit(false));
+    let begun = col("effective_from").lt_eq(end.of_row()).fill_null(lit(false));
+    let found = rows
+        .clone()
+        .lazy()
+        .select([may_hold.clone().and(begun.clone()).alias("held"), may_hold.and(begun.not()).alias("later")])
         .collect()?;
-    let of = |rows: LazyFrame, begun: Expr| rows.filter(begun);
-    let held = of(rows.clone().lazy(), col("_begun")).select(columns.iter().map(|name| col(*name)).collect::<Vec<_>>());
-    let later = of(rows.lazy(), col("_begun").not()).drop(cols(["_begun"]));
-    Ok(Candidates { held: held.collect()?, later: later.collect()? })
+    let held = rows.select(columns.iter().copied())?;
+    let is_held = found.column("held")?.bool()?;
+    let held = if is_held.all() { held } else { held.filter(is_held)? };
+    Ok(Candidates { held, later: rows.filter(found.column("later")?.bool()?)? })
 }
 
 /// Keys of silver rows that have a version which had ended by the end of the day.

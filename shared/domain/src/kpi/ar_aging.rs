@@ -4,8 +4,9 @@ use chrono::NaiveDate;
 use polars::prelude::*;
 
 use super::measure::{
-    amount, balance_at, count, count_where, date, days, days_since_service, rate, ratio, served_by, text,
+    amount, balance_at, count, count_where, date, days, days_since_service, rate, ratio, served_by, sums_by, text,
 };
+use super::parts::Parts;
 use super::print::{Layout, Print};
 use super::{GoldTables, Kpi, control_sums};
 use crate::gold::conform;
@@ -46,23 +47,32 @@ pub fn schema() -> Schema {
     ])
 }
 
+/// How the table is computed of parts.
+pub(super) const PARTS: Parts = Parts { by: &["datasource", "line_of_business", "age_from"], sums, rows };
+
 /// The table's rows for `as_of`.
 ///
 /// # Errors
 /// The fact lacks a column.
 pub fn compute(gold: &GoldTables, as_of: NaiveDate) -> PolarsResult<DataFrame> {
+    rows(sums(gold, as_of)?.lazy(), gold, as_of)
+}
+
+fn sums(gold: &GoldTables, as_of: NaiveDate) -> PolarsResult<DataFrame> {
     let balance = balance_at(lit(as_of));
-    let grouped = served_by(&gold.transactions, as_of)
-        .select([
-            col("datasource"),
-            col("line_of_business"),
-            least_age(&days_since_service(lit(as_of))).alias("age_from"),
-            balance.alias("balance"),
-        ])
-        .group_by([col("datasource"), col("line_of_business"), col("age_from")])
-        .agg([count_where(col("balance").gt(money::zero())).alias("open_transactions"), col("balance").sum()])
-        .with_columns([lit(as_of).alias("as_of")]);
-    shares(grouped, &["datasource", "line_of_business", "age_from"], &schema())
+    let rows = served_by(&gold.transactions, as_of).select([
+        col("datasource"),
+        col("line_of_business"),
+        least_age(&days_since_service(lit(as_of))).alias("age_from"),
+        balance.alias("balance"),
+    ]);
+    let open = count_where(col("balance").gt(money::zero())).alias("open_transactions");
+    sums_by(rows, PARTS.by, [open, col("balance").sum()])
+}
+
+fn rows(sums: LazyFrame, _: &GoldTables, as_of: NaiveDate) -> PolarsResult<DataFrame> {
+    let sums = sums.with_columns([lit(as_of).alias("as_of")]);
+    shares(sums, PARTS.by, &schema())
 }
 
 /// One row per date D and bucket, over all datasources and lines of business.

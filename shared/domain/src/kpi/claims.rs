@@ -3,7 +3,8 @@
 use chrono::NaiveDate;
 use polars::prelude::*;
 
-use super::measure::{amount, count, count_where, date, month_of, rate, ratio, text};
+use super::measure::{amount, count, count_where, date, month_of, rate, ratio, sums_by, text};
+use super::parts::Parts;
 use super::print::{Layout, Print};
 use super::{GoldTables, Kpi, control_sums};
 use crate::gold::conform;
@@ -62,30 +63,40 @@ pub fn schema() -> Schema {
     ])
 }
 
+/// How the table is computed of parts.
+pub(super) const PARTS: Parts = Parts { by: KPI.grain, sums, rows };
+
 /// The table's rows: claims with a claim date up to `as_of`.
 ///
 /// # Errors
 /// The fact lacks a column.
 pub fn compute(gold: &GoldTables, as_of: NaiveDate) -> PolarsResult<DataFrame> {
+    rows(sums(gold, as_of)?.lazy(), gold, as_of)
+}
+
+fn sums(gold: &GoldTables, as_of: NaiveDate) -> PolarsResult<DataFrame> {
     let status = || col("claim_status").str().to_lowercase();
     let has_status = |name: &'static str| count_where(status().eq(lit(name)));
     let is_known = STATUSES.iter().fold(lit(false), |known, name| known.or(status().eq(lit(*name))));
-    let grain = ["claim_month", "datasource", "payor_id", "payor_type"];
-    let rows = gold
+    let claims = gold
         .claims
         .clone()
         .filter(col("claim_date").lt_eq(lit(as_of)))
-        .with_columns([month_of("claim_date").alias("claim_month")])
-        .group_by(grain.map(col))
-        .agg([
-            len().alias("claims"),
-            col("claim_amount").sum(),
-            col("paid_amount").sum(),
-            has_status("denied").alias("denied"),
-            has_status("rejected").alias("rejected"),
-            has_status("paid").alias("paid"),
-            count_where(is_known.not()).alias("unknown_status"),
-        ])
+        .with_columns([month_of("claim_date").alias("claim_month")]);
+    let sums = [
+        len().alias("claims"),
+        col("claim_amount").sum(),
+        col("paid_amount").sum(),
+        has_status("denied").alias("denied"),
+        has_status("rejected").alias("rejected"),
+        has_status("paid").alias("paid"),
+        count_where(is_known.not()).alias("unknown_status"),
+    ];
+    sums_by(claims, PARTS.by, sums)
+}
+
+fn rows(sums: LazyFrame, _: &GoldTables, as_of: NaiveDate) -> PolarsResult<DataFrame> {
+    let rows = sums
         .with_columns([
             lit(as_of).alias("as_of"),
             ratio("denied", "claims").alias("denial_rate"),
@@ -96,7 +107,7 @@ pub fn compute(gold: &GoldTables, as_of: NaiveDate) -> PolarsResult<DataFrame> {
             - col("unknown_status").cast(DataType::Int64))
         .alias("_clean")])
         .with_columns([ratio("_clean", "claims").alias("clean_claim_proxy")])
-        .sort(grain, SortMultipleOptions::default());
+        .sort(PARTS.by.to_vec(), SortMultipleOptions::default());
     conform(rows, &schema())
 }
 

@@ -6,8 +6,9 @@ use polars::prelude::*;
 
 use super::measure::{
     amount, balance_at, billed, count, count_where, credit_at, date, days, days_since_service, is_paid_by, rate, ratio,
-    served_by, sum_where, text,
+    served_by, sum_where, sums_by, text,
 };
+use super::parts::Parts;
 use super::print::{Layout, Print};
 use super::reversals::PAIR;
 use super::{ALL_DATASOURCES, GoldTables, Kpi};
@@ -71,14 +72,24 @@ pub fn schema() -> Schema {
     ])
 }
 
+/// How the table is computed of parts.
+pub(super) const PARTS: Parts = Parts { by: &["datasource", "horizon_days"], sums, rows };
+
 /// The table's rows for `as_of`.
 ///
 /// # Errors
 /// The fact lacks a column.
 pub fn compute(gold: &GoldTables, as_of: NaiveDate) -> PolarsResult<DataFrame> {
-    let horizons: Vec<LazyFrame> =
-        HORIZONS.iter().map(|(horizon, _)| at_horizon(&gold.transactions, as_of, *horizon)).collect();
-    rates(concat(horizons, UnionArgs::default())?.with_columns([lit(as_of).alias("as_of")]))
+    rows(sums(gold, as_of)?.lazy(), gold, as_of)
+}
+
+fn sums(gold: &GoldTables, as_of: NaiveDate) -> PolarsResult<DataFrame> {
+    let horizons = HORIZONS.iter().map(|(horizon, _)| Ok(at_horizon(&gold.transactions, as_of, *horizon)?.lazy()));
+    concat(horizons.collect::<PolarsResult<Vec<_>>>()?, UnionArgs::default())?.collect()
+}
+
+fn rows(sums: LazyFrame, _: &GoldTables, as_of: NaiveDate) -> PolarsResult<DataFrame> {
+    rates(sums.with_columns([lit(as_of).alias("as_of")]))
 }
 
 /// One row per date D and horizon: the same measures over all datasources together.
@@ -95,7 +106,7 @@ pub fn total(table: &DataFrame) -> PolarsResult<DataFrame> {
     rates(sums)
 }
 
-fn at_horizon(transactions: &LazyFrame, as_of: NaiveDate, horizon: i32) -> LazyFrame {
+fn at_horizon(transactions: &LazyFrame, as_of: NaiveDate, horizon: i32) -> PolarsResult<DataFrame> {
     let cohort_end = as_of.checked_sub_days(Days::new(horizon.unsigned_abs().into())).unwrap_or(NaiveDate::MIN);
     let wait = days_since_service(col("paid_date"));
     let at_horizon = col("service_date") + lit(chrono::Duration::days(horizon.into()));
@@ -105,29 +116,28 @@ fn at_horizon(transactions: &LazyFrame, as_of: NaiveDate, horizon: i32) -> LazyF
     let before_service = is_paid.and(col("wait").lt(lit(0)));
     let overpaid =
         when(is_paid_by(lit(as_of)).or(col(PAIR).is_not_null())).then(credit_at(lit(as_of))).otherwise(money::zero());
-    served_by(transactions, cohort_end)
-        .select([
-            col("datasource"),
-            billed().alias("amount"),
-            col("paid_amount"),
-            col("paid_date"),
-            wait.alias("wait"),
-            balance_at(at_horizon).alias("balance_at_k"),
-            overpaid.alias("overpaid_amount"),
-        ])
-        .group_by([col("datasource")])
-        .agg([
-            len().alias("transactions"),
-            col("amount").sum(),
-            sum_where(within, col("paid_amount")).alias("paid_within_k"),
-            col("balance_at_k").sum(),
-            sum_where(after, col("paid_amount")).alias("paid_after_k"),
-            count_where(before_service.clone()).alias("excluded_paid_before_service"),
-            sum_where(before_service, col("paid_amount")).alias("excluded_amount_paid_before_service"),
-            count_where(col("overpaid_amount").gt(money::zero())).alias("overpaid_transactions"),
-            col("overpaid_amount").sum(),
-        ])
-        .with_columns([lit(horizon).alias("horizon_days")])
+    let rows = served_by(transactions, cohort_end).select([
+        col("datasource"),
+        billed().alias("amount"),
+        col("paid_amount"),
+        col("paid_date"),
+        wait.alias("wait"),
+        balance_at(at_horizon).alias("balance_at_k"),
+        overpaid.alias("overpaid_amount"),
+        lit(horizon).alias("horizon_days"),
+    ]);
+    let sums = [
+        len().alias("transactions"),
+        col("amount").sum(),
+        sum_where(within, col("paid_amount")).alias("paid_within_k"),
+        col("balance_at_k").sum(),
+        sum_where(after, col("paid_amount")).alias("paid_after_k"),
+        count_where(before_service.clone()).alias("excluded_paid_before_service"),
+        sum_where(before_service, col("paid_amount")).alias("excluded_amount_paid_before_service"),
+        count_where(col("overpaid_amount").gt(money::zero())).alias("overpaid_transactions"),
+        col("overpaid_amount").sum(),
+    ];
+    sums_by(rows, PARTS.by, sums)
 }
 
 fn rates(sums: LazyFrame) -> PolarsResult<DataFrame> {

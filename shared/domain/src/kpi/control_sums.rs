@@ -11,6 +11,9 @@ use super::GoldTables;
 /// Σ max(amount − paid at `as_of`, 0) over transactions served up to `as_of`, without charges that were
 /// taken back and those that take them back.
 pub(super) fn balance(gold: &GoldTables, as_of: NaiveDate) -> PolarsResult<i128> {
+    if let Some(charges) = without_reversals(gold, as_of)? {
+        return Ok(charges.into_iter().map(|(amount, paid)| (amount - paid).max(0)).sum());
+    }
     let charges = charges(gold, as_of)?;
     let other = pairs(&charges);
     Ok(charges
@@ -24,6 +27,9 @@ pub(super) fn balance(gold: &GoldTables, as_of: NaiveDate) -> PolarsResult<i128>
 /// Σ of what was paid at `as_of` beyond the amount, over the same transactions; of a charge that was taken
 /// back, what was paid on both.
 pub(super) fn credit(gold: &GoldTables, as_of: NaiveDate) -> PolarsResult<i128> {
+    if let Some(charges) = without_reversals(gold, as_of)? {
+        return Ok(charges.into_iter().map(|(amount, paid)| (paid - amount).max(0)).sum());
+    }
     let charges = charges(gold, as_of)?;
     let credits = charges.iter().zip(pairs(&charges)).map(|(one, other)| match other {
         None => (one.paid - one.amount).max(0),
@@ -31,6 +37,25 @@ pub(super) fn credit(gold: &GoldTables, as_of: NaiveDate) -> PolarsResult<i128> 
         Some(other) => charges.get(other).map_or(0, |other| (one.paid + other.paid).max(0)),
     });
     Ok(credits.sum())
+}
+
+/// What was billed and what was paid at `as_of` of each transaction served up to then; none if one of all transactions has a
+/// negative amount, which may take back another.
+fn without_reversals(gold: &GoldTables, as_of: NaiveDate) -> PolarsResult<Option<Vec<(i128, i128)>>> {
+    let columns = ["service_date", "amount", "paid_amount", "paid_date"];
+    let rows = gold.transactions.clone().select(columns.map(col)).collect()?;
+    let (amounts, payments) = (cents(&rows, "amount")?, cents(&rows, "paid_amount")?);
+    if amounts.iter().flatten().any(|amount| amount < 0) {
+        return Ok(None);
+    }
+    let (served, paid) = (days(&rows, "service_date")?, days(&rows, "paid_date")?);
+    let as_of = as_of.to_epoch_days();
+    let is_by = |day: Option<i32>| day.is_some_and(|day| day <= as_of);
+    let of_row = served.iter().zip(amounts.iter()).zip(payments.iter().zip(paid.iter()));
+    let charges = of_row
+        .filter(|((served, _), _)| is_by(*served))
+        .map(|((_, amount), (payment, paid))| (amount.unwrap_or(0), payment.filter(|_| is_by(paid)).unwrap_or(0)));
+    Ok(Some(charges.collect()))
 }
 
 /// What two charges of which one takes back the other have in common.

@@ -5,8 +5,9 @@ use polars::prelude::*;
 
 use super::measure::{
     amount, balance_at, billed, count, count_where, credit_at, date, days, days_since_service, rate, ratio, sum_where,
-    text,
+    sums_by, text,
 };
+use super::parts::Parts;
 use super::print::{Layout, Print};
 use super::{ALL_DATASOURCES, GoldTables, Kpi, MetricOf, control_sums};
 use crate::gold::conform;
@@ -69,38 +70,43 @@ pub fn schema() -> Schema {
     ])
 }
 
+/// How the table is computed of parts.
+pub(super) const PARTS: Parts = Parts { by: &["datasource"], sums, rows };
+
 /// The table's rows for `as_of`.
 ///
 /// # Errors
 /// The fact lacks a column.
 pub fn compute(gold: &GoldTables, as_of: NaiveDate) -> PolarsResult<DataFrame> {
+    rows(sums(gold, as_of)?.lazy(), gold, as_of)
+}
+
+fn sums(gold: &GoldTables, as_of: NaiveDate) -> PolarsResult<DataFrame> {
     let is_served = col("service_date").lt_eq(lit(as_of));
     let of_served = |money: Expr| when(is_served.clone()).then(money).otherwise(money::zero());
     let is_aged = |ages: Expr| col("is_served").and(ages);
-    let sums = gold
-        .transactions
-        .clone()
-        .filter(col("service_date").is_not_null())
-        .select([
-            col("datasource"),
-            is_served.clone().alias("is_served"),
-            billed().alias("amount"),
-            days_since_service(lit(as_of)).alias("age"),
-            of_served(balance_at(lit(as_of))).alias("balance"),
-            of_served(credit_at(lit(as_of))).alias("credit"),
-        ])
-        .group_by([col("datasource")])
-        .agg([
-            col("balance").sum(),
-            sum_where(is_aged(col("age").lt(lit(PERIOD_DAYS))), col("amount")).alias("amount_in_period"),
-            sum_where(is_aged(col("age").gt(lit(OLD_AFTER_DAYS))), col("balance")).alias("balance_over_90_days"),
-            col("credit").sum().alias("credit_balance"),
-            count_where(col("credit").gt(money::zero())).alias("credit_transactions"),
-            count_where(col("is_served").not()).alias("future_transactions"),
-            sum_where(col("is_served").not(), col("amount")).alias("future_amount"),
-        ])
-        .with_columns([lit(as_of).alias("as_of")]);
-    rates(sums)
+    let rows = gold.transactions.clone().filter(col("service_date").is_not_null()).select([
+        col("datasource"),
+        is_served.clone().alias("is_served"),
+        billed().alias("amount"),
+        days_since_service(lit(as_of)).alias("age"),
+        of_served(balance_at(lit(as_of))).alias("balance"),
+        of_served(credit_at(lit(as_of))).alias("credit"),
+    ]);
+    let sums = [
+        col("balance").sum(),
+        sum_where(is_aged(col("age").lt(lit(PERIOD_DAYS))), col("amount")).alias("amount_in_period"),
+        sum_where(is_aged(col("age").gt(lit(OLD_AFTER_DAYS))), col("balance")).alias("balance_over_90_days"),
+        col("credit").sum().alias("credit_balance"),
+        count_where(col("credit").gt(money::zero())).alias("credit_transactions"),
+        count_where(col("is_served").not()).alias("future_transactions"),
+        sum_where(col("is_served").not(), col("amount")).alias("future_amount"),
+    ];
+    sums_by(rows, PARTS.by, sums)
+}
+
+fn rows(sums: LazyFrame, _: &GoldTables, as_of: NaiveDate) -> PolarsResult<DataFrame> {
+    rates(sums.with_columns([lit(as_of).alias("as_of")]))
 }
 
 /// One row per date D: the same measures over all datasources together.

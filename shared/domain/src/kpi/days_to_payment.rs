@@ -3,7 +3,8 @@
 use chrono::NaiveDate;
 use polars::prelude::*;
 
-use super::measure::{count, count_where, date, days_since_service, is_paid_by, month_of, rate, served_by, text};
+use super::measure::{count, date, days_since_service, is_paid_by, month_of, rate, served_by, sums_by, text};
+use super::parts::Parts;
 use super::{GoldTables, Kpi};
 use crate::gold::conform;
 
@@ -38,30 +39,62 @@ pub fn schema() -> Schema {
     ])
 }
 
+/// How the table is computed of parts: payments by their wait, since a median is no sum.
+pub(super) const PARTS: Parts = Parts { by: &["service_month", "datasource", "line_of_business", "wait"], sums, rows };
+
 /// The table's rows: transactions with a service date and a payment up to `as_of`.
 ///
 /// # Errors
 /// The fact lacks a column.
 pub fn compute(gold: &GoldTables, as_of: NaiveDate) -> PolarsResult<DataFrame> {
-    let grain = ["service_month", "datasource", "line_of_business"];
+    rows(sums(gold, as_of)?.lazy(), gold, as_of)
+}
+
+fn sums(gold: &GoldTables, as_of: NaiveDate) -> PolarsResult<DataFrame> {
+    let rows = served_by(&gold.transactions, as_of).filter(is_paid_by(lit(as_of))).select([
+        month_of("service_date").alias("service_month"),
+        col("datasource"),
+        col("line_of_business"),
+        days_since_service(col("paid_date")).alias("wait"),
+    ]);
+    sums_by(rows, PARTS.by, [len().alias("payments")])
+}
+
+fn rows(sums: LazyFrame, _: &GoldTables, as_of: NaiveDate) -> PolarsResult<DataFrame> {
+    let grain = KPI.grain.iter().map(|name| col(*name)).collect::<Vec<_>>();
     let counts = col("wait").gt_eq(lit(0));
-    let wait = col("wait").filter(counts.clone());
-    let rows = served_by(&gold.transactions, as_of)
-        .filter(is_paid_by(lit(as_of)))
+    let payments = col("payments").cast(DataType::Int64);
+    let rows = sums
+        .sort(PARTS.by.to_vec(), SortMultipleOptions::default())
         .with_columns([
-            month_of("service_date").alias("service_month"),
-            days_since_service(col("paid_date")).alias("wait"),
+            when(counts.clone()).then(payments.clone()).otherwise(lit(0)).alias("_counted"),
+            when(counts).then(lit(0)).otherwise(payments).alias("_before"),
         ])
-        .group_by(grain.map(col))
+        .with_columns([
+            col("_counted").cum_sum(false).over(grain.clone())?.alias("_up_to"),
+            col("_counted").sum().over(grain.clone())?.alias("_all"),
+        ])
+        .group_by(grain)
         .agg([
-            count_where(counts.clone()).alias("payments"),
-            wait.clone().median().alias("median_days"),
-            wait.quantile(lit(0.9), QuantileMethod::Linear).alias("p90_days"),
-            count_where(counts.not()).alias("excluded_paid_before_service"),
+            col("_counted").sum().alias("payments"),
+            quantile(0.5).alias("median_days"),
+            quantile(0.9).alias("p90_days"),
+            col("_before").sum().alias("excluded_paid_before_service"),
         ])
         .with_columns([lit(as_of).alias("as_of")])
-        .sort(grain, SortMultipleOptions::default());
+        .sort(KPI.grain.to_vec(), SortMultipleOptions::default());
     conform(rows, &schema())
+}
+
+/// The wait at a share of the payments of a group, between neighbours linear; null if there are none. `_up_to` is the
+/// number of payments with this wait or a shorter one, `_all` that of all.
+fn quantile(share: f64) -> Expr {
+    let place = || (col("_all") - lit(1)).cast(DataType::Float64) * lit(share);
+    let below = || place().cast(DataType::Int64);
+    let above = below() + place().gt(below().cast(DataType::Float64)).cast(DataType::Int64);
+    let wait_at = |place: Expr| col("wait").filter(col("_up_to").gt(place)).min().cast(DataType::Float64);
+    let between = (place() - below().cast(DataType::Float64)).max();
+    between * (wait_at(above) - wait_at(below())) + wait_at(below())
 }
 
 #[cfg(test)]

@@ -6,6 +6,11 @@ use polars::prelude::*;
 use super::reversals::{OTHER_PAID, OTHER_PAID_DATE, PAIR};
 use crate::money;
 
+/// Column with the number of a row's group.
+const GROUP: &str = "_group";
+/// Numbers of groups up to which those of another column with as many values can be added.
+const MOST_NUMBERS: u64 = 1 << 32;
+
 /// Transactions with a service date up to `as_of`: those that a measure as of that date is over.
 pub(super) fn served_by(transactions: &LazyFrame, as_of: NaiveDate) -> LazyFrame {
     transactions.clone().filter(col("service_date").lt_eq(lit(as_of)))
@@ -75,6 +80,56 @@ pub(super) fn sum_where(condition: Expr, amount: Expr) -> Expr {
 /// Rows where `condition` holds.
 pub(super) fn count_where(condition: Expr) -> Expr {
     condition.fill_null(lit(false)).sum()
+}
+
+/// Sums over the rows that share their values of some columns, which are texts, dates or whole numbers.
+///
+/// # Errors
+/// The rows lack a column.
+pub(super) fn sums_by(rows: LazyFrame, by: &[&str], sums: impl IntoIterator<Item = Expr>) -> PolarsResult<DataFrame> {
+    let mut rows = rows.collect()?;
+    // Grouping by one number is several times faster than by some texts.
+    let groups = numbered(&rows, by)?;
+    rows.with_column(Column::new(GROUP.into(), groups))?;
+    let values = by.iter().map(|name| col(*name).first());
+    rows.lazy().group_by([col(GROUP)]).agg(values.chain(sums).collect::<Vec<_>>()).drop(cols([GROUP])).collect()
+}
+
+/// The number of the group that each row belongs to.
+fn numbered(rows: &DataFrame, by: &[&str]) -> PolarsResult<Vec<u64>> {
+    let mut groups = vec![0; rows.height()];
+    let mut count = 1;
+    for name in by {
+        let (values, of_column) = distinct(rows.column(name)?)?;
+        for (group, value) in groups.iter_mut().zip(values) {
+            *group = *group * of_column + value;
+        }
+        count *= of_column;
+        if count > MOST_NUMBERS {
+            (groups, count) = numbers_of(groups.into_iter());
+        }
+    }
+    Ok(groups)
+}
+
+/// A number for each value of a column, and how many there are.
+fn distinct(column: &Column) -> PolarsResult<(Vec<u64>, u64)> {
+    if let Ok(texts) = column.str() {
+        return Ok(numbers_of(texts.iter()));
+    }
+    let numbers = column.to_physical_repr().cast(&DataType::Int64)?;
+    Ok(numbers_of(numbers.i64()?.iter()))
+}
+
+/// A number for each value, and how many there are.
+fn numbers_of<T: std::hash::Hash + Eq>(values: impl Iterator<Item = T>) -> (Vec<u64>, u64) {
+    let mut known: PlHashMap<T, u64> = PlHashMap::default();
+    let numbers = values.map(|value| {
+        let next = known.len() as u64;
+        *known.entry(value).or_insert(next)
+    });
+    let numbers = numbers.collect();
+    (numbers, known.len().max(1) as u64)
 }
 
 /// A date column.

@@ -3,7 +3,8 @@
 use chrono::NaiveDate;
 use polars::prelude::*;
 
-use super::measure::{amount, billed, count, date, month_of, paid_by, rate, ratio, served_by, text};
+use super::measure::{amount, billed, count, date, month_of, paid_by, rate, ratio, served_by, sums_by, text};
+use super::parts::Parts;
 use super::{GoldTables, Kpi, control_sums};
 use crate::gold::conform;
 
@@ -40,21 +41,31 @@ pub fn schema() -> Schema {
     ])
 }
 
+/// How the table is computed of parts.
+pub(super) const PARTS: Parts = Parts { by: KPI.grain, sums, rows };
+
 /// The table's rows: transactions with a service date up to `as_of`.
 ///
 /// # Errors
 /// The fact lacks a column.
 pub fn compute(gold: &GoldTables, as_of: NaiveDate) -> PolarsResult<DataFrame> {
-    let grain = ["service_month", "datasource", "line_of_business"];
+    rows(sums(gold, as_of)?.lazy(), gold, as_of)
+}
+
+fn sums(gold: &GoldTables, as_of: NaiveDate) -> PolarsResult<DataFrame> {
+    let rows = served_by(&gold.transactions, as_of).select([
+        month_of("service_date").alias("service_month"),
+        col("datasource"),
+        col("line_of_business"),
+        billed().alias("amount"),
+        paid_by(lit(as_of)).alias("paid_amount"),
+    ]);
+    sums_by(rows, PARTS.by, [len().alias("transactions"), col("amount").sum(), col("paid_amount").sum()])
+}
+
+fn rows(sums: LazyFrame, _: &GoldTables, as_of: NaiveDate) -> PolarsResult<DataFrame> {
     let month = ["service_month", "datasource"].map(col);
-    let rows = served_by(&gold.transactions, as_of)
-        .with_columns([
-            month_of("service_date").alias("service_month"),
-            billed().alias("amount"),
-            paid_by(lit(as_of)).alias("paid_amount"),
-        ])
-        .group_by(grain.map(col))
-        .agg([len().alias("transactions"), col("amount").sum(), col("paid_amount").sum()])
+    let rows = sums
         .with_columns([
             lit(as_of).alias("as_of"),
             col("amount").sum().over(month.clone())?.alias("total_amount"),
@@ -64,7 +75,7 @@ pub fn compute(gold: &GoldTables, as_of: NaiveDate) -> PolarsResult<DataFrame> {
             ratio("amount", "total_amount").alias("share_of_amount"),
             ratio("paid_amount", "total_paid_amount").alias("share_of_paid_amount"),
         ])
-        .sort(grain, SortMultipleOptions::default());
+        .sort(PARTS.by.to_vec(), SortMultipleOptions::default());
     conform(rows, &schema())
 }
 

@@ -3,7 +3,8 @@
 use chrono::NaiveDate;
 use polars::prelude::*;
 
-use super::measure::{amount, billed, count, date, month_of, paid_by, served_by, text};
+use super::measure::{amount, billed, count, date, month_of, paid_by, served_by, sums_by, text};
+use super::parts::Parts;
 use super::{GoldTables, Kpi, control_sums};
 use crate::gold::conform;
 
@@ -40,21 +41,32 @@ pub fn schema() -> Schema {
     ])
 }
 
+/// How the table is computed of parts.
+pub(super) const PARTS: Parts = Parts { by: KPI.grain, sums, rows };
+
 /// The table's rows: transactions with a service date up to `as_of`.
 ///
 /// # Errors
 /// The fact or a dimension lacks a column.
 pub fn compute(gold: &GoldTables, as_of: NaiveDate) -> PolarsResult<DataFrame> {
-    let grain = ["service_month", "datasource", "provider_key", "dept_key"];
+    rows(sums(gold, as_of)?.lazy(), gold, as_of)
+}
+
+fn sums(gold: &GoldTables, as_of: NaiveDate) -> PolarsResult<DataFrame> {
+    let rows = served_by(&gold.transactions, as_of).select([
+        month_of("service_date").alias("service_month"),
+        col("datasource"),
+        col("provider_key"),
+        col("dept_key"),
+        billed().alias("amount"),
+        paid_by(lit(as_of)).alias("paid_amount"),
+    ]);
+    sums_by(rows, PARTS.by, [len().alias("transactions"), col("amount").sum(), col("paid_amount").sum()])
+}
+
+fn rows(sums: LazyFrame, gold: &GoldTables, as_of: NaiveDate) -> PolarsResult<DataFrame> {
     let full_name = concat_str([col("first_name"), col("last_name")], " ", true);
-    let rows = served_by(&gold.transactions, as_of)
-        .with_columns([
-            month_of("service_date").alias("service_month"),
-            billed().alias("amount"),
-            paid_by(lit(as_of)).alias("paid_amount"),
-        ])
-        .group_by(grain.map(col))
-        .agg([len().alias("transactions"), col("amount").sum(), col("paid_amount").sum()])
+    let rows = sums
         .join(
             named(&gold.providers, "provider_key", full_name.alias("provider_name")),
             [col("provider_key")],
@@ -68,7 +80,7 @@ pub fn compute(gold: &GoldTables, as_of: NaiveDate) -> PolarsResult<DataFrame> {
             JoinType::Left.into(),
         )
         .with_columns([lit(as_of).alias("as_of")])
-        .sort(grain, SortMultipleOptions::default());
+        .sort(PARTS.by.to_vec(), SortMultipleOptions::default());
     conform(rows, &schema())
 }
 

@@ -17,6 +17,83 @@ pub(super) const OTHER_PAID_DATE: &str = "_other_paid_date";
 /// What the two of a pair have in common, beside the amount.
 const SHARED: [&str; 4] = ["datasource", "patient_key", "service_date", "procedure_code"];
 
+/// What charges that take back others have in common with those that they take back: enough to tell which rows may belong
+/// to a pair.
+#[derive(Debug, Default)]
+pub struct Reversals {
+    /// Day of service, and amount without its sign.
+    days: PlHashSet<(Option<i32>, i128)>,
+    /// The same, and a hash of the patient.
+    patients: PlHashSet<(Option<i32>, i128, u64)>,
+}
+
+impl Reversals {
+    /// Columns that [`Reversals::add`] looks at.
+    pub const COLUMNS: [&'static str; 3] = ["service_date", "amount", "patient_key"];
+
+    /// Adds those of some transactions.
+    ///
+    /// # Errors
+    /// The rows lack a column.
+    pub fn add(&mut self, rows: &DataFrame) -> PolarsResult<()> {
+        let (days, amounts, patients) = columns(rows)?;
+        for (row, amount) in amounts.iter().enumerate() {
+            if let Some(amount) = amount.filter(|amount| *amount < 0) {
+                self.days.insert((days.get(row), -amount));
+                self.patients.insert((days.get(row), -amount, hashed(patients.get(row))));
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds those of other transactions.
+    #[must_use]
+    pub fn and(mut self, more: Self) -> Self {
+        self.days.extend(more.days);
+        self.patients.extend(more.patients);
+        self
+    }
+
+    /// A hash of all of them: an equal one divides transactions in the same way.
+    #[must_use]
+    pub fn fingerprint(&self) -> u64 {
+        let hashes = self.patients.iter().map(|one| xxhash_rust::xxh3::xxh3_64(format!("{one:?}").as_bytes()));
+        // The order of a set means nothing.
+        hashes.fold(0, u64::wrapping_add)
+    }
+
+    /// Divides transactions into those that belong to no pair, and those that may: charges that take back others, and all
+    /// that one of them may take back.
+    ///
+    /// # Errors
+    /// The rows lack a column.
+    pub fn split(&self, rows: &DataFrame) -> PolarsResult<(DataFrame, DataFrame)> {
+        let (days, amounts, patients) = columns(rows)?;
+        let may_be_paired = amounts.iter().enumerate().map(|(row, amount)| {
+            let Some(amount) = amount else { return false };
+            let day = days.get(row);
+            amount < 0
+                || self.days.contains(&(day, amount))
+                    && self.patients.contains(&(day, amount, hashed(patients.get(row))))
+        });
+        let may_be_paired: BooleanChunked = may_be_paired.collect();
+        if !may_be_paired.any() {
+            return Ok((rows.clone(), rows.clear()));
+        }
+        Ok((rows.filter(&!&may_be_paired)?, rows.filter(&may_be_paired)?))
+    }
+}
+
+fn hashed(text: Option<&str>) -> u64 {
+    text.map_or(0, |text| xxhash_rust::xxh3::xxh3_64(text.as_bytes()))
+}
+
+fn columns(rows: &DataFrame) -> PolarsResult<(Int32Chunked, Int128Chunked, StringChunked)> {
+    let [day, amount, patient] = Reversals::COLUMNS;
+    let (days, amounts) = (rows.column(day)?.date()?, rows.column(amount)?.decimal()?);
+    Ok((days.physical().clone(), amounts.physical().clone(), rows.column(patient)?.str()?.clone()))
+}
+
 /// The transactions with the columns that say which charge was taken back by which.
 ///
 /// # Errors

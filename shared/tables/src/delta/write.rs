@@ -49,6 +49,12 @@ impl NewFile {
         Self { add, rows: file.rows() }
     }
 
+    /// Path below the table's own folder.
+    #[must_use]
+    pub fn path(&self) -> &str {
+        &self.add.path
+    }
+
     pub(super) fn add(&self) -> Add {
         self.add.clone()
     }

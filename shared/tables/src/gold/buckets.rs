@@ -35,10 +35,14 @@ impl Bucket {
     }
 }
 
-/// Does the work of some buckets, two at once, and returns the results in their order.
+/// Does the work of some buckets, two at once, and folds the results in their order.
 ///
 /// # Errors
 /// The first error.
-pub async fn two_at_once<T>(work: impl Iterator<Item = impl Future<Output = Result<T>>>) -> Result<Vec<T>> {
-    stream::iter(work).buffered(AT_ONCE).try_collect().await
+pub async fn two_at_once<T, A, F: Future<Output = Result<A>>>(
+    work: impl Iterator<Item = impl Future<Output = Result<T>>>,
+    initial: A,
+    fold: impl FnMut(A, T) -> F,
+) -> Result<A> {
+    stream::iter(work).buffered(AT_ONCE).try_fold(initial, fold).await
 }
