@@ -6,7 +6,7 @@ use chrono::NaiveDate;
 use polars::prelude::*;
 use rcm_domain::cdm::silver_schema;
 use rcm_domain::gold::held::EndOfDay;
-use rcm_domain::kpi::parts::Sums;
+use rcm_domain::kpi::parts::{Sums, sum_all};
 use rcm_domain::kpi::reversals::Reversals;
 use rcm_domain::kpi::{CLAIM_COLUMNS, GoldTables, Kpi, TRANSACTION_COLUMNS};
 use rcm_model::cdm::{CLAIMS, Entity, TRANSACTIONS};
@@ -64,7 +64,9 @@ async fn sum_up(
     reversals: &Arc<Reversals>,
 ) -> Result<Vec<Sums>, StageError> {
     let (entity, as_of) = (rows.entity, day.as_of);
-    let made_by = format!("{GOLD_REVISION} {as_of} {:?} {} {}", day.end, reversals.fingerprint(), rows.silver.id());
+    let product = env!("CARGO_PKG_VERSION");
+    let (table, reversals_of) = (rows.silver.id(), reversals.fingerprint());
+    let made_by = format!("{product} {GOLD_REVISION} {as_of} {:?} {reversals_of} {table}", day.end);
     let made_by = made_by.as_str();
     let of_bucket = |bucket: Bucket| async move {
         let kept = Kept::new(day.lake, entity, &bucket, bucket.fingerprint(made_by));
@@ -76,7 +78,7 @@ async fn sum_up(
         let of_bucket = blocking(move || {
             let (rows, apart) =
                 if entity.name == TRANSACTIONS.name { reversals.split(&rows)? } else { (rows.clone(), rows.clear()) };
-            Ok(OfBucket { sums: of_part(&of_kpis, &gold_of(entity, rows)?, as_of)?, apart })
+            Ok(OfBucket { sums: sum_all(&of_kpis, &gold_of(entity, rows)?, as_of)?, apart })
         })
         .await?;
         kept.write(kpis, &of_bucket).await?;
@@ -94,14 +96,10 @@ async fn sum_up(
     let OfBucket { sums, apart } = two_at_once(buckets.into_iter().map(of_bucket), nothing, add).await?;
     let kpis = Arc::clone(kpis);
     blocking(move || {
-        let of_apart = of_part(&kpis, &gold_of(entity, apart)?, as_of)?;
+        let of_apart = sum_all(&kpis, &gold_of(entity, apart)?, as_of)?;
         added(&kpis, sums, of_apart)
     })
     .await
-}
-
-fn of_part(kpis: &[&'static Kpi], gold: &GoldTables, as_of: NaiveDate) -> Result<Vec<Sums>, StageError> {
-    kpis.iter().map(|kpi| Ok(kpi.sum(gold, as_of)?)).collect()
 }
 
 fn added(kpis: &[&'static Kpi], sums: Vec<Sums>, more: Vec<Sums>) -> Result<Vec<Sums>, StageError> {

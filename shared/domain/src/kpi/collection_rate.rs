@@ -84,7 +84,8 @@ pub fn compute(gold: &GoldTables, as_of: NaiveDate) -> PolarsResult<DataFrame> {
 }
 
 fn sums(gold: &GoldTables, as_of: NaiveDate) -> PolarsResult<DataFrame> {
-    let horizons = HORIZONS.iter().map(|(horizon, _)| Ok(at_horizon(&gold.transactions, as_of, *horizon)?.lazy()));
+    let served = served(&gold.transactions, as_of).collect()?.lazy();
+    let horizons = HORIZONS.iter().map(|(horizon, _)| Ok(at_horizon(&served, as_of, *horizon)?.lazy()));
     concat(horizons.collect::<PolarsResult<Vec<_>>>()?, UnionArgs::default())?.collect()
 }
 
@@ -106,24 +107,38 @@ pub fn total(table: &DataFrame) -> PolarsResult<DataFrame> {
     rates(sums)
 }
 
-fn at_horizon(transactions: &LazyFrame, as_of: NaiveDate, horizon: i32) -> PolarsResult<DataFrame> {
-    let cohort_end = as_of.checked_sub_days(Days::new(horizon.unsigned_abs().into())).unwrap_or(NaiveDate::MIN);
-    let wait = days_since_service(col("paid_date"));
-    let at_horizon = col("service_date") + lit(chrono::Duration::days(horizon.into()));
-    let is_paid = is_paid_by(lit(as_of));
-    let within = is_paid.clone().and(col("wait").is_between(lit(0), lit(horizon), ClosedInterval::Both));
-    let after = is_paid.clone().and(col("wait").gt(lit(horizon)));
-    let before_service = is_paid.and(col("wait").lt(lit(0)));
+/// What every horizon looks at.
+fn served(transactions: &LazyFrame, as_of: NaiveDate) -> LazyFrame {
     let overpaid =
         when(is_paid_by(lit(as_of)).or(col(PAIR).is_not_null())).then(credit_at(lit(as_of))).otherwise(money::zero());
-    let rows = served_by(transactions, cohort_end).select([
+    served_by(transactions, as_of).select([
         col("datasource"),
+        col("service_date"),
         billed().alias("amount"),
         col("paid_amount"),
         col("paid_date"),
-        wait.alias("wait"),
-        balance_at(at_horizon).alias("balance_at_k"),
+        col(PAIR),
+        is_paid_by(lit(as_of)).alias("is_paid"),
+        days_since_service(col("paid_date")).alias("wait"),
         overpaid.alias("overpaid_amount"),
+    ])
+}
+
+fn at_horizon(served: &LazyFrame, as_of: NaiveDate, horizon: i32) -> PolarsResult<DataFrame> {
+    let cohort_end = as_of.checked_sub_days(Days::new(horizon.unsigned_abs().into())).unwrap_or(NaiveDate::MIN);
+    let at_horizon = col("service_date") + lit(chrono::Duration::days(horizon.into()));
+    let is_paid = || col("is_paid");
+    let within = is_paid().and(col("wait").is_between(lit(0), lit(horizon), ClosedInterval::Both));
+    let after = is_paid().and(col("wait").gt(lit(horizon)));
+    let before_service = is_paid().and(col("wait").lt(lit(0)));
+    let rows = served_by(served, cohort_end).select([
+        col("datasource"),
+        col("amount"),
+        col("paid_amount"),
+        is_paid(),
+        col("wait"),
+        balance_at(at_horizon).alias("balance_at_k"),
+        col("overpaid_amount"),
         lit(horizon).alias("horizon_days"),
     ]);
     let sums = [
