@@ -103,7 +103,7 @@ impl Fact {
         zones: &[(String, TimeZone)],
     ) -> PolarsResult<DataFrame> {
         let moments = self.moments(&rows, zones)?;
-        for column in self.surrogates(&rows, lookups, &moments)? {
+        for column in surrogates(&rows, lookups, &moments)? {
             rows.with_column(column)?;
         }
         conform(rows.lazy(), &self.schema())
@@ -121,21 +121,13 @@ impl Fact {
         zones: &[(String, TimeZone)],
     ) -> PolarsResult<bool> {
         let moments = self.moments(rows, zones)?;
-        let surrogates = self.surrogates(rows, lookups, &moments)?;
+        let surrogates = surrogates(rows, lookups, &moments)?;
         for column in surrogates {
             if !rows.column(column.name())?.equals_missing(&column) {
                 return Ok(false);
             }
         }
         Ok(true)
-    }
-
-    fn surrogates(&self, rows: &DataFrame, lookups: &[Lookup; 3], moments: &Int64Chunked) -> PolarsResult<Vec<Column>> {
-        let of = LOOKUPS.iter().zip(lookups).map(|(dimension, lookup)| {
-            let keys = rows.column(dimension.entity.key)?.str()?;
-            Ok(lookup.surrogates(dimension.entity.surrogate, keys, moments))
-        });
-        of.collect()
     }
 
     fn moments(&self, rows: &DataFrame, zones: &[(String, TimeZone)]) -> PolarsResult<Int64Chunked> {
@@ -155,6 +147,15 @@ impl Fact {
             when(col("datasource").eq(lit(datasource.clone()))).then(local).otherwise(otherwise)
         })
     }
+}
+
+/// The surrogate keys of the versions that rows point to, one column per dimension.
+fn surrogates(rows: &DataFrame, lookups: &[Lookup; 3], moments: &Int64Chunked) -> PolarsResult<Vec<Column>> {
+    let of = LOOKUPS.iter().zip(lookups).map(|(dimension, lookup)| {
+        let keys = rows.column(dimension.entity.key)?.str()?;
+        Ok(lookup.surrogates(dimension.entity.surrogate, keys, moments))
+    });
+    of.collect()
 }
 
 /// Whether a silver row is what holds now.

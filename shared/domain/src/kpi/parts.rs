@@ -41,8 +41,8 @@ const PARTS: [(&Kpi, &Parts); 7] = [
 #[derive(Debug, Clone, Default)]
 pub struct Sums {
     /// Sums of parts, with the columns of [`Parts::by`].
-    sums: Vec<DataFrame>,
-    /// Most rows of `sums` before they are put together.
+    frames: Vec<DataFrame>,
+    /// Most rows of `frames` before they are put together.
     most: usize,
     /// What [`Kpi::adds_up`] must be, in cents.
     straight: Vec<i128>,
@@ -53,13 +53,13 @@ impl Sums {
     /// The sums that [`Sums::frame`], [`Sums::straight`] and `left_out` of others are.
     #[must_use]
     pub fn new(frame: DataFrame, straight: Vec<i128>, left_out: LeftOut) -> Self {
-        Self { sums: vec![frame], most: MOST_ROWS, straight, left_out }
+        Self { frames: vec![frame], most: MOST_ROWS, straight, left_out }
     }
 
     /// The sums of one part; none if they are of several.
     #[must_use]
     pub fn frame(&self) -> Option<&DataFrame> {
-        if let [frame] = &self.sums[..] { Some(frame) } else { None }
+        if let [frame] = &self.frames[..] { Some(frame) } else { None }
     }
 
     /// What [`Kpi::adds_up`] must be, in cents, straight from the facts.
@@ -85,7 +85,7 @@ impl Kpi {
     /// # Errors
     /// The sums are of another KPI.
     pub fn add(&self, mut sums: Sums, mut more: Sums) -> PolarsResult<Sums> {
-        sums.sums.append(&mut more.sums);
+        sums.frames.append(&mut more.frames);
         for (sum, cents) in sums.straight.iter_mut().zip(more.straight) {
             *sum += cents;
         }
@@ -94,10 +94,10 @@ impl Kpi {
             after: sums.left_out.after + more.left_out.after,
             amount_after: sums.left_out.amount_after + more.left_out.amount_after,
         };
-        if sums.sums.iter().map(DataFrame::height).sum::<usize>() > sums.most {
-            let merged = merged(sums.sums, self.parts()?.by)?;
+        if sums.frames.iter().map(DataFrame::height).sum::<usize>() > sums.most {
+            let merged = merged(sums.frames, self.parts()?.by)?;
             sums.most = MOST_ROWS.max(2 * merged.height());
-            sums.sums = vec![merged];
+            sums.frames = vec![merged];
         }
         Ok(sums)
     }
@@ -115,7 +115,7 @@ impl Kpi {
         as_of: NaiveDate,
     ) -> PolarsResult<(DataFrame, Vec<ControlCheck>)> {
         let parts = self.parts()?;
-        let rows = (parts.rows)(merged(sums.sums, parts.by)?.lazy(), gold, as_of)?;
+        let rows = (parts.rows)(merged(sums.frames, parts.by)?.lazy(), gold, as_of)?;
         let checks = self.check_sums(path, &rows, &sums.straight)?;
         Ok((rows, checks))
     }
