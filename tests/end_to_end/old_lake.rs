@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 
-use chrono::{TimeDelta, Utc};
+use chrono::Utc;
 use rcm_model::cdm::ENTITIES;
 use rcm_platform::Context;
 use rcm_platform::bronze::{CHECKPOINT_INTERVAL, LoadLog, Manifest, Refusal, Seen, SeenWhy, SourceObject};

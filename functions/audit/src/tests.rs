@@ -251,7 +251,7 @@ async fn thirty_two_audits_at_once_all_succeed_and_merge_every_report_once() {
         .map(|run| {
             let (context, run_id) = (context.clone(), format!("run-{run}"));
             async move {
-                let input = StageInput { run_id, as_of: None, rebuild: false, force: false };
+                let input = StageInput { run_id, ..StageInput::default() };
                 handle(context, input).await.unwrap();
             }
         })

@@ -128,7 +128,7 @@ mod tests {
     #[case("amount > 0 and lower(payor_id) in ('a', 'b') or coalesce(payor_id, 'a') like 'a%'", false)]
     #[case("case when amount > 0 then paid_amount <= amount else true end", false)]
     fn an_expression_that_looks_at_other_rows_is_known(#[case] text: &str, #[case] expected: bool) {
-        assert_eq!(looks_at_other_rows(&super::expression(text).unwrap()), expected);
+        assert_eq!(looks_at_other_rows(&expression(text).unwrap()), expected);
     }
 
     #[test]
