@@ -278,7 +278,7 @@ async fn finish(
 }
 
 /// Rows of a bucket of a table of many rows, at most, when it is made.
-const ROWS_OF_BUCKET: u64 = 1_000_000;
+const ROWS_OF_BUCKET: u64 = 250_000;
 
 /// Buckets of a new table of some rows: those that are configured, or as many as the rows need.
 fn buckets_of_new(context: &Context, entity: &Entity, rows: u64) -> u32 {
