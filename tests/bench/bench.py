@@ -44,16 +44,12 @@ class Measured:
     written: int = 0
     reads: int = 0
     output: bytes = b""
-    # When a run's calls of each stage started and ended.
+    # Seconds of a run's stages, from the start of the first call to the end of the last one: calls run side by side.
     stages: dict | None = None
 
     def of(self, *stages: str) -> "Measured":
         """The time of some stages; the other figures are those of the run."""
-        took = 0.0
-        for stage in stages:
-            # Calls of one stage run side by side.
-            calls = self.stages.get(stage, [])
-            took += (max(end for _, end in calls) - min(start for start, _ in calls)).total_seconds() if calls else 0
+        took = sum(self.stages.get(stage, 0) for stage in stages)
         return Measured(took, self.memory, self.read, self.written, self.reads)
 
 
@@ -95,10 +91,13 @@ def run(lake, sources, day, landing=None) -> Measured:
     report = json.loads(found.output)
     if report["failures"]:
         sys.exit(f"the run failed: {report['failures']}")
-    found.stages = {}
+    calls: dict[str, list] = {}
     for stage in report["stages"]:
-        call = at(stage["started_at"]), at(stage["finished_at"])
-        found.stages.setdefault(stage["stage"], []).append(call)
+        calls.setdefault(stage["stage"], []).append((at(stage["started_at"]), at(stage["finished_at"])))
+    found.stages = {
+        stage: (max(end for _, end in of_stage) - min(start for start, _ in of_stage)).total_seconds()
+        for stage, of_stage in calls.items()
+    }
     return found
 
 
