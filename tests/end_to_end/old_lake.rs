@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::fs;
 
-use chrono::Utc;
 use rcm_model::cdm::ENTITIES;
 use rcm_platform::Context;
 use rcm_platform::bronze::{CHECKPOINT_INTERVAL, LoadLog, Manifest, Refusal, Seen, SeenWhy, SourceObject};
@@ -84,7 +83,7 @@ async fn add_notes(context: &Context, scratch: &Scratch) {
     let log = LoadLog::new(&context.lake, &feed.entity);
     for number in 0..NOTES {
         let name = format!("landing/{}/cptcodes_{number}.csv", feed.folder);
-        let mut source = SourceObject { name: name.clone(), size: Some(1), last_modified: Some(Utc::now()) };
+        let mut source = SourceObject { name: name.clone(), size: Some(1), last_modified: Some(context.now()) };
         if number % 10 == 0 {
             fs::write(scratch.path(&name), "x").unwrap();
             source = SourceObject::from(&context.lake.head(&name).await.unwrap().unwrap());
@@ -102,7 +101,7 @@ async fn add_notes(context: &Context, scratch: &Scratch) {
         log.see(&seen).await.unwrap();
         let refusal = Refusal {
             run_id: "run".to_owned(),
-            source: SourceObject { name: format!("{name}.gone"), size: Some(1), last_modified: Some(Utc::now()) },
+            source: SourceObject { name: format!("{name}.gone"), size: Some(1), last_modified: Some(context.now()) },
             content_hash: format!("{number}"),
             mappings_hash: context.settings.mappings_hash.clone(),
             reason: "no mapping".to_owned(),

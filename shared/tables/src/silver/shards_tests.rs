@@ -99,8 +99,18 @@ async fn shards_in_any_order_and_twice_and_one_commit_give_the_table_of_one_call
     }
 }
 
-/// What reports say of rules, checks and loads, but for the identifiers of loads.
-fn told(reports: &[StageReport]) -> (Vec<(String, u64, u64)>, Vec<(String, String)>, Vec<[u64; 7]>) {
+/// What reports say, but for the identifiers of loads.
+#[derive(Debug, PartialEq)]
+struct Told {
+    /// Rules: rows that were checked, and that failed.
+    rules: Vec<(String, u64, u64)>,
+    /// Control checks: actual values.
+    checks: Vec<(String, String)>,
+    /// Rows of loads by what became of them.
+    loads: Vec<[u64; 7]>,
+}
+
+fn told(reports: &[StageReport]) -> Told {
     let rules = reports.iter().flat_map(|report| &report.rules);
     let rules = rules.map(|rule| (rule.rule.clone(), rule.checked, rule.failed));
     let checks = reports.iter().flat_map(|report| &report.checks);
@@ -110,7 +120,7 @@ fn told(reports: &[StageReport]) -> (Vec<(String, u64, u64)>, Vec<(String, Strin
         let LoadCounts { read, new, changed, unchanged, superseded, quarantined, deleted, .. } = *load;
         [read, new, changed, unchanged, superseded, quarantined, deleted]
     });
-    (rules.collect(), checks.collect(), loads.collect())
+    Told { rules: rules.collect(), checks: checks.collect(), loads: loads.collect() }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -249,7 +249,7 @@ async fn a_rule_that_looks_at_other_rows_sees_all_rows_of_a_large_load() {
     let lake = TestLake::new();
     let unique = "[[rule]]\nid = \"name_shared\"\nkind = \"unique\"\ncolumns = [\"name\"]\nseverity = \"warn\"\n\
                   description = \"of one department\"\n";
-    lake.write("configs/quality/departments.toml", unique.to_owned());
+    lake.write("configs/quality/departments.toml", unique);
     let context = lake.context().await;
     let last = ROWS - 1;
     let departments = (0..ROWS).map(|number| (format!("D{number}"), [0, last].contains(&number).then_some("Shared")));
