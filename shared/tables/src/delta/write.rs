@@ -76,7 +76,7 @@ pub async fn write(
     put(context, path, file, partition).await
 }
 
-/// Writes the rows as [`write`] does, in a file whose name has a mark: what [`DataFile::mark`] returns. A compaction writes
+/// Writes the rows as [`write()`] does, in a file whose name has a mark: what [`DataFile::mark`] returns. A compaction writes
 /// files without one.
 ///
 /// # Errors
