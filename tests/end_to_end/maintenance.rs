@@ -32,7 +32,8 @@ async fn add(context: &Context, number: i64) {
     let change = Change {
         schema: rows.schema(),
         partition_by: &[],
-        properties: &[],
+        // Commits make no checkpoint, as those of earlier versions of the product did not.
+        properties: &[("delta.checkpointInterval", "50".to_owned())],
         add: vec![file],
         remove: Vec::new(),
         transactions: vec![("numbers".to_owned(), number)],
