@@ -32,8 +32,7 @@ async fn add(context: &Context, number: i64) {
     let change = Change {
         schema: rows.schema(),
         partition_by: &[],
-        // Commits make no checkpoint, as those of earlier versions of the product did not.
-        properties: &[("delta.checkpointInterval", "50".to_owned())],
+        properties: &[],
         add: vec![file],
         remove: Vec::new(),
         transactions: vec![("numbers".to_owned(), number)],

@@ -22,7 +22,7 @@ use super::write::{NewFile, has_statistics};
 const PROPERTIES: [(&str, &str); 3] = [
     ("delta.logRetentionDuration", "interval 90 days"),
     ("delta.deletedFileRetentionDuration", "interval 30 days"),
-    ("delta.checkpointInterval", "10"),
+    ("delta.checkpointInterval", "50"),
 ];
 
 /// Property that lists the columns with statistics. Without it a reader may take a column that has none for one
