@@ -142,7 +142,12 @@ class Lakehouse:
 
     def landed(self, key: str) -> list[dict]:
         """The ended executions of `claims-landed` for a key, the last one first; none while one runs."""
-        of_key = [each for each in self.executions() if {"key": key} in json.loads(each["input"])]
+        def is_of_key(execution: dict) -> bool:
+            files = json.loads(execution["input"])
+            # One that was started with a single event is of no batch.
+            return isinstance(files, list) and {"key": key} in files
+
+        of_key = [each for each in self.executions() if is_of_key(each)]
         return [] if any(each["status"] == "RUNNING" for each in of_key) else of_key
 
     def listed(self) -> list[dict]:
