@@ -55,7 +55,8 @@ def test_a_landed_file_whose_silver_step_fails_reaches_gold_with_the_others_and_
     assert [alert["failures"] for alert in lakehouse.alerts()] == [[failure]]
     assert "CLAIM-COMMITTED" in claims_in_gold(lakehouse, tmp_path / "after")
     steps = lakehouse.steps(execution)
-    assert steps.index("SilverClaimsFailed") < steps.index("GoldKpis") < steps.index("Audit")
+    # What a Map does is not in the stand-in's history: the failure above is that of its state.
+    assert steps.index("Silver") < steps.index("GoldKpis") < steps.index("Audit")
 
     rings(lakehouse, told["run_id"], "LoadsWaiting", "claims", f"rcm-{ENVIRONMENT}-claims-loads-wait")
     rings(lakehouse, told["run_id"], "StagesFailed", "audit", f"rcm-{ENVIRONMENT}-stages-failed")
