@@ -132,6 +132,16 @@ impl ParquetFile {
         Ok(self)
     }
 
+    /// Reads some row groups.
+    ///
+    /// # Errors
+    /// The store fails.
+    pub(crate) async fn with_groups(self, groups: Range<usize>, lake: &Lake, key: &str) -> Result<Self> {
+        let names = self.column_names();
+        let columns: Vec<&str> = names.iter().map(String::as_str).collect();
+        self.with_columns_of(groups, lake, key, &columns).await
+    }
+
     /// Reads all bytes of the file, unless they were read.
     ///
     /// # Errors
@@ -215,6 +225,15 @@ impl ParquetFile {
         };
         let chunks = (0..own.num_columns()).map(chunk_of).collect();
         Ok(Group { rows: own.num_rows().unsigned_abs(), chunks })
+    }
+
+    /// Decodes some row groups, which must have been read.
+    ///
+    /// # Errors
+    /// Those of [`ParquetFile::decode`].
+    pub(crate) fn decode_all(&self, groups: Range<usize>) -> Result<DataFrame> {
+        let names = self.column_names();
+        self.decode(groups, &names.iter().map(String::as_str).collect::<Vec<_>>())
     }
 
     /// What the file notes of the types of some columns that Parquet itself does not tell apart.

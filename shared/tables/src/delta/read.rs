@@ -5,7 +5,7 @@ use rcm_platform::error::Result;
 
 use super::table::{DataFile, Table};
 use crate::chunks::ParquetFile;
-use crate::frames::blocking;
+use crate::frames::{blocking, conform};
 
 impl Table {
     /// Reads columns of some files, one row group after the other, and returns what `take` makes of each. The rows have
@@ -57,15 +57,4 @@ impl Table {
         let value = value.column(column)?;
         Ok((PlSmallStr::from_str(column), Scalar::new(value.dtype().clone(), value.get(0)?.into_static())))
     }
-}
-
-/// The rows with the columns of a schema: those that they lack are null.
-fn conform(rows: &DataFrame, schema: &Schema) -> Result<DataFrame> {
-    let column = |name: &PlSmallStr, dtype: &DataType| match rows.column(name) {
-        Ok(column) if column.dtype() == dtype => Ok(column.clone()),
-        Ok(column) => column.strict_cast(dtype),
-        Err(_) => Ok(Column::full_null(name.clone(), rows.height(), dtype)),
-    };
-    let columns = schema.iter().map(|(name, dtype)| column(name, dtype)).collect::<PolarsResult<Vec<_>>>()?;
-    Ok(DataFrame::new(rows.height(), columns)?)
 }

@@ -1,6 +1,7 @@
 //! Reads loads of bronze: their rows in the model's columns, checked by the rules.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use futures::{StreamExt, stream};
@@ -52,7 +53,8 @@ pub(super) struct BatchRows {
 }
 
 impl BatchRows {
-    fn new(context: &Context, path: &str) -> Self {
+    /// No loads yet. `path` is that of the silver table.
+    pub(super) fn new(context: &Context, path: &str) -> Self {
         Self {
             loads: Vec::new(),
             refusals: Vec::new(),
@@ -64,18 +66,6 @@ impl BatchRows {
             notes: Vec::new(),
             worst_share: None,
         }
-    }
-
-    /// Rows that were read before.
-    pub(super) fn of_prepared(
-        loads: Vec<Manifest>,
-        tallies: Vec<RowCounts>,
-        incoming: Incoming,
-        named: DataFrame,
-        quarantined: DataFrame,
-    ) -> Self {
-        let (refusals, rules, notes) = (Vec::new(), Vec::new(), Vec::new());
-        Self { loads, refusals, incoming, quarantined, named, tallies, rules, notes, worst_share: None }
     }
 }
 
@@ -242,7 +232,13 @@ async fn read_load(context: &Context, of: For<'_>, load: &Manifest, incoming: &m
     let (columns, notes) = resolved::of_load(columns, &*files.schema()?, load)?;
     let looks_at_others = of.rulebook.looks_at_other_rows()? || looks_at_other_rows(&columns)?;
     let portioning = if looks_at_others { Portioning::Whole } else { Portioning::ByRows };
-    let source = LoadSource { entity: of.entity, mapping: &mapping, columns: &columns, load };
+    let source = LoadSource {
+        entity: of.entity,
+        mapping: Arc::new(mapping),
+        columns: Arc::new(columns),
+        load: Arc::new(load.clone()),
+    };
+    let rulebook = Arc::new(of.rulebook.clone());
     let mut read = ReadLoad {
         named: named::none()?,
         quarantined: DataFrame::empty_with_schema(&quarantine::schema()),
@@ -254,7 +250,7 @@ async fn read_load(context: &Context, of: For<'_>, load: &Manifest, incoming: &m
     let mut failed_by_rule: Vec<FailedRows> = Vec::new();
     let place = Place { ordinal: order::ordinal(load), buckets: of.buckets };
     let portions = files.portions(portioning, PORTION_ROWS).into_iter();
-    let judged = portions.map(|portion| judge(portion, source, of.rulebook, place, context.now()));
+    let judged = portions.map(|portion| judge(portion, source.clone(), Arc::clone(&rulebook), place, context.now()));
     let mut judged = stream::iter(judged).buffered(AT_ONCE);
     while let Some(of_portion) = judged.next().await {
         let (Judged { good, named, tally, rules, not_run, .. }, quarantined) = of_portion?;
@@ -284,49 +280,30 @@ async fn read_load(context: &Context, of: For<'_>, load: &Manifest, incoming: &m
 /// that failed.
 async fn judge(
     portion: Portion,
-    source: LoadSource<'_>,
-    rulebook: &Rulebook,
+    source: LoadSource,
+    rulebook: Arc<Rulebook>,
     place: Place,
     now: DateTime<Utc>,
 ) -> Result<(Judged, Option<DataFrame>)> {
     let raw = portion.read(&source.raw_columns()).await?;
-    let (rulebook, own) = (rulebook.clone(), source.to_owned());
-    let mut judged = blocking(move || apply_rules(raw, &own.borrowed(), &rulebook, place)).await?;
+    let load = Arc::clone(&source.load);
+    let mut judged = blocking(move || apply_rules(raw, &source, &rulebook, place)).await?;
     let Some(failed) = judged.failed.take() else { return Ok((judged, None)) };
-    let (raw, load) = (portion.read_all().await?, source.load.clone());
+    let raw = portion.read_all().await?;
     let quarantined = blocking(move || entries(raw, &failed, &load, now)).await?;
     Ok((judged, Some(quarantined)))
 }
 
 /// A load, and how its rows are read.
-#[derive(Clone, Copy)]
-pub(super) struct LoadSource<'a> {
+#[derive(Clone)]
+pub(super) struct LoadSource {
     pub entity: &'static Entity,
-    pub mapping: &'a Mapping,
-    pub columns: &'a EntityMapping,
-    pub load: &'a Manifest,
+    pub mapping: Arc<Mapping>,
+    pub columns: Arc<EntityMapping>,
+    pub load: Arc<Manifest>,
 }
 
-/// As [`LoadSource`], for another thread.
-struct OwnedSource {
-    entity: &'static Entity,
-    mapping: Mapping,
-    columns: EntityMapping,
-    load: Manifest,
-}
-
-impl OwnedSource {
-    fn borrowed(&self) -> LoadSource<'_> {
-        LoadSource { entity: self.entity, mapping: &self.mapping, columns: &self.columns, load: &self.load }
-    }
-}
-
-impl LoadSource<'_> {
-    fn to_owned(self) -> OwnedSource {
-        let Self { entity, mapping, columns, load } = self;
-        OwnedSource { entity, mapping: mapping.clone(), columns: columns.clone(), load: load.clone() }
-    }
-
+impl LoadSource {
     /// Returns the columns that the mapping names, and those that bronze adds.
     fn raw_columns(&self) -> Vec<String> {
         let mut wanted: Vec<&str> = self.columns.source_columns().collect();
@@ -375,8 +352,8 @@ fn time_of(load: &Manifest) -> DateTime<Utc> {
 }
 
 /// Checks the rows of a load by the rules.
-fn apply_rules(raw: DataFrame, source: &LoadSource<'_>, rulebook: &Rulebook, place: Place) -> Result<Judged> {
-    let LoadSource { entity, mapping, columns, load } = *source;
+fn apply_rules(raw: DataFrame, source: &LoadSource, rulebook: &Rulebook, place: Place) -> Result<Judged> {
+    let LoadSource { entity, mapping, columns, load } = source;
     let in_load = raw.height();
     let raw = without_unwanted(raw, columns)?;
     let model = to_model(&raw, entity, mapping, columns, load.extracted_at)?;

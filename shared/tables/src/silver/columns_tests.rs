@@ -50,13 +50,9 @@ async fn load(context: &Context, sequence: u64, providers: &[(&str, &str)]) {
 }
 
 async fn take_in(context: &Context, entity: &'static Entity, rebuild: bool) -> StageReport {
-    run(
-        context.clone(),
-        entity,
-        StageInput { run_id: "run".to_owned(), as_of: None, rebuild, force: false, ..StageInput::default() },
-    )
-    .await
-    .unwrap()
+    run(context.clone(), entity, StageInput { run_id: "run".to_owned(), rebuild, ..StageInput::default() })
+        .await
+        .unwrap()
 }
 
 async fn table(context: &Context) -> Table {

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use tracing::warn;
 
 use crate::chunks::{ParquetFile, encode, stacked};
-use crate::frames::blocking;
+use crate::frames::{self, blocking};
 
 /// Folder below a silver table with rows of batches that are being ingested. Readers and vacuum pass over names that begin
 /// like this one.
@@ -122,9 +122,7 @@ impl Incoming {
             incoming.footers.push(ParquetFile::footer(&context.lake, key, *size).await?.without_bytes());
         }
         if let Some(first) = incoming.footers.first() {
-            let names = first.column_names();
-            let columns: Vec<&str> = names.iter().map(String::as_str).collect();
-            incoming.none = Some(first.decode(0..0, &columns)?);
+            incoming.none = Some(first.decode_all(0..0)?);
         }
         incoming.put_down = put_down;
         Ok(incoming)
@@ -191,26 +189,15 @@ impl Incoming {
         let mut found = self.none.clone().into_iter().collect::<Vec<_>>();
         for (PutDown { key, buckets, .. }, footer) in self.put_down.iter().zip(&self.footers) {
             let Some(group) = buckets.iter().position(|other| *other == bucket) else { continue };
-            let names = footer.column_names();
-            let columns: Vec<&str> = names.iter().map(String::as_str).collect();
-            let file = footer.clone().with_columns_of(group..group + 1, &context.lake, key, &columns).await?;
-            let rows = blocking(move || {
-                let columns: Vec<&str> = names.iter().map(String::as_str).collect();
-                file.decode(group..group + 1, &columns)
-            });
-            found.push(rows.await?);
+            let file = footer.clone().with_groups(group..group + 1, &context.lake, key).await?;
+            found.push(blocking(move || file.decode_all(group..group + 1)).await?);
         }
         found.extend(self.held.iter().filter_map(|rows| rows.of_bucket(bucket)));
         let refused = self.refused.clone();
         blocking(move || {
-            let mut rows = DataFrame::default();
-            for more in found {
-                let more = if refused.is_empty() { more } else { without(&more, &refused)? };
-                if rows.width() == 0 {
-                    rows = more;
-                } else {
-                    rows.vstack_mut(&more)?;
-                }
+            let mut rows = frames::stacked(found)?;
+            if !refused.is_empty() {
+                rows = without(&rows, &refused)?;
             }
             rows.rechunk_mut();
             Ok(rows)
@@ -250,14 +237,7 @@ fn together(held: &[ByBucket]) -> Result<(Vec<u8>, Vec<i32>)> {
     let all: BTreeSet<i32> = held.iter().flat_map(|rows| rows.places.keys().copied()).collect();
     let (mut groups, mut buckets) = (Vec::new(), Vec::new());
     for bucket in all {
-        let mut rows = DataFrame::default();
-        for more in held.iter().filter_map(|rows| rows.of_bucket(bucket)) {
-            if rows.width() == 0 {
-                rows = more;
-            } else {
-                rows.vstack_mut(&more)?;
-            }
-        }
+        let mut rows = frames::stacked(held.iter().filter_map(|rows| rows.of_bucket(bucket)))?;
         rows.rechunk_mut();
         groups.push(ParquetFile::whole(encode(&rows, usize::MAX)?.into())?);
         buckets.push(bucket);

@@ -144,7 +144,7 @@ async fn commit_prepared(
     let (target, table) = (&target, table.as_ref());
     let destination =
         Destination { target, table, buckets: prepared.buckets, states: &states, rulebook: &rulebook, run_id };
-    let rows = prepared.batch(context).await?;
+    let rows = prepared.for_commit(context, target).await?;
     let mut work = Work {
         rules: prepared.rules.clone(),
         notes: prepared.notes.clone(),

@@ -23,7 +23,7 @@ const MOST_IDS: usize = 10_000;
 pub(super) fn named_keys(
     keys: &StringChunked,
     malformed: &StringChunked,
-    source: &LoadSource<'_>,
+    source: &LoadSource,
     buckets: u32,
 ) -> Result<DataFrame> {
     let mut named: BTreeSet<String> = keys.iter().flatten().map(str::to_owned).collect();
@@ -75,8 +75,8 @@ fn ids_of(words: &BTreeSet<String>, parts: usize) -> Vec<Vec<String>> {
 }
 
 /// The keys that ids, in the parts of the source's columns, would have.
-fn as_keys(ids: &BTreeSet<Vec<String>>, id_columns: &[&str], source: &LoadSource<'_>) -> Result<Vec<String>> {
-    let LoadSource { entity, mapping, columns, load } = *source;
+fn as_keys(ids: &BTreeSet<Vec<String>>, id_columns: &[&str], source: &LoadSource) -> Result<Vec<String>> {
+    let LoadSource { entity, mapping, columns, load } = source;
     let mut rows = DataFrame::empty_with_height(ids.len());
     for (part, column) in id_columns.iter().enumerate() {
         let texts = ids.iter().map(|id| id[part].as_str());

@@ -9,7 +9,7 @@ use rcm_platform::error::{Result, StageError};
 use rcm_platform::lake::Lake;
 
 use crate::chunks::ParquetFile;
-use crate::frames::blocking;
+use crate::frames::{self, blocking};
 
 /// How much of a load is looked at together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,9 +52,7 @@ impl LoadFiles {
     /// It has no file.
     pub(super) fn schema(&self) -> Result<SchemaRef> {
         let (_, first) = self.files.first().ok_or_else(|| StageError::corrupt_lake("a load has no file"))?;
-        let names = first.column_names();
-        let names: Vec<&str> = names.iter().map(String::as_str).collect();
-        Ok(first.decode(0..0, &names)?.schema().clone())
+        Ok(first.decode_all(0..0)?.schema().clone())
     }
 
     /// The load in portions, at least one; in the order of its rows. A portion of several row groups has at most `most`
@@ -101,16 +99,8 @@ impl Portion {
         let columns = columns.to_vec();
         blocking(move || {
             let wanted: Vec<&str> = columns.iter().map(String::as_str).collect();
-            let mut rows = DataFrame::default();
-            for (file, groups) in parts {
-                let more = file.decode(groups, &wanted)?;
-                if rows.width() == 0 {
-                    rows = more;
-                } else {
-                    rows.vstack_mut(&more)?;
-                }
-            }
-            Ok(rows)
+            let rows = parts.into_iter().map(|(file, groups)| file.decode(groups, &wanted));
+            frames::stacked(rows.collect::<Result<Vec<_>>>()?)
         })
         .await
     }

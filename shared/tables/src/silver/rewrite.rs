@@ -11,10 +11,10 @@ use rcm_domain::cdm::silver_schema;
 use rcm_domain::scd2::{Plan, patched};
 use rcm_platform::error::{Result, StageError};
 
-use super::stored::{Bucket, StoredFile, conform, is_open};
+use super::stored::{Bucket, StoredFile, is_open};
 use crate::chunks::{Group, ParquetFile, ROW_GROUP, encode, file_of, file_of_groups};
 use crate::delta::{self, DataFile, Encoded, NewFile};
-use crate::frames::blocking;
+use crate::frames::{blocking, conform};
 
 /// Row groups of a file, beyond those that its rows may have at first, with which it is written anew. Buckets that
 /// change together are not written anew together: each has up to [`SPREAD`] more.

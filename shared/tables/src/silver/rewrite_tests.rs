@@ -11,10 +11,10 @@ use rcm_platform::context::Context;
 use rcm_platform::lake;
 use rcm_platform::testing::TestLake;
 
-use super::stored::{Bucket, StoredRows, conform};
+use super::stored::{Bucket, StoredRows};
 use super::{PARTITION_COLUMNS, rewrite};
 use crate::delta::{self, Change, Table};
-use crate::frames::blocking;
+use crate::frames::{blocking, conform};
 
 const MICROS: DataType = DataType::Datetime(TimeUnit::Microseconds, None);
 

@@ -28,6 +28,10 @@ use crate::chunks::{ParquetFile, file_of};
 use crate::delta::{DataFile, NewFile, Table};
 use crate::frames::blocking;
 
+/// Names of the objects with rows of a batch beside its good ones.
+const NAMED: &str = "named";
+const QUARANTINED: &str = "quarantined";
+
 /// Most shards of a batch.
 const MOST_SHARDS: u64 = 256;
 
@@ -105,7 +109,7 @@ impl Prepared {
             of_shards[index % shards].push(bucket);
         }
         let folder = batch.incoming.folder().to_owned();
-        for (name, rows) in [("named", &batch.named), ("quarantined", &batch.quarantined)] {
+        for (name, rows) in [(NAMED, &batch.named), (QUARANTINED, &batch.quarantined)] {
             let rows = rows.clone();
             let file = blocking(move || file_of(&rows, usize::MAX)).await?;
             context.lake.put(&format!("{folder}/{name}.parquet"), file.bytes).await?;
@@ -145,23 +149,35 @@ impl Prepared {
         read(context, key).await
     }
 
-    /// The batch with its rows.
+    /// The batch as a shard needs it: its good rows, and the keys that rows in quarantine name.
+    async fn for_shard(&self, context: &Context, target: &Target) -> Result<BatchRows> {
+        let mut batch = self.batch(context, target);
+        let put_down = self.put_down.clone();
+        batch.incoming = Incoming::of_put_down(context, &self.folder, put_down, self.refused.clone()).await?;
+        batch.named = self.rows(context, NAMED).await?;
+        Ok(batch)
+    }
+
+    /// The batch as the commit needs it: the rows for quarantine alone.
     ///
     /// # Errors
     /// The store fails.
-    pub(super) async fn batch(&self, context: &Context) -> Result<BatchRows> {
-        let put_down = self.put_down.clone();
-        let incoming = Incoming::of_put_down(context, &self.folder, put_down, self.refused.clone()).await?;
-        let rows = async |name: &str| -> Result<DataFrame> {
-            let file = ParquetFile::whole(context.lake.get(&format!("{}/{name}.parquet", self.folder)).await?)?;
-            blocking(move || {
-                let names = file.column_names();
-                file.decode(0..file.groups(), &names.iter().map(String::as_str).collect::<Vec<_>>())
-            })
-            .await
-        };
-        let (named, quarantined) = (rows("named").await?, rows("quarantined").await?);
-        Ok(BatchRows::of_prepared(self.loads.clone(), self.tallies.clone(), incoming, named, quarantined))
+    pub(super) async fn for_commit(&self, context: &Context, target: &Target) -> Result<BatchRows> {
+        let mut batch = self.batch(context, target);
+        batch.quarantined = self.rows(context, QUARANTINED).await?;
+        Ok(batch)
+    }
+
+    /// The loads of the batch, without rows.
+    fn batch(&self, context: &Context, target: &Target) -> BatchRows {
+        let (loads, tallies) = (self.loads.clone(), self.tallies.clone());
+        BatchRows { loads, tallies, ..BatchRows::new(context, &target.silver) }
+    }
+
+    /// Rows that were put down beside the good ones.
+    async fn rows(&self, context: &Context, name: &str) -> Result<DataFrame> {
+        let file = ParquetFile::whole(context.lake.get(&format!("{}/{name}.parquet", self.folder)).await?)?;
+        blocking(move || file.decode_all(0..file.groups())).await
     }
 
     /// Checks that a table is as it was when the batch was prepared.
@@ -194,7 +210,7 @@ impl Prepared {
         if context.lake.head(&key).await?.is_some() {
             return Ok(false);
         }
-        let batch = self.batch(context).await?;
+        let batch = self.for_shard(context, target).await?;
         let changes = bucket::plan_some(context, target, table, &batch, buckets.clone()).await?;
         let mut of_shard = ShardChange::default();
         for change in changes {

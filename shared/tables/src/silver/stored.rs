@@ -10,7 +10,7 @@ use rcm_platform::error::Result;
 
 use crate::chunks::ParquetFile;
 use crate::delta::{DataFile, Table};
-use crate::frames::blocking;
+use crate::frames::{blocking, conform};
 
 /// The bucket of a row: in the path of its file, and not in it.
 const BUCKET: &str = "bucket";
@@ -175,15 +175,4 @@ impl Bucket<'_> {
         stored.rows.rechunk_mut();
         Ok(stored)
     }
-}
-
-/// The rows with the columns of a schema: those that an older file lacks are null.
-pub(super) fn conform(rows: &DataFrame, schema: &Schema) -> Result<DataFrame> {
-    let column = |name: &PlSmallStr, dtype: &DataType| match rows.column(name) {
-        Ok(column) if column.dtype() == dtype => Ok(column.clone()),
-        Ok(column) => column.strict_cast(dtype),
-        Err(_) => Ok(Column::full_null(name.clone(), rows.height(), dtype)),
-    };
-    let columns = schema.iter().map(|(name, dtype)| column(name, dtype)).collect::<PolarsResult<Vec<_>>>()?;
-    Ok(DataFrame::new(rows.height(), columns)?)
 }

@@ -54,12 +54,7 @@ async fn load(context: &Context, of: (&str, &str), sequence: u64, name: &str, na
 }
 
 async fn take_in(context: &Context) -> Result<StageReport, StageError> {
-    run(
-        context.clone(),
-        &DEPARTMENTS,
-        StageInput { run_id: "run".to_owned(), as_of: None, rebuild: false, force: false, ..StageInput::default() },
-    )
-    .await
+    run(context.clone(), &DEPARTMENTS, StageInput { run_id: "run".to_owned(), ..StageInput::default() }).await
 }
 
 /// How many departments of which name silver has now: `datasource`, `name`, `rows`.
@@ -210,8 +205,7 @@ async fn a_column_that_was_not_tracked_for_a_while_makes_no_versions_when_it_is_
         let counts = &take_in(&context).await.unwrap().loads[0];
         assert_eq!((counts.unchanged, counts.changed), (4, 0), "load {sequence}");
     }
-    let input =
-        StageInput { run_id: "rebuild".to_owned(), as_of: None, rebuild: true, force: false, ..StageInput::default() };
+    let input = StageInput { run_id: "rebuild".to_owned(), rebuild: true, ..StageInput::default() };
     let context = lake.context().await;
     run(context.clone(), &DEPARTMENTS, input).await.unwrap();
     make_load(&context, OF_A, 5, LoadKind::Snapshot, departments(4)).await;

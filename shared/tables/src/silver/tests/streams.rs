@@ -94,8 +94,7 @@ async fn is_the_same_made_anew(list_kind: LoadKind, deliveries: &[Delivery]) -> 
     // All rows of the rebuild are put down in the lake on their way.
     lake.edit("configs/sources.toml", "memory_mb = 384", "memory_mb = 0");
     let context = lake.context().await;
-    let input =
-        StageInput { run_id: "rebuild".to_owned(), as_of: None, rebuild: true, force: false, ..StageInput::default() };
+    let input = StageInput { run_id: "rebuild".to_owned(), rebuild: true, ..StageInput::default() };
     run(context.clone(), &DEPARTMENTS, input).await.unwrap();
     let after = history(&context).await;
     prop_assert!(before.equals_missing(&after), "load by load {before}\nmade anew {after}");
@@ -127,7 +126,7 @@ async fn a_list_that_was_written_before_the_first_extract_comes_after_what_the_t
 }
 
 async fn rebuild(context: &Context, force: bool) -> Result<StageReport, StageError> {
-    let input = StageInput { run_id: "rebuild".to_owned(), as_of: None, rebuild: true, force, ..StageInput::default() };
+    let input = StageInput { run_id: "rebuild".to_owned(), rebuild: true, force, ..StageInput::default() };
     run(context.clone(), &DEPARTMENTS, input).await
 }
 
@@ -227,8 +226,7 @@ async fn two_entities_that_are_read_from_one_table_take_in_its_loads_each_for_it
         assert_eq!(crate::silver::taken(&context, &DEPARTMENTS, STREAM).await.unwrap(), sequence);
         assert_eq!(crate::silver::taken(&context, &PROVIDERS, STREAM).await.unwrap(), 0);
     }
-    let input =
-        StageInput { run_id: "run".to_owned(), as_of: None, rebuild: false, force: false, ..StageInput::default() };
+    let input = StageInput { run_id: "run".to_owned(), ..StageInput::default() };
     run(context.clone(), &PROVIDERS, input).await.unwrap();
     for entity in [&DEPARTMENTS, &PROVIDERS] {
         assert_eq!(crate::silver::taken(&context, entity, STREAM).await.unwrap(), 2);
