@@ -34,13 +34,7 @@ async fn rows_of(context: &Context, table: &str) -> Option<u64> {
 }
 
 async fn audit(context: &Context, run_id: &str) -> Vec<String> {
-    handle(
-        context.clone(),
-        StageInput { run_id: run_id.to_owned(), as_of: None, rebuild: false, force: false, ..StageInput::default() },
-    )
-    .await
-    .unwrap()
-    .notes
+    handle(context.clone(), StageInput { run_id: run_id.to_owned(), ..StageInput::default() }).await.unwrap().notes
 }
 
 fn reports(lake: &TestLake) -> BTreeMap<String, String> {
@@ -76,13 +70,7 @@ async fn stages_that_failed_in_all_their_tries_are_counted_for_the_alarm_and_non
     report(&context, "run-1", "hosa/patients", Ok(some_work())).await;
     report(&context, "run-1", "hosa/providers", Err(failure())).await;
     for (run_id, failed) in [("run-1", 1.0), ("run-2", 0.0)] {
-        let input = StageInput {
-            run_id: run_id.to_owned(),
-            as_of: None,
-            rebuild: false,
-            force: false,
-            ..StageInput::default()
-        };
+        let input = StageInput { run_id: run_id.to_owned(), ..StageInput::default() };
         let figures = handle(context.clone(), input).await.unwrap().metrics;
         let figures: Vec<_> = figures.iter().map(|figure| (figure.name.as_str(), figure.value)).collect();
         assert_eq!(figures, [("StagesFailed", failed)], "{run_id}");
@@ -226,12 +214,8 @@ async fn of_much_that_waits_the_answer_tells_some_and_counts_the_others() {
         };
         log.refuse(&refusal).await.unwrap();
     }
-    let report = handle(
-        context.clone(),
-        StageInput { run_id: "run".to_owned(), as_of: None, rebuild: false, force: false, ..StageInput::default() },
-    )
-    .await
-    .unwrap();
+    let report =
+        handle(context.clone(), StageInput { run_id: "run".to_owned(), ..StageInput::default() }).await.unwrap();
     assert!(serde_json::to_vec(&report).unwrap().len() < 200_000);
     let told = report.standstills.len();
     assert!((1..=100).contains(&told), "{told}");

@@ -20,13 +20,7 @@ fn day(text: &str) -> NaiveDate {
 }
 
 fn input(as_of: &str) -> StageInput {
-    StageInput {
-        run_id: "run".to_owned(),
-        as_of: Some(day(as_of)),
-        rebuild: false,
-        force: false,
-        ..StageInput::default()
-    }
+    StageInput { run_id: "run".to_owned(), as_of: Some(day(as_of)), ..StageInput::default() }
 }
 
 /// Runs the three stages.

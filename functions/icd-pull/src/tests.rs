@@ -70,8 +70,7 @@ async fn run_with(lake: &TestLake, force: bool) -> Result<StageReport, StageErro
 
 /// What silver made of the loads that it had not taken in.
 async fn silver(lake: &TestLake) -> Vec<LoadCounts> {
-    let input =
-        StageInput { run_id: "run-1".to_owned(), as_of: None, rebuild: false, force: false, ..StageInput::default() };
+    let input = StageInput { run_id: "run-1".to_owned(), ..StageInput::default() };
     silver_icd_codes::handle(lake.context().await, input).await.unwrap().loads
 }
 

@@ -102,7 +102,7 @@ fn numbers(count: usize) -> Vec<String> {
 }
 
 fn input() -> StageInput {
-    StageInput { run_id: "run-1".to_owned(), as_of: None, rebuild: false, force: false, ..StageInput::default() }
+    StageInput { run_id: "run-1".to_owned(), ..StageInput::default() }
 }
 
 async fn run(lake: &TestLake) -> Result<StageReport, StageError> {

@@ -148,13 +148,7 @@ fn subject_of(item: &Value) -> String {
 }
 
 fn layer_call(function: &'static str, run: &Run) -> Call {
-    let input = StageInput {
-        run_id: run.run_id.clone(),
-        as_of: Some(run.as_of),
-        rebuild: false,
-        force: false,
-        ..StageInput::default()
-    };
+    let input = StageInput { run_id: run.run_id.clone(), as_of: Some(run.as_of), ..StageInput::default() };
     Call { function, subject: subject_of_layer(function), input: json!(input) }
 }
 

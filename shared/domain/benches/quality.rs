@@ -8,8 +8,10 @@
 #![expect(clippy::print_stdout, reason = "a benchmark prints its figures")]
 #![expect(clippy::unwrap_used, reason = "a benchmark ends where it cannot go on")]
 
+#[path = "../../../tests/bench/timing.rs"]
+mod timing;
+
 use std::collections::BTreeSet;
-use std::time::{Duration, Instant};
 
 use chrono::DateTime;
 use polars::prelude::*;
@@ -17,7 +19,8 @@ use rcm_domain::cdm::to_model;
 use rcm_domain::quality::{LoadFacts, LoadNature, Rulebook, assess};
 use rcm_model::cdm::{Mapping, TRANSACTIONS};
 
-const ROUNDS: usize = 3;
+use self::timing::best;
+
 const RULES: &str = include_str!("../../../infra/config/quality/transactions.toml");
 const MAPPING: &str = include_str!("../../../infra/config/cdm/hos-a.toml");
 
@@ -50,15 +53,6 @@ fn main() {
         let (seconds, ratio) = (time.as_secs_f64(), time.as_secs_f64() / baseline.as_secs_f64());
         println!("{name:<36} {seconds:>7.4} s {:>12.0} {ratio:>9.1}", rows as f64 / seconds);
     }
-}
-
-fn best(mut work: impl FnMut() -> usize) -> Duration {
-    let timed = |_| {
-        let started = Instant::now();
-        std::hint::black_box(work());
-        started.elapsed()
-    };
-    (0..ROUNDS).map(timed).min().unwrap_or_default()
 }
 
 /// Made-up rows as a load has them: texts.

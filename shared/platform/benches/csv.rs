@@ -7,14 +7,16 @@
 #![expect(clippy::print_stdout, reason = "a benchmark prints its figures")]
 #![expect(clippy::unwrap_used, reason = "a benchmark ends where it cannot go on")]
 
+#[path = "../../../tests/bench/timing.rs"]
+mod timing;
+
 use std::fmt::Write as _;
-use std::time::{Duration, Instant};
 
 use rcm_platform::csv_stream::{self, Csv, Wanted};
 use rcm_platform::lake::Lake;
 use url::Url;
 
-const ROUNDS: usize = 3;
+use self::timing::best;
 
 fn main() {
     let arguments: Vec<String> = std::env::args().collect();
@@ -43,15 +45,6 @@ fn main() {
         let (records, bytes) = (rows as f64 / seconds, text.len() as f64 / seconds / f64::from(1 << 20));
         println!("{name:<28} {seconds:>7.4} s {records:>12.0} {bytes:>9.0} {:>10.2}", seconds / read.as_secs_f64());
     }
-}
-
-fn best(mut work: impl FnMut() -> usize) -> Duration {
-    let timed = |_| {
-        let started = Instant::now();
-        std::hint::black_box(work());
-        started.elapsed()
-    };
-    (0..ROUNDS).map(timed).min().unwrap_or_default()
 }
 
 /// Made-up transactions as an export writes them.

@@ -8,13 +8,17 @@
 #![expect(clippy::print_stdout, reason = "a benchmark prints its figures")]
 #![expect(clippy::unwrap_used, reason = "a benchmark ends where it cannot go on")]
 
+#[path = "../../../tests/bench/timing.rs"]
+mod timing;
+
 use std::io::Cursor;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use polars::prelude::*;
 use rcm_tables::kernels;
 
-const ROUNDS: usize = 5;
+use self::timing::best;
+
 const ROWS_PER_GROUP: usize = 131_072;
 /// Texts that never change in a version.
 const ATTRIBUTES: usize = 14;
@@ -42,15 +46,6 @@ fn main() {
     let splice = best(|| kernels::splice(&file, &ends, rows.schema()).unwrap().len());
     print("splice two columns of each row group", splice, copy, count, bytes);
     print("encode the file anew", best(|| kernels::file(&rows, group).unwrap().len()), copy, count, bytes);
-}
-
-fn best(mut work: impl FnMut() -> usize) -> Duration {
-    let timed = |_| {
-        let started = Instant::now();
-        std::hint::black_box(work());
-        started.elapsed()
-    };
-    (0..ROUNDS).map(timed).min().unwrap_or_default()
 }
 
 fn print(name: &str, time: Duration, baseline: Duration, rows: usize, bytes: usize) {

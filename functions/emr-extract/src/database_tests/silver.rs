@@ -15,13 +15,7 @@ async fn silver_takes_the_rows_of_a_database(#[values(Kind::SqlServer, Kind::Pos
         let rows = (1..=50).map(|id| patient(&format!("P{id:03}"), Some("2024-10-01 08:00:00.123"))).collect();
         hospital.insert("patients", rows).await;
         hospital.incremental("patients").await.unwrap();
-        let input = StageInput {
-            run_id: "run-1".to_owned(),
-            as_of: None,
-            rebuild: false,
-            force: false,
-            ..StageInput::default()
-        };
+        let input = StageInput { run_id: "run-1".to_owned(), ..StageInput::default() };
         let report = silver_patients::handle(hospital.context().await, input).await.unwrap();
         let counts = &report.loads[0];
         assert_eq!((report.outcome, counts.new, counts.quarantined), (Outcome::Done, 50, 0), "{:?}", report.rules);
@@ -80,13 +74,7 @@ async fn amounts_and_dates_of_every_type_pass_through_silver(#[values(Kind::SqlS
         ];
         hospital.insert("transactions", vec![row]).await;
         hospital.extract(hospital.row("transactions", LoadType::Incremental)).await.unwrap();
-        let input = StageInput {
-            run_id: "run-1".to_owned(),
-            as_of: None,
-            rebuild: false,
-            force: false,
-            ..StageInput::default()
-        };
+        let input = StageInput { run_id: "run-1".to_owned(), ..StageInput::default() };
         let report = silver_transactions::handle(hospital.context().await, input).await.unwrap();
         assert_eq!((report.loads[0].new, report.loads[0].quarantined), (1, 0), "{:?}", report.rules);
     })

@@ -132,6 +132,15 @@ async fn fact_rows(context: &Context) -> Vec<Vec<String>> {
     texts(&rows(context, "fact_transactions", &columns).await)
 }
 
+/// Checks that the KPIs of a lake are those of one that is made from nothing.
+async fn assert_kpis_are_those_of(context: &Context, charges: &[Charge]) {
+    let lake = TestLake::new();
+    let anew = lake.context().await;
+    put_all(&anew, charges).await;
+    run(&anew, AS_OF).await;
+    assert_eq!(kpi_rows(context).await, kpi_rows(&anew).await);
+}
+
 async fn kpi_rows(context: &Context) -> Vec<Vec<Vec<String>>> {
     let mut all = Vec::new();
     for kpi in KPIS.iter().filter(|kpi| kpi.inputs.contains(&"fact_transactions")) {
@@ -181,11 +190,7 @@ async fn kpis_after_a_change_of_one_key_read_one_bucket() {
     crate::handle(context.clone(), input(AS_OF)).await.unwrap();
     let read: Vec<String> = reads.take().into_iter().filter(|key| key.starts_with("silver/transactions/")).collect();
     assert!(read.iter().all(|key| key.starts_with("silver/transactions/bucket=1/")) && read.len() == 1, "{read:?}");
-    let other = TestLake::new();
-    let anew = other.context().await;
-    put_all(&anew, &charges).await;
-    run(&anew, AS_OF).await;
-    assert_eq!(kpi_rows(&context).await, kpi_rows(&anew).await);
+    assert_kpis_are_those_of(&context, &charges).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -207,11 +212,7 @@ async fn kept_sums_that_are_damaged_or_of_other_files_are_made_anew() {
     charges[4].amount = 9;
     put(&context, &charges, &[0]).await;
     run(&context, AS_OF).await;
-    let other = TestLake::new();
-    let anew = other.context().await;
-    put_all(&anew, &charges).await;
-    run(&anew, AS_OF).await;
-    assert_eq!(kpi_rows(&context).await, kpi_rows(&anew).await);
+    assert_kpis_are_those_of(&context, &charges).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -20,8 +20,7 @@ pub(super) async fn rebuild(context: Context, entity: &str, force: bool) -> Resu
         return Err(StageError::bad_config(format!("there is no entity `{entity}`; there are {names}")));
     };
     let function = format!("silver-{}", known.name.replace('_', "-"));
-    let input =
-        StageInput { run_id: stage::new_id(context.now()), as_of: None, rebuild: true, force, ..StageInput::default() };
+    let input = StageInput { run_id: stage::new_id(context.now()), rebuild: true, force, ..StageInput::default() };
     match functions::call(&function, context, json!(input)).await {
         Ok(report) => {
             let next = "`rcm run` brings gold up to it\n";

@@ -74,8 +74,7 @@ async fn silver_quarantines_a_row_with_an_amount_that_is_no_number() {
         hospital.postgres().server.execute(&insert(id, amount)).await;
     }
     hospital.extract(hospital.row("transactions", LoadType::Incremental)).await.unwrap();
-    let input =
-        StageInput { run_id: "run-1".to_owned(), as_of: None, rebuild: false, force: false, ..StageInput::default() };
+    let input = StageInput { run_id: "run-1".to_owned(), ..StageInput::default() };
     let report = silver_transactions::handle(hospital.context().await, input).await.unwrap();
     assert_eq!((report.loads[0].new, report.loads[0].quarantined), (1, 2), "{:?}", report.rules);
 }
