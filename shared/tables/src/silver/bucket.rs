@@ -133,7 +133,11 @@ impl BucketBatch<'_> {
         let (context, entity) = (bucket.context, bucket.entity);
         let rows = batch.incoming.of_bucket(context, bucket.number).await?;
         let named = batch.named.filter(&batch.named.column("bucket")?.i32()?.equal(bucket.number))?;
-        let (rows, repeated) = blocking(move || Ok((rows.clone(), repeated_keys(&rows, entity)?))).await?;
+        let counted = blocking(move || {
+            let repeated = repeated_keys(&rows, entity)?;
+            Ok((rows, repeated))
+        });
+        let (rows, repeated) = counted.await?;
         let now = target.written_at(context, &batch.loads);
         let Planned { plan, files, held } = if batch.loads.first().map(Nature::of) == Some(Nature::Event) {
             let mut untracked: Vec<_> = batch.loads.iter().flat_map(|load| untracked(context, entity, load)).collect();

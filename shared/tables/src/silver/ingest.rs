@@ -1,6 +1,5 @@
 //! The loads that wait, ingested into a table batch by batch.
 
-use rcm_domain::cdm::silver_schema;
 use rcm_domain::quality::Rulebook;
 use rcm_platform::bronze::Manifest;
 use rcm_platform::context::Context;
@@ -12,8 +11,8 @@ use super::batch_rows::{self, For, Refusal};
 use super::record::{self, StreamState, Voids};
 use super::shards::Prepared;
 use super::target::Target;
-use super::{Destination, batch, buckets, ingest_batch, quarantine_rate};
-use crate::delta::{Conflicts, Table};
+use super::{Destination, batch, buckets, ingest_batch, open_for, quarantine_rate};
+use crate::delta::Conflicts;
 use crate::rulebooks::Rulebooks;
 
 /// Ingests all loads that wait into a table. The first load of a stream that cannot be ingested ends the reading of
@@ -95,10 +94,8 @@ impl<'a> Ingest<'a> {
     /// them than have `rows_at_once` rows, and one at least.
     async fn next_batch(&self) -> std::result::Result<LoadBatch, Failure> {
         let Self { context, target, voids, run_id, .. } = *self;
-        let table = Table::open(&context.lake, &target.silver).await?;
-        let target = &target.as_made(table.as_ref());
-        let entity = target.entity;
-        let table = table.map(|table| table.showing(&silver_schema(entity)));
+        let (target, table) = open_for(context, target).await?;
+        let (target, entity) = (&target, target.entity);
         let states = StreamState::all(context, entity, table.as_ref(), voids).await?;
         let (loads, mut refusals) = self.waiting(&states);
         let buckets = buckets(context, entity, table.as_ref(), loads.iter().map(|load| load.rows).sum())?;
