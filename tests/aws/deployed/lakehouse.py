@@ -212,11 +212,22 @@ class Lakehouse:
         return self.sqs.receive_message(**asked).get("Messages", [])
 
     def log_lines(self) -> list[dict]:
-        """The JSON lines that the functions have logged."""
+        """The JSON lines that the functions have logged, oldest first."""
         group = f"/rcm/{ENVIRONMENT}/functions"
-        pages = self.logs.get_paginator("filter_log_events").paginate(logGroupName=group)
-        messages = (event["message"] for page in pages for event in page["events"])
+        pages = self.logs.get_paginator("describe_log_streams").paginate(logGroupName=group)
+        streams = [stream["logStreamName"] for page in pages for stream in page["logStreams"]]
+        events = [event for stream in streams for event in self._events(group, stream)]
+        messages = (event["message"] for event in sorted(events, key=lambda event: event["timestamp"]))
         return [json.loads(message) for message in messages if message.startswith("{")]
+
+    def _events(self, group: str, stream: str) -> list[dict]:
+        """All events of a stream: of a whole group the stand-in returns the first ten thousand, and no more."""
+        events: list[dict] = []
+        asked = {"logGroupName": group, "logStreamName": stream, "startFromHead": True}
+        while (page := self.logs.get_log_events(**asked))["events"]:
+            events += page["events"]
+            asked["nextToken"] = page["nextForwardToken"]
+        return events
 
     def metric(self, run: str, name: str, entity: str) -> dict | None:
         """The log line of a run with a metric of an entity; none if there is none yet."""
