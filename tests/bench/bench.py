@@ -31,6 +31,8 @@ SMALL = 10_000
 OLD_LOADS = 365
 BASE_DAY, CHANGED_DAY, LATER_DAY = "2024-11-05", "2024-12-31", "2024-12-15"
 HOSPITALS = ("hos-a", "hos-b")
+# As the functions are run on AWS: the C library keeps two pools of memory, and not eight.
+ENVIRONMENT = os.environ | {"MALLOC_ARENA_MAX": "2"}
 SILVER, GOLD = "silver-transactions", ("gold-dimensions", "gold-facts", "gold-kpis")
 
 
@@ -55,7 +57,7 @@ class Measured:
 
 def measured(command, may_end_with=(0,)) -> Measured:
     started = time.monotonic()
-    process = subprocess.Popen(list(map(str, command)), stdout=subprocess.PIPE)
+    process = subprocess.Popen(list(map(str, command)), stdout=subprocess.PIPE, env=ENVIRONMENT)
     output = process.stdout.read()
     os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
     seconds = time.monotonic() - started
@@ -252,6 +254,7 @@ def transactions(table) -> None:
         csv = added(csv, best(CSV_TO_PARQUET, base, out=out))
         shutil.rmtree(out)
         first = added(first, run(lake, base, BASE_DAY))
+        without_dead_files(lake)
         appended(part / "changes", delivery)
     before = sums(files(lake))
     unchanged = files_linked(files(lake), WORK / "before")
@@ -267,6 +270,8 @@ def transactions(table) -> None:
         same("MERGE", sums(files(WORK, "merged")), by_hand)
         shutil.rmtree(merged)
     few = deliveries_of_one_percent(lake, header, before, table)
+    if ROWS <= PART:
+        shared_out(lake, delivery, by_hand, table)
     shutil.rmtree(unchanged)
     second = run(lake, delivery, CHANGED_DAY)
     same("silver", sums(files(lake)), by_hand)
@@ -282,6 +287,65 @@ def transactions(table) -> None:
     table.add("a run that finds nothing new", again, again, "itself")
     table.note(f"current rows, billed and paid are equal: {', '.join(by_hand)}")
     shutil.rmtree(lake)
+
+
+def called(function: str, event: dict, lake: Path, sources: Path | None = None, core: int | None = None):
+    """Starts one call of a function, on one core if one is named."""
+    file = WORK / f"event-{core}.json"
+    file.write_text(json.dumps(event))
+    pinned = [] if core is None else ["taskset", "-c", core]
+    command = [*pinned, RCM, "call", function, file, "--lake", lake, *(["--emr", sources] if sources else [])]
+    return subprocess.Popen(list(map(str, command)), stdout=subprocess.PIPE, env=ENVIRONMENT)
+
+
+def answered(process) -> dict:
+    answer = json.loads(process.communicate()[0])
+    if process.returncode:
+        sys.exit(f"a call failed: {answer}")
+    return answer
+
+
+def shared_out(lake, delivery, by_hand, table) -> None:
+    """A batch whose shards one process writes on one core, and two processes on a core each."""
+    copy = linked(lake, WORK / "copy")
+    sources = copy / "configs/sources.toml"
+    text = sources.read_text().replace("shard_mb = 4096", "shard_mb = 0")
+    sources.unlink()
+    sources.write_text(text)
+    run_id = "shared-out"
+    plan = answered(called("plan", {"run_id": run_id, "as_of": CHANGED_DAY}, copy))
+    for extract in plan["extracts"]:
+        answered(called("emr-extract", extract, copy, delivery))
+    batch = answered(called(SILVER, {"run_id": run_id, "part": "prepare"}, copy))["shared_out"]
+    shards = batch["shards"]
+
+    def write(lake, cores: int) -> float:
+        """Seconds until all shards are written; each core writes as many, one after the other."""
+        started = time.monotonic()
+        for at in range(0, len(shards), cores):
+            calls = [
+                called(SILVER, {"run_id": run_id, "part": shard}, lake, core=core)
+                for core, shard in enumerate(shards[at : at + cores])
+            ]
+            for call in calls:
+                answered(call)
+        return time.monotonic() - started
+
+    other = linked(copy, WORK / "other")
+    one, two = Measured(write(other, 1)), Measured(write(copy, 2))
+    answered(called(SILVER, {"run_id": run_id, "part": batch["commit"]}, copy))
+    same("shards", sums(files(copy)), by_hand)
+    table.add(f"{len(shards)} shards, one process at a time on one core", one, one, "one process")
+    table.add("the same, two processes on a core each", two, one, "one process")
+    shutil.rmtree(copy)
+    shutil.rmtree(other)
+
+
+def without_dead_files(lake) -> None:
+    """Removes files that only older versions of the table need, as maintenance does after some days."""
+    from deltalake import DeltaTable
+
+    DeltaTable(lake / "silver/transactions").vacuum(0, dry_run=False, enforce_retention_duration=False)
 
 
 def added(one: Measured, more: Measured) -> Measured:

@@ -170,6 +170,8 @@ const NEVER_AGAIN: Retry = Retry { max_attempts: 0, ..RETRY };
 /// Makes a lake before a delivery: an empty lake, or a lake with the first delivery.
 async fn lake_before(delivery: usize) -> (Scratch, SmallHospital) {
     let scratch = Scratch::new().await;
+    // Rows of a batch are put down in the lake, so that this is a write too.
+    scratch.edit("configs/sources.toml", "memory_mb = 256", "memory_mb = 0");
     let hospital = SmallHospital::write(&scratch);
     for earlier in 0..delivery {
         scratch.set_clock(demo::EXTRACTED_AT[earlier]);

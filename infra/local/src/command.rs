@@ -1,6 +1,7 @@
 //! The commands of `rcm`. Each returns text for standard output and the exit code.
 
 mod arguments;
+mod call;
 mod dismiss;
 mod loads;
 mod reason;
@@ -76,6 +77,10 @@ pub async fn carry_out(arguments: Arguments) -> Result<CommandOutput, StageError
         Command::Rebuild { entity, force, lake } => rebuild::rebuild(existing(&lake).await?, &entity, force).await,
         Command::History { entity, key, lake } => show_history(&lake, &entity, &key).await,
         Command::Maintain { lake } => maintain(&lake).await,
+        Command::Call { function, event, lake, emr } => {
+            let event = call::event(event.as_deref())?;
+            call::call(existing_with(&lake, emr.as_deref()).await?, &function, event).await
+        }
         Command::Generate { rows, changes, seed, out } => generate(rows, changes, seed, &out),
     }
 }
@@ -223,12 +228,17 @@ fn generate(rows: u64, changes: f64, seed: u64, out: &Path) -> Result<CommandOut
 
 /// Returns the context of an existing lake.
 async fn existing(lake: &str) -> Result<Context, StageError> {
+    existing_with(lake, None).await
+}
+
+/// Returns the context of an existing lake, whose extracts are read from a folder.
+async fn existing_with(lake: &str, emr: Option<&Path>) -> Result<Context, StageError> {
     let url = lake_url(lake)?;
     let folder = Url::parse(&url).ok().filter(|url| url.scheme() == "file").and_then(|url| url.to_file_path().ok());
     if folder.is_some_and(|folder| !folder.is_dir()) {
         return Err(StageError::bad_config(format!("there is no lake in {lake}")));
     }
-    Context::of(Lake::open(&url)?, environment(lake, None)?, Clock::system()).await
+    Context::of(Lake::open(&url)?, environment(lake, emr)?, Clock::system()).await
 }
 
 fn environment(lake: &str, emr: Option<&Path>) -> Result<Environment, StageError> {

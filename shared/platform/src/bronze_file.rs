@@ -30,6 +30,9 @@ use crate::storage_error;
 const ROW_GROUP_ROWS: usize = 128 * 1024;
 /// Encoded size at which a row group ends early: it is what a writer holds in memory.
 const ROW_GROUP_BYTES: usize = 64 * 1024 * 1024;
+/// Size of the distinct values of a column in a row group from which on they are no longer looked for: ids that never
+/// come twice would cost more time than all else.
+const DICTIONARY_BYTES: usize = 128 * 1024;
 
 /// Writes batches as one Parquet file under `key`, if `verdict` says afterwards that all of them
 /// came. The first batch gives the schema and may be empty. After a failure no manifest may name
@@ -154,6 +157,7 @@ fn properties() -> Result<WriterProperties> {
     Ok(WriterProperties::builder()
         .set_compression(Compression::ZSTD(level))
         .set_statistics_enabled(EnabledStatistics::None)
+        .set_dictionary_page_size_limit(DICTIONARY_BYTES)
         .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
         .set_max_row_group_bytes(Some(ROW_GROUP_BYTES))
         .build())

@@ -80,6 +80,20 @@ pub(super) enum Command {
         #[arg(long, env = "LAKE_URL")]
         lake: String,
     },
+    /// Call one function with an event, as Lambda does, and print its answer as JSON: one stage alone, or a part of
+    /// a batch beside others of it. The exit code is 1 if the function failed.
+    Call {
+        /// Function, such as `silver-claims`.
+        function: String,
+        /// File with the event as JSON, such as `events/silver-claims.json`; `-` reads standard input.
+        event: Option<PathBuf>,
+        /// Folder or URL (`file:///…`, `s3://bucket/prefix`) of the lake.
+        #[arg(long, env = "LAKE_URL")]
+        lake: String,
+        /// Folder with extract files, `<datasource>/<table>.csv`, instead of databases.
+        #[arg(long)]
+        emr: Option<PathBuf>,
+    },
     /// Generate data of any size for benchmarks: a base and a delivery of changes.
     Generate {
         /// Number of transactions in the base; the other tables are in proportion.

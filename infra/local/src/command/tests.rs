@@ -1,3 +1,4 @@
+use clap::Parser;
 use polars::prelude::*;
 use rcm_tables::delta::{self, Change, Table};
 use tempfile::TempDir;
@@ -105,4 +106,41 @@ async fn the_key_to_look_at_is_one_that_the_lake_has_and_one_with_a_past_if_ther
     assert_eq!(next().await[1], "rcm history patients P1-hos-c --lake lake");
     put_patient(&context, "P2-hos-c", false).await;
     assert_eq!(next().await[1], "rcm history patients P2-hos-c --lake lake");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_function_is_called_alone_with_its_event() {
+    let folder = tempfile::tempdir().unwrap();
+    context(&folder).await;
+    let event = folder.path().join("event.json");
+    std::fs::write(&event, r#"{"run_id": "by-hand"}"#).unwrap();
+    let lake = folder.path().to_str().unwrap();
+    let call = |function: &'static str, event: PathBuf| async move {
+        let arguments = Arguments::parse_from(["rcm", "call", function, event.to_str().unwrap(), "--lake", lake]);
+        carry_out(arguments).await
+    };
+    let answer = call("silver-claims", event.clone()).await.unwrap();
+    let report: serde_json::Value = serde_json::from_str(&answer.text).unwrap();
+    assert_eq!((report["run_id"].as_str(), report["outcome"].as_str()), (Some("by-hand"), Some("nothing_new")));
+    let plan: serde_json::Value = serde_json::from_str(&call("plan", event.clone()).await.unwrap().text).unwrap();
+    assert_eq!(plan["run_id"], "by-hand");
+
+    for (function, event, expected) in [
+        ("silver-nothing", event.clone(), "there is no function `silver-nothing`"),
+        ("silver-claims", folder.path().join("none.json"), "none.json: "),
+    ] {
+        let error = call(function, event).await.unwrap_err();
+        assert!(error.name() == "BadConfig" && error.to_string().contains(expected), "{error}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_function_that_fails_says_so_in_its_answer_and_in_the_exit_code() {
+    let folder = tempfile::tempdir().unwrap();
+    let context = context(&folder).await;
+    context.lake.put("silver/claims/_delta_log/00000000000000000000.json", "no log").await.unwrap();
+    let answer = call::call(context, "silver-claims", json!({ "run_id": "by-hand" })).await.unwrap();
+    let told: serde_json::Value = serde_json::from_str(&answer.text).unwrap();
+    assert!(told["errorType"].is_string() && told["errorMessage"].is_string(), "{told}");
+    assert_eq!(format!("{:?}", answer.exit), format!("{:?}", ExitCode::from(SOME_FAILED)));
 }

@@ -6,10 +6,12 @@ use chrono::{DateTime, Utc};
 use polars::prelude::*;
 
 use rcm_model::cdm::reading::IdCase;
-use rcm_model::cdm::{ColumnSource, ColumnType, DateReader, Entity, EntityMapping, Filter, Mapping, entity};
+use rcm_model::cdm::{
+    ColumnSource, ColumnType, DateReader, Entity, EntityMapping, Filter, KEY_SEPARATOR, Mapping, entity,
+};
 
 use super::dates::{dates, moments};
-use super::texts::{amounts, filled, ids, mapped, without_nulls};
+use super::texts::{Affixes, amounts, filled, ids, keys_of, mapped, with_affixes, without_nulls};
 use super::{dtype, timestamp};
 use crate::quality::expression;
 use crate::scd2::IS_DELETE;
@@ -46,26 +48,29 @@ pub fn to_model(
     let untracked = columns.untracked(entity);
     let (mut needed, mut optional) = (Vec::new(), Vec::new());
     for column in entity.tracked {
-        let (value, failed) = source.read(column.name, column.kind)?;
+        let (value, text) = source.read(column.name, column.kind)?;
         model.push(value);
-        if untracked.contains(&column.name) { optional.extend(failed) } else { needed.extend(failed) }
+        if untracked.contains(&column.name) { optional.extend(text) } else { needed.extend(text) }
     }
-    let (inserted, failed) = source.moment("src_inserted_at")?;
+    let (inserted, text) = source.moment("src_inserted_at")?;
     model.push(inserted);
-    optional.extend(failed);
+    optional.extend(text);
     if columns.has("src_modified_at") {
-        let (modified, failed) = source.moment("src_modified_at")?;
+        let (modified, text) = source.moment("src_modified_at")?;
         model.push(modified);
-        needed.extend(failed);
+        needed.extend(text);
     } else {
         model.push(lit(extracted_at.timestamp_micros()).cast(timestamp()).alias("src_modified_at"));
     }
-    model.extend([names_of(&needed).alias(UNPARSEABLE), names_of(&optional).alias(UNREADABLE)]);
     model.push(match &columns.deleted_where {
         Some(condition) => is_true_where(condition)?.alias(IS_DELETE),
         None => lit(false).alias(IS_DELETE),
     });
-    raw.clone().lazy().select(model).collect()
+    let mut rows = raw.clone().lazy().select(model).collect()?;
+    for (name, texts) in [(UNPARSEABLE, needed), (UNREADABLE, optional)] {
+        rows.with_column(unread(raw, &rows, &texts)?.with_name(name.into()))?;
+    }
+    Ok(rows)
 }
 
 /// Tells which rows of a source an entity is made of; none where it is made of all.
@@ -139,8 +144,15 @@ struct SourceFrame<'a> {
     extracted_at: DateTime<Utc>,
 }
 
-/// A column that may hold values that cannot be read: its name and whether a row's is one.
-type Unreadable = (&'static str, Expr);
+/// What a column of the model is read from, which may hold what cannot be read.
+struct Text {
+    /// The column of the model.
+    column: &'static str,
+    /// The source's own column.
+    source: PlSmallStr,
+    /// What is there to be read, null where that is nothing.
+    readable: Expr,
+}
 
 impl SourceFrame<'_> {
     /// The source's own type of one of its columns and the expression of its raw value.
@@ -176,36 +188,39 @@ impl SourceFrame<'_> {
 
     /// The source's id, without what spreadsheets put around it; its parts together where there are several.
     fn id(&self, column: &str) -> PolarsResult<Expr> {
-        let Some(source) = self.columns.source(column) else { return Ok(lit(NULL).cast(DataType::String)) };
-        let mut parts = Vec::new();
-        for name in source.columns() {
-            let words = [self.mapping.null_words.as_slice(), source.null_words()].concat();
-            parts.push(ids(self.raw(name)?.0, words, self.mapping.id_case));
-        }
-        let only = parts.len() == 1;
-        match parts.pop() {
-            Some(part) if only => Ok(part),
-            Some(last) => {
-                parts.push(last);
-                // Null where a part is: half a key is no key.
-                Ok(concat_str(parts, rcm_model::cdm::KEY_SEPARATOR, false))
-            }
-            None => Ok(lit(NULL).cast(DataType::String)),
-        }
+        let case = self.mapping.id_case;
+        let mut parts: Vec<Expr> =
+            self.parts_of_id(column)?.into_iter().map(|(part, words)| ids(part, words, case)).collect();
+        Ok(match parts.len() {
+            0 => lit(NULL).cast(DataType::String),
+            1 => parts.remove(0),
+            // Null where a part is: half a key is no key.
+            _ => concat_str(parts, KEY_SEPARATOR, false),
+        })
+    }
+
+    /// The columns of a source that make an id together, each with its words for nothing.
+    fn parts_of_id(&self, column: &str) -> PolarsResult<Vec<(Expr, Vec<String>)>> {
+        let Some(source) = self.columns.source(column) else { return Ok(Vec::new()) };
+        let words = [self.mapping.null_words.as_slice(), source.null_words()].concat();
+        source.columns().map(|name| Ok((self.raw(name)?.0, words.clone()))).collect()
     }
 
     fn durable_key(&self, column: &str, id: &str, of: &str) -> PolarsResult<Expr> {
-        let mut value = self.id(id)?;
-        for prefix in self.mapping.id_prefixes(of) {
-            value = value.str().strip_prefix(lit(folded(prefix, self.mapping.id_case)));
-        }
-        if entity(of).is_some_and(|entity| entity.source_id.is_some()) {
-            value = value + lit(format!("-{}", self.mapping.datasource));
-        }
-        Ok(value.alias(column))
+        let case = self.mapping.id_case;
+        let is_of_datasource = entity(of).is_some_and(|entity| entity.source_id.is_some());
+        let suffix = if is_of_datasource { format!("-{}", self.mapping.datasource) } else { String::new() };
+        let prefixes = self.mapping.id_prefixes(of).iter().map(|prefix| folded(prefix, case)).collect();
+        let affixes = Affixes { prefixes, suffix };
+        let mut parts = self.parts_of_id(id)?;
+        let key = match parts.pop() {
+            Some((part, words)) if parts.is_empty() => keys_of(part, words, case, affixes),
+            _ => with_affixes(self.id(id)?, affixes),
+        };
+        Ok(key.alias(column))
     }
 
-    fn read(&self, column: &'static str, kind: ColumnType) -> PolarsResult<(Expr, Option<Unreadable>)> {
+    fn read(&self, column: &'static str, kind: ColumnType) -> PolarsResult<(Expr, Option<Text>)> {
         match kind {
             ColumnType::Text => Ok((self.text(column)?, None)),
             ColumnType::KeyOf(entity) => Ok((self.durable_key(column, column, entity)?, None)),
@@ -222,7 +237,7 @@ impl SourceFrame<'_> {
         }
     }
 
-    fn cast(&self, column: &'static str, dtype: &DataType) -> PolarsResult<(Expr, Option<Unreadable>)> {
+    fn cast(&self, column: &'static str, dtype: &DataType) -> PolarsResult<(Expr, Option<Text>)> {
         let Some((raw, raw_dtype)) = self.raw_of(column)? else { return Ok(absent(column, dtype)) };
         let value = match (raw_dtype, dtype) {
             (DataType::String, DataType::Boolean) => is_true(self.readable(column, raw.clone())),
@@ -239,7 +254,7 @@ impl SourceFrame<'_> {
         Ok(self.checked(column, value, raw))
     }
 
-    fn moment(&self, column: &'static str) -> PolarsResult<(Expr, Option<Unreadable>)> {
+    fn moment(&self, column: &'static str) -> PolarsResult<(Expr, Option<Text>)> {
         let Some((raw, dtype)) = self.raw_of(column)? else { return Ok(absent(column, &timestamp())) };
         let value = match dtype {
             DataType::Datetime(_, Some(_)) => raw.clone().cast(timestamp()),
@@ -287,10 +302,15 @@ impl SourceFrame<'_> {
         }
     }
 
-    /// A value, and whether it is missing although the source had something there.
-    fn checked(&self, column: &'static str, value: Expr, raw: Expr) -> (Expr, Option<Unreadable>) {
-        let failed = value.clone().is_null().and(self.readable(column, raw).is_not_null());
-        (value.alias(column), Some((column, failed)))
+    /// A value, and what it is read from.
+    fn checked(&self, column: &'static str, value: Expr, raw: Expr) -> (Expr, Option<Text>) {
+        let source = self.columns.source(column).and_then(|source| source.columns().next());
+        let text = source.map(|source| Text {
+            column,
+            source: PlSmallStr::from_str(source),
+            readable: self.readable(column, raw),
+        });
+        (value.alias(column), text)
     }
 }
 
@@ -312,17 +332,33 @@ fn is_true(text: Expr) -> Expr {
 }
 
 /// A column that the source does not have.
-fn absent(column: &'static str, dtype: &DataType) -> (Expr, Option<Unreadable>) {
+fn absent(column: &'static str, dtype: &DataType) -> (Expr, Option<Text>) {
     (lit(NULL).cast(dtype.clone()).alias(column), None)
 }
 
-/// Names of the columns of a row that could not be read, each followed by a blank.
-fn names_of(columns: &[Unreadable]) -> Expr {
-    let names: Vec<Expr> = columns
-        .iter()
-        .map(|(column, failed)| when(failed.clone()).then(lit(format!("{column} "))).otherwise(lit("")))
-        .collect();
-    if names.is_empty() { lit("") } else { concat_str(names, "", false) }
+/// Names of the columns of every row whose value is missing although the source has something there, each followed by a
+/// blank.
+fn unread(raw: &DataFrame, rows: &DataFrame, texts: &[Text]) -> PolarsResult<Column> {
+    let mut names: Vec<String> = Vec::new();
+    for Text { column, source, readable } in texts {
+        let missing = &rows.column(column)?.is_null() & &raw.column(source)?.is_not_null();
+        if !missing.any() {
+            continue;
+        }
+        let left = raw.select([source.clone()])?.filter(&missing)?;
+        let left = left.lazy().select([readable.clone()]).collect()?.columns()[0].is_not_null();
+        let at = missing.iter().enumerate().filter(|(_, missing)| *missing == Some(true));
+        for ((row, _), _) in at.zip(left.iter()).filter(|(_, is_left)| *is_left == Some(true)) {
+            names.resize(raw.height(), String::new());
+            names[row].push_str(column);
+            names[row].push(' ');
+        }
+    }
+    Ok(if names.is_empty() {
+        Column::new_scalar(PlSmallStr::EMPTY, Scalar::from(PlSmallStr::EMPTY), raw.height())
+    } else {
+        Column::new(PlSmallStr::EMPTY, names)
+    })
 }
 
 #[cfg(test)]

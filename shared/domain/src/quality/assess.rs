@@ -75,14 +75,18 @@ pub fn assess(
     rulebook: &Rulebook,
     load: &LoadFacts,
 ) -> PolarsResult<Assessment> {
-    let mut checks = builtin::checks(rows, entity, load);
+    let shown = Shown {
+        malformed: malformed.any(),
+        unreadable: rows.column(UNPARSEABLE)?.str()?.iter().any(|names| names != Some("")),
+    };
+    let mut checks = builtin::checks(rows, entity, load, shown);
     let mut not_run = Vec::new();
     for rule in &rulebook.rules {
         let columns = columns_of(rule)?;
         if let Some(column) = columns.iter().find(|column| !has(load, entity, column)) {
             not_run.push(NotRun { rule: rule.id.clone(), column: column.clone() });
         } else if rule.kind != RuleKind::References {
-            let mut check = check(rule, &columns, entity, load.extracted_at)?;
+            let mut check = check(rule, &columns, entity, load.extracted_at, shown)?;
             if rows.schema().contains(IS_DELETE) {
                 // What deletes its key need not say what the key was.
                 check.fails = check.fails.and(col(IS_DELETE).not());
@@ -92,14 +96,66 @@ pub fn assess(
     }
     let mut frame = rows.clone();
     frame.with_column(malformed.clone().with_name(MALFORMED.into()).into_column())?;
-    let verdicts = frame.lazy().select(verdicts(&checks)).collect()?;
+    let fails = checks.iter().enumerate().map(|(number, check)| check.fails.clone().alias(verdict(number)));
+    let verdicts = frame.lazy().select(fails.collect::<Vec<_>>()).collect()?;
     let mut tallies = Vec::with_capacity(checks.len());
-    for check in &checks {
-        let failed = verdicts.column(&check.id)?.bool()?.sum().unwrap_or(0).into();
+    for (number, check) in checks.iter().enumerate() {
+        let failed = verdicts.column(&verdict(number))?.bool()?.sum().unwrap_or(0).into();
         tallies.push(FailedRows { rule: check.id.clone(), severity: check.severity, failed });
     }
-    let reasons = verdicts.column(REASONS)?.str()?.clone();
-    Ok(Assessment { reasons, tallies, not_run })
+    Ok(Assessment { reasons: reasons(rows, &verdicts, &checks)?, tallies, not_run })
+}
+
+/// Name of the column with what a check says of every row.
+fn verdict(number: usize) -> PlSmallStr {
+    PlSmallStr::from_string(number.to_string())
+}
+
+/// The reasons of every row for which it may not go to silver; null where there are none.
+fn reasons(rows: &DataFrame, verdicts: &DataFrame, checks: &[Check]) -> PolarsResult<StringChunked> {
+    let mut errors = Vec::new();
+    let mut any = BooleanChunked::full(REASONS.into(), false, rows.height());
+    for (number, check) in checks.iter().enumerate().filter(|(_, check)| check.severity == Severity::Error) {
+        let fails = verdicts.column(&verdict(number))?.bool()?;
+        if fails.any() {
+            any = &any | fails;
+            errors.push(when(col(verdict(number))).then(check.reason.clone()).otherwise(lit("")));
+        }
+    }
+    if errors.is_empty() {
+        return Ok(StringChunked::full_null(REASONS.into(), rows.height()));
+    }
+    // Few rows fail: only theirs are written.
+    let mut failed = verdicts.filter(&any)?;
+    failed.with_column(rows.column(UNPARSEABLE)?.filter(&any)?)?;
+    let reasons = concat_str(errors, "", false).str().strip_chars_end(lit("; "));
+    let reasons = failed.lazy().select([reasons.alias(REASONS)]).collect()?;
+    let mut reasons = reasons.column(REASONS)?.str()?.iter();
+    let of_row = |fails: Option<bool>| fails.filter(|fails| *fails).and_then(|_| reasons.next().flatten());
+    Ok(any.iter().map(of_row).collect::<StringChunked>().with_name(REASONS.into()))
+}
+
+/// Whether there is any row of a kind: what is asked of every row need not ask whether it is one where there is none.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Shown {
+    /// A record that did not fit its file's header.
+    pub(super) malformed: bool,
+    /// A value that could not be read.
+    pub(super) unreadable: bool,
+}
+
+impl Shown {
+    pub(super) fn well_formed(self) -> Expr {
+        if self.malformed { col(MALFORMED).not() } else { lit(true) }
+    }
+
+    /// Whether a column is among those that could not be read: `amount` is none of `paid_amount `.
+    pub(super) fn is_unreadable(self, column: &str) -> Expr {
+        if !self.unreadable {
+            return lit(false);
+        }
+        (lit(" ") + col(UNPARSEABLE)).str().contains_literal(lit(format!(" {column} ")))
+    }
 }
 
 /// Rows of a whole table whose key is in none of the parents, per `references` rule.
@@ -150,9 +206,15 @@ impl Check {
 }
 
 /// Asks a rule where its columns could be read: a value that could not is reported as that, not as missing too.
-fn check(rule: &Rule, columns: &[String], entity: &Entity, extracted_at: DateTime<Utc>) -> PolarsResult<Check> {
-    let well_formed = col(MALFORMED).not();
-    let readable = columns.iter().fold(well_formed, |readable, column| readable.and(is_unreadable(column).not()));
+fn check(
+    rule: &Rule,
+    columns: &[String],
+    entity: &Entity,
+    extracted_at: DateTime<Utc>,
+    shown: Shown,
+) -> PolarsResult<Check> {
+    let unread = columns.iter().map(|column| shown.is_unreadable(column));
+    let readable = unread.fold(shown.well_formed(), |readable, unread| readable.and(unread.not()));
     Ok(Check::new(&rule.id, rule.severity, readable.and(fails(rule, entity, extracted_at)?)))
 }
 
@@ -168,22 +230,6 @@ fn columns_of(rule: &Rule) -> PolarsResult<Vec<String>> {
 /// Whether the source has a column of the model. It always has a key and a name.
 fn has(load: &LoadFacts, entity: &Entity, column: &str) -> bool {
     column == entity.key || column == entity.id() || column == "datasource" || load.columns.contains(column)
-}
-
-/// Whether a column is among those that could not be read: `amount` is none of `paid_amount `.
-pub(super) fn is_unreadable(column: &str) -> Expr {
-    (lit(" ") + col(UNPARSEABLE)).str().contains_literal(lit(format!(" {column} ")))
-}
-
-fn verdicts(checks: &[Check]) -> Vec<Expr> {
-    let mut verdicts: Vec<Expr> =
-        checks.iter().map(|check| check.fails.clone().alias(PlSmallStr::from_str(&check.id))).collect();
-    let errors = checks.iter().filter(|check| check.severity == Severity::Error);
-    let reasons: Vec<Expr> =
-        errors.map(|check| when(check.fails.clone()).then(check.reason.clone()).otherwise(lit(""))).collect();
-    let reasons = concat_str(reasons, "", false).str().strip_chars_end(lit("; "));
-    verdicts.push(when(reasons.clone().eq(lit(""))).then(lit(NULL)).otherwise(reasons).alias(REASONS));
-    verdicts
 }
 
 /// Whether a row fails a rule; null counts as passed.

@@ -5,7 +5,7 @@ use polars::prelude::*;
 use rcm_model::cdm::Entity;
 use rcm_model::event::Severity;
 
-use super::assess::{Check, LoadFacts, LoadNature, is_unreadable};
+use super::assess::{Check, LoadFacts, LoadNature, Shown};
 use crate::cdm::{UNPARSEABLE, timestamp};
 
 /// Column of the rows that says whether a record did not fit its file's header.
@@ -54,10 +54,10 @@ const TRAILER: &str = concat!(
 const AHEAD_OF_FILE: TimeDelta = TimeDelta::days(1);
 
 /// What is asked of every row, whatever the rules of a file are.
-pub(super) fn checks(rows: &DataFrame, entity: &Entity, load: &LoadFacts) -> Vec<Check> {
-    let well_formed = col(MALFORMED).not();
+pub(super) fn checks(rows: &DataFrame, entity: &Entity, load: &LoadFacts, shown: Shown) -> Vec<Check> {
+    let well_formed = shown.well_formed();
     let unparseable = col(UNPARSEABLE).str().strip_chars_end(lit(" "));
-    let modified_at_missing = col("src_modified_at").is_null().and(is_unreadable("src_modified_at").not());
+    let modified_at_missing = col("src_modified_at").is_null().and(shown.is_unreadable("src_modified_at").not());
     let mut checks = vec![
         Check::new(MALFORMED, Severity::Error, col(MALFORMED)),
         Check::new(KEY_MISSING, Severity::Error, well_formed.clone().and(col(entity.key).is_null())),

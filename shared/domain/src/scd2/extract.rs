@@ -167,6 +167,8 @@ struct Walk<'a> {
     current: usize,
     keys: Vec<Key>,
     by_key: PlHashMap<&'a str, usize>,
+    /// Place in `keys` of each incoming row; none where it has no key.
+    of_rows: Vec<Option<usize>>,
     /// Closed rows by key.
     closed: PlHashMap<&'a str, Vec<usize>>,
     made: Vec<NewVersion>,
@@ -200,6 +202,7 @@ impl<'a> Walk<'a> {
             current,
             keys: Vec::new(),
             by_key: PlHashMap::with_capacity(rows.keys.len()),
+            of_rows: Vec::with_capacity(rows.keys.len()),
             closed: PlHashMap::default(),
             made: Vec::new(),
             patches: PlHashMap::default(),
@@ -216,8 +219,10 @@ impl<'a> Walk<'a> {
 
     /// Finds the keys that the batch names, and what is stored of them.
     fn find_keys(&mut self, batch: &ExtractBatch<'a>) -> PolarsResult<()> {
-        for key in self.rows.keys.iter().flatten() {
-            self.key(key);
+        let rows = self.rows;
+        for key in rows.keys.iter() {
+            let at = key.map(|key| self.key(key));
+            self.of_rows.push(at);
         }
         let load_ids = batch.named.column(LOAD_ID)?.str()?;
         for (key, load_id) in batch.named.column("key")?.str()?.iter().zip(load_ids.iter()) {
@@ -262,11 +267,8 @@ impl<'a> Walk<'a> {
         }
         let (stored, rows) = (self.stored, self.rows);
         let mut differ: Vec<IdxSize> = Vec::new();
-        for (row, key) in rows.keys.iter().enumerate() {
-            let Some(State::Stored(at)) = key.and_then(|key| self.by_key.get(key)).map(|at| self.keys[*at].state)
-            else {
-                continue;
-            };
+        for (row, key) in self.of_rows.iter().enumerate() {
+            let Some(State::Stored(at)) = key.map(|at| self.keys[at].state) else { continue };
             if stored.hash(at) != rows.hash(row) {
                 differ.push(at as IdxSize);
             }
@@ -298,7 +300,7 @@ impl<'a> Walk<'a> {
     fn apply_load(&mut self, index: usize, load: &ExtractLoad, range: std::ops::Range<usize>) {
         let (mut brought, mut others) = (Vec::with_capacity(range.len()), Vec::new());
         for row in range {
-            let Some(at) = self.by_key.get(self.rows.key(row)).copied() else { continue };
+            let Some(at) = self.of_rows[row] else { continue };
             let key = &mut self.keys[at];
             if key.brought_by != index + 1 {
                 key.brought_by = index + 1;
@@ -311,18 +313,18 @@ impl<'a> Walk<'a> {
                 others.push((at, row));
             }
         }
+        let mut outcomes: std::collections::BTreeMap<Outcome, u64> = std::collections::BTreeMap::new();
         for at in brought {
-            let outcome = self.apply(at, load);
-            self.count(load, outcome);
+            *outcomes.entry(self.apply(at, load)).or_default() += 1;
         }
         for (at, row) in others {
             let is_same = self.rows.hash(row) == self.rows.hash(self.keys[at].row);
-            self.count(load, if is_same { Outcome::Unchanged } else { Outcome::Superseded });
+            let outcome = if is_same { Outcome::Unchanged } else { Outcome::Superseded };
+            *outcomes.entry(outcome).or_default() += 1;
         }
-    }
-
-    fn count(&mut self, load: &ExtractLoad, outcome: Outcome) {
-        *self.outcomes.entry((load.load_id.clone(), outcome)).or_default() += 1;
+        for (outcome, rows) in outcomes {
+            *self.outcomes.entry((load.load_id.clone(), outcome)).or_default() += rows;
+        }
     }
 
     /// Makes the row that a load brought the current version of its key.

@@ -161,7 +161,7 @@ impl Default for Silver {
         Self {
             rows_at_once: 20_000_000,
             max_load_rows: 1_000_000_000,
-            memory_mb: 384,
+            memory_mb: 256,
             shard_mb: 4096,
             buckets: BTreeMap::new(),
         }

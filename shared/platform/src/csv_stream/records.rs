@@ -179,7 +179,9 @@ fn fields(record: &Record, columns: usize) -> Option<Vec<&str>> {
     if !record.is_closed || record.fields.len() != columns {
         return None;
     }
-    record.fields.iter().map(|field| std::str::from_utf8(field).ok()).collect()
+    // One look at all of them; where a field begins or ends within a letter, its bytes are no text.
+    let text = std::str::from_utf8(record.fields.as_slice()).ok()?;
+    (0..columns).map(|column| text.get(record.fields.range(column)?)).collect()
 }
 
 fn to_json(record: &Record) -> String {

@@ -12,7 +12,7 @@ use parquet::file::metadata::{
 };
 use parquet::file::reader::Length;
 use parquet::schema::types::{Type, TypePtr};
-use polars::io::parquet::write::KeyValueMetadata;
+use polars::io::parquet::write::{KeyValueMetadata, StatisticsOptions};
 use polars::prelude::*;
 use polars_utils::compression::ZstdLevel;
 use rcm_platform::error::{Result, StageError};
@@ -324,16 +324,34 @@ pub(crate) fn stacked(files: &[ParquetFile]) -> Result<Vec<u8>> {
 /// # Errors
 /// A column has a type that the lake does not use.
 pub(crate) fn encode(rows: &DataFrame, rows_per_group: usize) -> Result<Vec<u8>> {
+    let compression = ParquetCompression::Zstd(Some(ZstdLevel::try_new(LEVEL)?));
+    let rows_per_group = evenly(rows.height(), rows_per_group);
+    encode_with(rows, |writer| writer.with_compression(compression).with_row_group_size(Some(rows_per_group)))
+}
+
+/// Encodes rows as a file with one row group that is read once and soon: fast, and larger than what [`encode`] makes.
+///
+/// # Errors
+/// A column has a type that the lake does not use.
+pub(crate) fn encode_for_now(rows: &DataFrame) -> Result<Vec<u8>> {
+    encode_with(rows, |writer| {
+        let writer = writer.with_compression(ParquetCompression::Lz4Raw).with_statistics(StatisticsOptions::empty());
+        writer.with_row_group_size(Some(rows.height().max(1)))
+    })
+}
+
+fn encode_with(
+    rows: &DataFrame,
+    with: impl for<'a> FnOnce(ParquetWriter<&'a mut Vec<u8>>) -> ParquetWriter<&'a mut Vec<u8>>,
+) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
     // Polars would note texts as views, which not every reader compares with a text.
     let arrow = encode_arrow_schema(&crate::delta::to_arrow(rows.schema())?);
     let entries = vec![(ARROW_SCHEMA_META_KEY.to_owned(), arrow)];
-    ParquetWriter::new(&mut bytes)
+    let writer = ParquetWriter::new(&mut bytes)
         .with_key_value_metadata(Some(KeyValueMetadata::from_static(entries)))
-        .with_compression(ParquetCompression::Zstd(Some(ZstdLevel::try_new(LEVEL)?)))
-        .with_data_page_size(Some(PAGE))
-        .with_row_group_size(Some(evenly(rows.height(), rows_per_group)))
-        .finish(&mut rows.clone())?;
+        .with_data_page_size(Some(PAGE));
+    with(writer).finish(&mut rows.clone())?;
     Ok(bytes)
 }
 

@@ -11,4 +11,4 @@ mod file;
 mod statistics;
 
 pub(crate) use self::compose::Group;
-pub(crate) use self::file::{ParquetFile, ROW_GROUP, encode, file_of, file_of_groups, stacked};
+pub(crate) use self::file::{ParquetFile, ROW_GROUP, encode, encode_for_now, file_of, file_of_groups, stacked};

@@ -26,8 +26,8 @@ use crate::conditions::check_mapping;
 use crate::frames::blocking;
 use crate::quarantine;
 
-/// Rows of a portion of a load. A row group of bronze has at most half as many.
-const PORTION_ROWS: usize = 256 * 1024;
+/// Rows of a portion of a load: as many as a row group of bronze has at most.
+const PORTION_ROWS: usize = 128 * 1024;
 /// Portions of a load that are worked on at the same time.
 const AT_ONCE: usize = 2;
 
@@ -199,6 +199,10 @@ pub(super) async fn read(context: &Context, of: For<'_>, loads: Vec<Manifest>) -
     if batch.loads.is_empty() {
         batch.incoming.discard(context).await;
         return Ok(batch);
+    }
+    if let Err(error) = batch.incoming.end(context).await {
+        batch.incoming.discard(context).await;
+        return Err(error);
     }
     let all = |frames: Vec<LazyFrame>| -> Result<DataFrame> { Ok(concat(frames, UnionArgs::default())?.collect()?) };
     (batch.quarantined, batch.named) = blocking(move || Ok((all(quarantined)?, all(named)?))).await?;

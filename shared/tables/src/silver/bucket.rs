@@ -202,8 +202,10 @@ async fn after_extracts(bucket: Bucket<'_>, now: DateTime<Utc>, extracts: Extrac
         with_keys(entity, &COMPARED).into_iter().chain(amounts).chain(observations).collect()
     };
     let StoredRows { mut files, rows: current } = bucket.current(open, &names(&columns)).await?;
+    let may_have_closed = bucket.files().any(has_closed);
     let (current, extracts, needed) = blocking(move || {
-        let needed = extracts.batch().needs_closed(entity, &current)?;
+        let batch = extracts.batch();
+        let needed = if may_have_closed { batch.needs_closed(entity, &current)? } else { none_needed() };
         Ok((current, extracts, needed))
     })
     .await?;
@@ -216,6 +218,16 @@ async fn after_extracts(bucket: Bucket<'_>, now: DateTime<Utc>, extracts: Extrac
         Ok(Planned { plan, files, held })
     })
     .await
+}
+
+/// Whether a file may have versions that have ended.
+fn has_closed(file: &DataFile) -> bool {
+    file.nulls("effective_to") != Some(file.rows())
+}
+
+/// No keys of which closed versions are needed.
+fn none_needed() -> DataFrame {
+    DataFrame::empty_with_schema(&Schema::from_iter([Field::new("key".into(), DataType::String)]))
 }
 
 /// What the datasources of full extracts hold in a bucket after a plan.

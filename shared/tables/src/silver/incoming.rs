@@ -1,8 +1,10 @@
 //! The good rows of a batch, by bucket: in memory, and beyond a size in the lake until the batch is committed.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use bytes::Bytes;
+use futures::future::try_join_all;
 use polars::prelude::*;
 use rcm_domain::scd2::LOAD_ID;
 use rcm_platform::context::Context;
@@ -11,12 +13,14 @@ use rcm_platform::stage::new_id;
 use serde::{Deserialize, Serialize};
 use tracing::warn;
 
-use crate::chunks::{ParquetFile, encode, stacked};
+use crate::chunks::{ParquetFile, encode_for_now, stacked};
 use crate::frames::{self, blocking};
 
 /// Folder below a silver table with rows of batches that are being ingested. Readers and vacuum pass over names that begin
 /// like this one.
 pub const FOLDER: &str = "_incoming";
+/// Parts in which rows are encoded at the same time when they are put down.
+const AT_ONCE: usize = 2;
 
 /// Rows in the order of their buckets.
 #[derive(Debug, Clone)]
@@ -156,6 +160,14 @@ impl Incoming {
         if self.held.is_empty() { Ok(()) } else { self.put_held_down(context).await }
     }
 
+    /// Ends the taking of rows: if some were put down, so are the others. The memory is for the buckets then.
+    ///
+    /// # Errors
+    /// The store fails.
+    pub(super) async fn end(&mut self, context: &Context) -> Result<()> {
+        if self.put_down.is_empty() { Ok(()) } else { self.put_all_down(context).await }
+    }
+
     /// Takes rows of the next load, or more rows of the last one.
     ///
     /// # Errors
@@ -207,10 +219,19 @@ impl Incoming {
 
     /// Puts the rows that are in memory down in the lake.
     async fn put_held_down(&mut self, context: &Context) -> Result<()> {
-        let held = std::mem::take(&mut self.held);
+        let held = Arc::new(std::mem::take(&mut self.held));
         let in_memory = std::mem::take(&mut self.held_bytes) as u64;
         let key = format!("{}/{}.parquet", self.folder, self.put_down.len());
-        let (bytes, buckets) = blocking(move || together(&held)).await?;
+        let all: BTreeSet<i32> = held.iter().flat_map(|rows| rows.places.keys().copied()).collect();
+        let parts = (0..AT_ONCE).map(|part| {
+            let (held, buckets) = (Arc::clone(&held), all.iter().copied().skip(part).step_by(AT_ONCE).collect());
+            blocking(move || groups_of(&held, buckets))
+        });
+        let mut groups: Vec<(i32, ParquetFile)> = try_join_all(parts).await?.into_iter().flatten().collect();
+        drop(held);
+        groups.sort_by_key(|(bucket, _)| *bucket);
+        let (buckets, groups): (Vec<i32>, Vec<ParquetFile>) = groups.into_iter().unzip();
+        let bytes = blocking(move || stacked(&groups)).await?;
         let size = bytes.len() as u64;
         let bytes = Bytes::from(bytes);
         let footer = ParquetFile::whole(bytes.clone())?.without_bytes();
@@ -232,17 +253,14 @@ impl Incoming {
     }
 }
 
-/// The rows of some frames as one file with a row group for each bucket, and the buckets.
-fn together(held: &[ByBucket]) -> Result<(Vec<u8>, Vec<i32>)> {
-    let all: BTreeSet<i32> = held.iter().flat_map(|rows| rows.places.keys().copied()).collect();
-    let (mut groups, mut buckets) = (Vec::new(), Vec::new());
-    for bucket in all {
+/// The rows of some buckets, as a file with one row group for each.
+fn groups_of(held: &[ByBucket], buckets: Vec<i32>) -> Result<Vec<(i32, ParquetFile)>> {
+    let group = |bucket: i32| {
         let mut rows = frames::stacked(held.iter().filter_map(|rows| rows.of_bucket(bucket)))?;
         rows.rechunk_mut();
-        groups.push(ParquetFile::whole(encode(&rows, usize::MAX)?.into())?);
-        buckets.push(bucket);
-    }
-    Ok((stacked(&groups)?, buckets))
+        Ok((bucket, ParquetFile::whole(encode_for_now(&rows)?.into())?))
+    };
+    buckets.into_iter().map(group).collect()
 }
 
 /// The rows that are not of some loads.

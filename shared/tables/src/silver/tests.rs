@@ -216,7 +216,7 @@ async fn a_column_that_was_not_tracked_for_a_while_makes_no_versions_when_it_is_
 async fn taken_in_with(memory: &str) -> DataFrame {
     let lake = TestLake::new();
     lake.edit("configs/quality/departments.toml", "[[rule]]", "max_quarantined_share = 0.2\n\n[[rule]]");
-    lake.edit("configs/sources.toml", "memory_mb = 384", memory);
+    lake.edit("configs/sources.toml", "memory_mb = 256", memory);
     lake.edit("configs/sources.toml", "[silver.buckets]", "[silver.buckets]\ndepartments = 3");
     let context = lake.context().await;
     load(&context, OF_A, 1, "First", 1).await;
@@ -232,7 +232,7 @@ async fn taken_in_with(memory: &str) -> DataFrame {
 async fn rows_that_are_put_down_in_the_lake_on_their_way_become_the_same_table() {
     let expected =
         df!("datasource" => ["hos-a", "hos-a"], "name" => ["First", "Second"], "rows" => [1_i64, 8]).unwrap();
-    for memory in ["memory_mb = 384", "memory_mb = 0"] {
+    for memory in ["memory_mb = 256", "memory_mb = 0"] {
         assert_eq!(taken_in_with(memory).await, expected, "{memory}");
     }
 }

@@ -92,7 +92,7 @@ async fn is_the_same_made_anew(list_kind: LoadKind, deliveries: &[Delivery]) -> 
     }
     let before = history(&lake.context().await).await;
     // All rows of the rebuild are put down in the lake on their way.
-    lake.edit("configs/sources.toml", "memory_mb = 384", "memory_mb = 0");
+    lake.edit("configs/sources.toml", "memory_mb = 256", "memory_mb = 0");
     let context = lake.context().await;
     let input = StageInput { run_id: "rebuild".to_owned(), rebuild: true, ..StageInput::default() };
     run(context.clone(), &DEPARTMENTS, input).await.unwrap();
