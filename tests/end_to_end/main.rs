@@ -33,6 +33,7 @@ mod privacy;
 mod readers;
 mod rebuild;
 mod renamed;
+mod report;
 mod replay;
 mod resources;
 mod rollback;

@@ -106,3 +106,11 @@ async fn the_key_to_look_at_is_one_that_the_lake_has_and_one_with_a_past_if_ther
     put_patient(&context, "P2-hos-c", false).await;
     assert_eq!(next().await[1], "rcm history patients P2-hos-c --lake lake");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lake_without_kpis_has_no_report() {
+    let folder = tempfile::tempdir().unwrap();
+    let context = context(&folder).await;
+    let error = report::report(context, report::Request { as_of: None, out: None, open: false }).await.unwrap_err();
+    assert_eq!((error.name(), error.to_string().contains("hint: `rcm run` makes them")), ("BadConfig", true));
+}
