@@ -16,7 +16,7 @@ export INSTA_UPDATE=no
 source tests/small-build.sh
 # Temporary files lie in target/ too. A socket's path has at most 107 bytes, of which a program appends up to 40.
 temporary=$PWD/target/tmp/t
-rm -rf "$temporary" target/tmp/pytest
+rm -rf "$temporary" target/tmp/pytest target/tmp/pytest-report
 mkdir -p "$temporary"
 if ((${#temporary} <= 67)); then
   export TMPDIR=$temporary
@@ -29,7 +29,7 @@ step "format"
 cargo fmt --all --check
 
 step "tools for the tests, in target/tools"
-bash tests/aws/install-tools.sh tests stand-ins postgres java
+bash tests/aws/install-tools.sh tests stand-ins postgres java chromium axe
 
 step "templates and state machines"
 bash tests/static.sh
@@ -58,11 +58,16 @@ bash tests/aws/build-one-by-one.sh
 step "functions, as they are deployed"
 bash tests/aws/build-functions.sh
 
+step "the report in a browser"
+cargo build --bin rcm
+PYTHONDONTWRITEBYTECODE=1 target/tools/tests/bin/python -m pytest -p no:cacheprovider --durations=5 \
+  --basetemp="$PWD/target/tmp/pytest-report" tests/report
+
 step "tests of the deployed lakehouse"
 PYTHONDONTWRITEBYTECODE=1 target/tools/tests/bin/python -m pytest -p no:cacheprovider --durations=0 \
   --basetemp="$PWD/target/tmp/pytest" tests/aws/deployed
 
 # What is left after a failure is for looking at; after this, nobody does.
-rm -rf "$temporary" target/tmp/pytest
+rm -rf "$temporary" target/tmp/pytest target/tmp/pytest-report
 bash tests/remove-programs.sh
 step "done; target/ holds $(du -sh target | cut -f1)"

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs tools of the checks and tests into target/tools, each set once and apart, since their
-# dependencies exclude one another. Usage: install-tools.sh [sam|checkov|stand-ins|tests|asl-validator|postgres|java]…
+# dependencies exclude one another. Usage: install-tools.sh [sam|checkov|stand-ins|tests|asl-validator|postgres|java|chromium|axe]…
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 tools=$(cd "$here/../.." && pwd)/target/tools
@@ -89,10 +89,31 @@ java() {
   done < <(find "$prefix/usr/lib/jvm" -type l -lname '/etc/java-*')
 }
 
+# The browser that the tests look at the report with: Debian's packages, unpacked, with the libraries that this machine
+# lacks. One that is installed will do.
+chromium() {
+  local prefix=$tools/chromium options wanted=() package
+  type -P chromium >/dev/null && return
+  [ -x "$prefix/usr/lib/chromium/chromium" ] && return
+  debian_lists "$prefix" Chromium "install Chromium"
+  while read -r package; do
+    dpkg-query --show --showformat '${db:Status-Status}\n' "$package" 2>/dev/null | grep -qx installed || wanted+=("$package")
+  done < <(apt-cache "${options[@]}" depends --recurse --no-recommends --no-suggests --no-conflicts --no-breaks \
+    --no-replaces --no-enhances --no-pre-depends chromium | grep -E '^(lib[a-z0-9.+-]+|chromium-common)$' | grep -v '^libllvm' | sort -u)
+  debian_unpacked "$prefix" chromium "${wanted[@]}"
+}
+
+# What looks for marks of a page that readers of screens cannot use.
+axe() {
+  local version=4.14.1 prefix=$tools/npm
+  grep -qs "\"version\": \"$version\"" "$prefix/node_modules/axe-core/package.json" && return
+  npm install --prefix "$prefix" --silent --no-audit --no-fund "axe-core@$version"
+}
+
 for tool in "$@"; do
   case $tool in
     sam | checkov | stand-ins | tests) python_set "$tool" ;;
-    asl-validator | postgres | java) "${tool//-/_}" ;;
+    asl-validator | postgres | java | chromium | axe) "${tool//-/_}" ;;
     *) echo "no such tool: $tool" >&2 && exit 2 ;;
   esac
 done

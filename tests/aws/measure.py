@@ -173,7 +173,7 @@ def transitions(plan: dict) -> int:
     per_item = len(plan["extracts"]) + len(plan["files"])
     around = len(["Start", "Plan", "Bronze", "BronzeDone", "SilverTables", "Silver", "CanGoldBeTrusted", "Summary", "AnyFailure", "Done"])
     branches = len(["Extracts", "LandedFiles", "NpiPull", "IcdPull"])
-    return around + branches + per_item + 9 + len(["GoldDimensions", "GoldFacts", "GoldKpis", "Audit"])
+    return around + branches + per_item + 9 + len(["GoldDimensions", "GoldFacts", "GoldKpis", "GoldReport", "Audit"])
 
 
 def main(executables: Path, sources: Path) -> None:
@@ -263,7 +263,7 @@ def report(executables: Path, environment: dict, counts: Counter, folder: Path) 
         for name in sizes:
             if name.endswith("-pull") or name.startswith("silver-"):
                 call(name, [of_run])
-        for name in ("gold-dimensions", "gold-facts", "gold-kpis", "audit"):
+        for name in ("gold-dimensions", "gold-facts", "gold-kpis", "gold-report", "audit"):
             call(name, [of_run])
         runs.append((seconds.copy(), dict(peaks), calls.copy(), dict(counts), transitions(plan)))
     call("maintenance", [{}])

@@ -18,7 +18,7 @@ use crate::readers::TOOLS;
 use crate::scratch::{Scratch, SmallHospital, as_of};
 
 /// The functions that are called, in the order of a run.
-const FUNCTIONS: [&str; 11] = [
+const FUNCTIONS: [&str; 12] = [
     "plan",
     "emr-extract",
     "landing-to-bronze",
@@ -29,6 +29,7 @@ const FUNCTIONS: [&str; 11] = [
     "gold-dimensions",
     "gold-facts",
     "gold-kpis",
+    "gold-report",
     "audit",
 ];
 

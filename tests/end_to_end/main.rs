@@ -34,6 +34,7 @@ mod readers;
 mod rebuild;
 mod renamed;
 mod replay;
+mod report;
 mod resources;
 mod rollback;
 mod scratch;

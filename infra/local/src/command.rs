@@ -6,6 +6,7 @@ mod dismiss;
 mod loads;
 mod reason;
 mod rebuild;
+mod report;
 mod run_demo;
 #[cfg(test)]
 mod tests;
@@ -76,6 +77,9 @@ pub async fn carry_out(arguments: Arguments) -> Result<CommandOutput, StageError
         Command::Load { command } => load(command).await,
         Command::Rebuild { entity, force, lake } => rebuild::rebuild(existing(&lake).await?, &entity, force).await,
         Command::History { entity, key, lake } => show_history(&lake, &entity, &key).await,
+        Command::Report { as_of, out, open, lake } => {
+            report::report(existing(&lake).await?, report::Request { as_of, out, open }).await
+        }
         Command::Maintain { lake } => maintain(&lake).await,
         Command::Call { function, event, lake, emr } => {
             let event = call::event(event.as_deref())?;
@@ -106,6 +110,7 @@ async fn run_once(arguments: RunArguments) -> Result<CommandOutput, StageError> 
     let context = Context::of(lake, environment(&arguments.lake, arguments.emr.as_deref())?, Clock::system()).await?;
     Rulebooks::read(&context.lake).await?;
     conditions::check(&context.settings).await?;
+    gold_report::check_config(&context).await?;
     let not_copied = match &arguments.landing {
         Some(folder) => landing::copy(&context.lake, &context.settings.landing_folders(), folder).await?,
         None => Vec::new(),

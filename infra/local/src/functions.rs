@@ -45,6 +45,7 @@ pub async fn call(name: &str, context: Context, input: Value) -> Result<StageRep
         "gold-dimensions" => Box::pin(gold_dimensions::handle(context, decode(name, input)?)),
         "gold-facts" => Box::pin(gold_facts::handle(context, decode(name, input)?)),
         "gold-kpis" => Box::pin(gold_kpis::handle(context, decode(name, input)?)),
+        "gold-report" => Box::pin(gold_report::handle(context, decode(name, input)?)),
         "audit" => Box::pin(audit::handle(context, decode(name, input)?)),
         "maintenance" => Box::pin(maintenance::handle(context, decode(name, input)?)),
         other => return Err(StageError::bad_config(format!("there is no function `{other}`"))),

@@ -57,7 +57,7 @@ pub const PIPELINE: [Step; 5] = [
         SourceCall::Once { function: "icd-pull" },
     ]),
     Step::Parallel(&SILVER),
-    Step::Sequence(&["gold-dimensions", "gold-facts", "gold-kpis"]),
+    Step::Sequence(&["gold-dimensions", "gold-facts", "gold-kpis", "gold-report"]),
     Step::Sequence(&["audit"]),
 ];
 

@@ -8,6 +8,7 @@
 //! - [`quality`]: rules as data, and the rows they keep out of silver;
 //! - [`gold`]: dimensions, facts, and the figures that must agree;
 //! - [`kpi`]: the measures finance reads;
+//! - [`report`]: what gold says, as figures and sentences;
 //! - [`money`]: amounts, to the cent.
 //!
 //! For `rcm-tables` and the functions of silver and gold. Look first at [`scd2`] for how history is laid
@@ -42,4 +43,5 @@ pub mod gold;
 pub mod kpi;
 pub mod money;
 pub mod quality;
+pub mod report;
 pub mod scd2;

@@ -73,6 +73,21 @@ pub(super) enum Command {
         #[arg(long, env = "LAKE_URL")]
         lake: String,
     },
+    /// Make the report of a date: a page and a spreadsheet below `report/` in the lake.
+    Report {
+        /// Date that the figures are of; that of the last run where none is given. The KPIs are computed for it.
+        #[arg(long)]
+        as_of: Option<NaiveDate>,
+        /// Folder on this machine that the files are copied to.
+        #[arg(long)]
+        out: Option<PathBuf>,
+        /// Show the page.
+        #[arg(long)]
+        open: bool,
+        /// Folder or URL (`file:///…`, `s3://bucket/prefix`) of the lake.
+        #[arg(long, env = "LAKE_URL")]
+        lake: String,
+    },
     /// Maintain the tables: merge small files, write checkpoints, delete files that no retained version needs.
     /// Do not use it for a lake on AWS: its function `maintenance` writes with the KMS keys of the layers.
     Maintain {

@@ -49,6 +49,8 @@ pub(super) async fn run_demo(dir: &Path, seed: u64) -> Result<CommandOutput, Sta
     if let Some((context, run)) = runs.last_mut() {
         let kpis = kpis_of(context, run).await;
         text.push(format!("\n{}\n", kpi_text(kpis.as_ref(), run)));
+        let page = lake_dir.join(gold_report::LATEST).join(gold_report::PAGE);
+        text.push(format!("The report is {}: open it in a browser.\n\n", page.display()));
         text.push(format!("The lake is in {}. To look at it:\n", lake_dir.display()));
         for line in next_lines(&lake_dir.to_string_lossy(), &lake, run).await {
             text.push(format!("  {line}\n"));

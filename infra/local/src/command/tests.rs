@@ -144,3 +144,11 @@ async fn a_function_that_fails_says_so_in_its_answer_and_in_the_exit_code() {
     assert!(told["errorType"].is_string() && told["errorMessage"].is_string(), "{told}");
     assert_eq!(format!("{:?}", answer.exit), format!("{:?}", ExitCode::from(SOME_FAILED)));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lake_without_kpis_has_no_report() {
+    let folder = tempfile::tempdir().unwrap();
+    let context = context(&folder).await;
+    let error = report::report(context, report::Request { as_of: None, out: None, open: false }).await.unwrap_err();
+    assert_eq!((error.name(), error.to_string().contains("hint: `rcm run` makes them")), ("BadConfig", true));
+}

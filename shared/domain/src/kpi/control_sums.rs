@@ -39,6 +39,12 @@ pub(super) fn credit(gold: &GoldTables, as_of: NaiveDate) -> PolarsResult<i128> 
     Ok(credits.sum())
 }
 
+/// What the balance changed by since the month end before the first one of `kpi_ar_trend`.
+pub(super) fn change_of_balance(gold: &GoldTables, as_of: NaiveDate) -> PolarsResult<i128> {
+    let start = super::ar_trend::month_ends(as_of)[0];
+    Ok(balance(gold, as_of)? - balance(gold, start)?)
+}
+
 /// What was billed and what was paid at `as_of` of each transaction served up to then; none if one of all transactions has a
 /// negative amount, which may take back another.
 fn without_reversals(gold: &GoldTables, as_of: NaiveDate) -> PolarsResult<Option<Vec<(i128, i128)>>> {

@@ -7,6 +7,7 @@
 //! denial rate); where one differs, its file says so.
 
 pub mod ar_aging;
+pub mod ar_trend;
 pub mod claims;
 pub mod collection_rate;
 mod control_sums;
@@ -179,8 +180,9 @@ impl Kpi {
 }
 
 /// Every KPI table.
-pub const KPIS: [&Kpi; 7] = [
+pub const KPIS: [&Kpi; 8] = [
     &ar_aging::KPI,
+    &ar_trend::KPI,
     &days_in_ar::KPI,
     &collection_rate::KPI,
     &claims::KPI,

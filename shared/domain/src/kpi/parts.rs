@@ -9,7 +9,7 @@ use polars::prelude::*;
 use rcm_model::event::ControlCheck;
 
 use super::{
-    GoldTables, Kpi, LeftOut, ar_aging, claims, collection_rate, days_in_ar, days_to_payment, payer_mix,
+    GoldTables, Kpi, LeftOut, ar_aging, ar_trend, claims, collection_rate, days_in_ar, days_to_payment, payer_mix,
     provider_department,
 };
 
@@ -27,8 +27,9 @@ pub(super) struct Parts {
     pub rows: fn(LazyFrame, &GoldTables, NaiveDate) -> PolarsResult<DataFrame>,
 }
 
-const PARTS: [(&Kpi, &Parts); 7] = [
+const PARTS: [(&Kpi, &Parts); 8] = [
     (&ar_aging::KPI, &ar_aging::PARTS),
+    (&ar_trend::KPI, &ar_trend::PARTS),
     (&days_in_ar::KPI, &days_in_ar::PARTS),
     (&collection_rate::KPI, &collection_rate::PARTS),
     (&claims::KPI, &claims::PARTS),

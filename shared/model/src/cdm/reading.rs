@@ -37,7 +37,11 @@ pub fn id<'a>(text: &'a str, null_words: &[String], case: Option<IdCase>) -> Opt
     id = id.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(id);
     id = id.strip_prefix('\'').unwrap_or(id);
     let id = whole_number(trimmed(id, null_words)?);
-    let id = if !id.is_ascii() && id.contains(ZERO_WIDTH) { Cow::Owned(id.replace(ZERO_WIDTH, "")) } else { Cow::Borrowed(id) };
+    let id = if !id.is_ascii() && id.contains(ZERO_WIDTH) {
+        Cow::Owned(id.replace(ZERO_WIDTH, ""))
+    } else {
+        Cow::Borrowed(id)
+    };
     let folded = match case {
         Some(IdCase::Upper) if id.chars().any(char::is_lowercase) => Cow::Owned(id.to_uppercase()),
         Some(IdCase::Lower) if id.chars().any(char::is_uppercase) => Cow::Owned(id.to_lowercase()),
