@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Measures the product beside other ways to do the same work, in the same minutes on the same machine, and prints one
 # table of seconds, ratios, memory and bytes. Usage: tests/bench/run.sh [S|L|XL] [WORK_FOLDER]
-# S has one million transactions, L ten, XL a hundred; with ROWS in the environment another number. XL is generated and
-# loaded in parts. With RCM naming a program it is measured and nothing is built. Installs what it compares with into
+# S has one million transactions, L ten, XL a hundred; with ROWS in the environment another number. XL is loaded in parts,
+# and is about memory and disk: of it the loads, a delivery and the floor alone are measured. With RCM naming a program it is measured and nothing is built. Installs what it compares with into
 # target/tools.
 set -euo pipefail
 cd "$(dirname "$0")/../.."

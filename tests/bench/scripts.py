@@ -58,6 +58,28 @@ copy (
 ) to '{out}/table.parquet' (format parquet, compression zstd, compression_level 1)''')
 """
 
+# What the current rows must add up to after a delivery: those of keys that it does not name, and its own.
+AFTER = """
+import json, sys
+import duckdb
+table, emr = sys.argv[1:3]
+incoming = " union all ".join(
+    f"select TransactionID || '-{hospital}' as transaction_key, Amount, PaidAmount, ModifiedDate "
+    f"from read_csv('{emr}/{hospital}/transactions.csv', all_varchar = true)"
+    for hospital in ("hos-a", "hos-b")
+)
+print(json.dumps([str(value) for value in duckdb.sql(f'''
+with incoming as (
+  select transaction_key, cast(Amount as double)::decimal(18, 2) as amount,
+    cast(nullif(PaidAmount, '') as double)::decimal(18, 2) as paid_amount
+  from ({incoming}) qualify row_number() over (partition by transaction_key order by ModifiedDate desc) = 1),
+stored as (select transaction_key, amount, paid_amount from read_parquet('{table}/**/*.parquet', hive_partitioning = false)
+  where is_current)
+select count(*), sum(amount), sum(coalesce(paid_amount, 0))
+from (select amount, paid_amount from stored anti join incoming using (transaction_key)
+  union all select amount, paid_amount from incoming)''').fetchone()]))
+"""
+
 SUMS = """
 import json, sys
 import duckdb

@@ -50,3 +50,27 @@ async fn a_report_of_another_date_is_made_with_the_kpis_of_that_date_and_copied(
     assert_eq!(copied, page(&scratch, "2024-10-10"));
     assert!(page(&scratch, "2024-11-07").contains("As of 7 November 2024"), "the other one stays");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_rows_in_quarantine_are_told_without_their_values() {
+    let (scratch, _) = a_run().await;
+    let lake = scratch.path("").to_str().unwrap().to_owned();
+    let told = |arguments: Vec<&str>| {
+        let arguments = [vec!["rcm", "quarantine"], arguments, vec!["--lake", &lake]].concat();
+        carry_out(Arguments::parse_from(arguments))
+    };
+    // A patient without a first name, and a transaction whose amount is a word: neither has a version.
+    let list = told(vec!["list"]).await.unwrap().text;
+    assert!(list.starts_with("2 rows in quarantine: 2 are missing from the lake"), "{list}");
+    let of_patients: serde_json::Value =
+        serde_json::from_str(&told(vec!["list", "--entity", "patients", "--json"]).await.unwrap().text).unwrap();
+    assert_eq!((of_patients["rows"].as_u64(), of_patients["rules"][0]["missing"].as_u64()), (Some(1), Some(1)));
+    let show = told(vec!["show", "hosa/patients:1:3"]).await.unwrap().text;
+    assert!(show.contains("AAAA9-999999") && show.contains("first_name"), "{show}");
+    for value in ["HOSP1-000003", "900-00-0003", "Fourth"] {
+        assert!(!list.contains(value) && !show.contains(value), "{value}");
+    }
+    assert!(told(vec!["show", "hosa/patients:9:9"]).await.unwrap().text.contains("no row in quarantine is"));
+    let unknown = told(vec!["list", "--entity", "patient"]).await.unwrap_err();
+    assert!(unknown.to_string().contains("entities are"), "{unknown}");
+}

@@ -1,5 +1,6 @@
 """What a page must say, computed from gold with another engine: scope by scope, the exact values in their order."""
 
+import tomllib
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -14,10 +15,20 @@ LEAST, SMALL = 100, 11
 class Gold:
     def __init__(self, lake: Path, as_of: str):
         self.as_of = date.fromisoformat(as_of)
+        config = tomllib.loads((lake / "configs/report.toml").read_text())
+        self.hospitals = {name: hospital for hospital, name in config.get("hospitals", {}).items()}
+        payers = config.get("payers", {})
+        self.payers = {folded(word): name for name, words in payers.items() for word in (name, *words)}
         self.db = duckdb.connect()
         for name in KPIS:
             self.db.register(f"{name}_all", DeltaTable(lake / "gold" / name).to_pyarrow_table())
             self.db.execute(f"create view {name} as select * from {name}_all where as_of = date '{as_of}'")
+
+    def payer(self, word: str | None) -> str:
+        return "not given" if word is None else self.payers.get(folded(word), word.strip())
+
+    def hospital(self, scope: dict) -> str | None:
+        return None if scope["id"] == "all" else self.hospitals.get(scope["name"], scope["name"])
 
     def one(self, sql: str, hospital: str | None):
         return self.db.execute(self.of(sql, hospital)).fetchone()
@@ -82,10 +93,10 @@ class Gold:
     def ages(self, hospital: str | None) -> dict[str, list[str]]:
         found: dict[str, list] = {}
         for payer, bucket, balance in self.rows(
-            "select coalesce(line_of_business, 'not given'), age_from, sum(balance) from kpi_ar_aging where $hospital group by all",
+            "select line_of_business, age_from, sum(balance) from kpi_ar_aging where $hospital group by all",
             hospital,
         ):
-            found.setdefault(payer, [0] * 5)[BUCKETS.index(bucket)] += balance
+            found.setdefault(self.payer(payer), [0] * 5)[BUCKETS.index(bucket)] += balance
         found = {payer: sums for payer, sums in found.items() if any(sums)}
         found["All payers"] = [sum(column) for column in zip(*found.values())] if found else [0] * 5
         return {payer: [money(value) for value in (*sums, sum(sums))] for payer, sums in found.items()}
@@ -113,11 +124,15 @@ class Gold:
 
     def denials(self, hospital: str | None) -> dict[str, str | None]:
         rows = self.rows(
-            f"select coalesce(payor_type, 'not given'), sum(claims), sum(denied) from kpi_claims "
+            f"select payor_type, sum(claims), sum(denied) from kpi_claims "
             f"where claim_month = date '{self.last_month()}' and $hospital group by all",
             hospital,
         )
-        return {payer: self.rate(claims, denied) for payer, claims, denied in rows}
+        found: dict[str, list] = {}
+        for payer, claims, denied in rows:
+            sums = found.setdefault(self.payer(payer), [0, 0])
+            sums[0], sums[1] = sums[0] + claims, sums[1] + denied
+        return {payer: self.rate(*sums) for payer, sums in found.items()}
 
     def volumes(self, hospital: str | None) -> dict[str, tuple[str, str]]:
         """Amount of transactions and of claims of the last months."""
@@ -129,6 +144,10 @@ class Gold:
             found[month.strftime("%b %y")] = (money(amount), money(claimed))
             month = (month - timedelta(days=1)).replace(day=1)
         return found
+
+
+def folded(word: str) -> str:
+    return "".join(letter for letter in word.lower() if letter.isalnum())
 
 
 def money(value) -> str:

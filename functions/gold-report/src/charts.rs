@@ -260,6 +260,7 @@ pub fn bullet(bullet: &Bullet) -> String {
 
 /// The line of a payer's rates, on a scale that all payers share.
 #[must_use]
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "a template hands on references")]
 pub fn multiple(multiple: &Multiple, months: &[String], most: &f64) -> String {
     let of_kind = if multiple.is_hot { "s-hot" } else { "s-other" };
     let mut html =
@@ -281,6 +282,7 @@ pub fn multiple(multiple: &Multiple, months: &[String], most: &f64) -> String {
 
 /// The median of a wait, and up to where nine tenths lie.
 #[must_use]
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "a template hands on references")]
 pub fn range(range: &Range, most: &f64) -> String {
     let Some((median, p90)) = range.days else { return "<div class=\"range\" aria-hidden=\"true\"></div>".to_owned() };
     let (from, to) = (median / most * 100.0, p90 / most * 100.0);

@@ -71,6 +71,7 @@ fn classes(line: &Line) -> String {
     [payer, hot, total].into_iter().flatten().collect::<Vec<_>>().join(" ")
 }
 
+#[expect(clippy::ref_option, clippy::trivially_copy_pass_by_ref, reason = "a template hands on references")]
 fn payer_class(payer: &Option<usize>) -> String {
     payer.map_or_else(String::new, |payer| format!("p p{payer}"))
 }

@@ -13,6 +13,7 @@ pub mod kpis;
 pub mod landing;
 pub mod pipeline;
 pub mod print;
+pub mod quarantine;
 pub mod run;
 pub mod stand_in;
 pub mod status;

@@ -34,6 +34,7 @@ pub(super) async fn run_demo(dir: &Path, seed: u64) -> Result<CommandOutput, Sta
     let lake_url = lake_url(&lake_dir.to_string_lossy())?;
     let lake = Lake::open(&lake_url)?;
     defaults::install_defaults(&lake).await?;
+    lake.put(gold_report::CONFIG, demo::REPORT).await?;
     let registries = StandIns::start(&sources.join("month-1/emr")).await.map_err(unwritable)?;
     let secrets_file = Some(registries.write_secret(&sources).map_err(unwritable)?);
     let environment = Environment { lake_url, secrets_file, ..Environment::default() };

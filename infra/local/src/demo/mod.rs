@@ -57,6 +57,9 @@ pub use defects::REFUSED;
 /// One row of a file, field by field.
 type Record = Vec<String>;
 
+/// The configuration of the demo's report.
+pub const REPORT: &str = include_str!("report.toml");
+
 /// Default seed of the demo.
 pub const SEED: u64 = 20_241_107;
 

@@ -30,7 +30,7 @@ pub(super) fn culprit(selected: Selected<'_>) -> Option<Culprit> {
 }
 
 /// The change of the balance since the base; none if it is little.
-fn whole_change(selected: Selected<'_>) -> Option<i128> {
+pub(super) fn whole_change(selected: Selected<'_>) -> Option<i128> {
     let points = selected.points();
     let (_, base) = Selected::base(&points)?;
     let change = points.last()?.balance - base.balance;
@@ -124,12 +124,14 @@ fn lede(selected: Selected<'_>) -> Vec<Span> {
     let (base, now) = (Selected::base(&points).map(|(_, point)| point), points.last());
     if let Some((then, days)) = base.and_then(|base| base.days()).zip(now.and_then(|now| now.days())) {
         let (then, days) = (then.round(), days.round());
-        let moved = match days - then {
-            0.0 => format!("{days:.0} days, as at the end of {}", Selected::since(&points)),
-            more if more > 0.0 => {
-                format!("{days:.0} days, {more:.0} more than at the end of {}", Selected::since(&points))
-            }
-            less => format!("{days:.0} days, {:.0} fewer than at the end of {}", -less, Selected::since(&points)),
+        let since = Selected::since(&points);
+        let more = days - then;
+        let moved = if more.abs() < 0.5 {
+            format!("{days:.0} days, as at the end of {since}")
+        } else if more > 0.0 {
+            format!("{days:.0} days, {more:.0} more than at the end of {since}")
+        } else {
+            format!("{days:.0} days, {:.0} fewer than at the end of {since}", -more)
         };
         spans.extend([
             plain("Collecting an average day’s billing takes ".to_owned()),

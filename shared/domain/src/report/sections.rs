@@ -383,7 +383,9 @@ impl<'a> Selected<'a> {
         shown.sort_by_key(|at| std::cmp::Reverse(changes[*at].2.unsigned_abs()));
         let mut shown: Vec<usize> = shown.into_iter().take(MOST_CHANGES).collect();
         shown.sort_unstable();
-        let share = |change: i128| ratio(change, total).map_or_else(none, |share| percent(share, 0));
+        // Parts of a change that is little say nothing.
+        let whole = findings::whole_change(*self).unwrap_or(0);
+        let share = |change: i128| ratio(change, whole).map_or_else(none, |share| percent(share, 0));
         let culprit = findings::culprit(*self);
         let mut lines: Vec<Line> = (shown.iter())
             .map(|at| {
