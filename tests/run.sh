@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Runs every check and every test. Needs Rust, Python 3, npm and 20 GB of disk, and where there is no apt-get
-# PostgreSQL's server and a Java runtime; installs what else it needs into target/tools, and writes nothing outside
+# PostgreSQL's server, a Java runtime and Chromium; installs what else it needs into target/tools, and writes nothing outside
 # target/. With RCM_SAMPLE_DATA naming a folder of sample data, the tests on it run too.
 set -euo pipefail
 if [ -n "${RCM_SAMPLE_DATA:-}" ]; then

@@ -62,6 +62,7 @@ copy (
 AFTER = """
 import json, sys
 import duckdb
+duckdb.sql("set enable_progress_bar = false")
 table, emr = sys.argv[1:3]
 incoming = " union all ".join(
     f"select TransactionID || '-{hospital}' as transaction_key, Amount, PaidAmount, ModifiedDate "
@@ -83,6 +84,7 @@ from (select amount, paid_amount from stored anti join incoming using (transacti
 SUMS = """
 import json, sys
 import duckdb
+duckdb.sql("set enable_progress_bar = false")
 print(json.dumps([str(value) for value in duckdb.sql(f'''
 select count(*), sum(amount), sum(coalesce(paid_amount, 0)) from read_parquet({sys.argv[1:]}, hive_partitioning = false,
   union_by_name = true) where is_current''').fetchone()]))
