@@ -16,6 +16,8 @@ use crate::lake::Lake;
 
 /// Data files that are read at the same time.
 const READS_AT_ONCE: usize = 8;
+/// Rows of loads from which on their files are large: few of them are read at the same time.
+const MANY_ROWS: u64 = 4_000_000;
 
 /// The source's columns that make the id of an entity, in the layout of a source.
 pub(crate) fn id_columns<'a>(mapping: &'a Mapping, entity: &Entity, source_name: &str) -> &'a [SourceColumn] {
@@ -74,10 +76,13 @@ impl LoadedKeys {
     /// A data file cannot be read.
     pub(crate) async fn read(lake: &Lake, loads: &[&Manifest], reading: KeyReading<'_>, name: &str) -> Result<Self> {
         let hash = KeyHash::of(reading.mapping);
-        let mut newest: HashMap<u64, i64> = HashMap::new();
+        let rows: u64 = loads.iter().map(|load| load.rows).sum();
+        // A table that grows has two of itself in memory.
+        let mut newest: HashMap<u64, i64> = HashMap::with_capacity(usize::try_from(rows).unwrap_or(0));
         let files = loads.iter().flat_map(|load| load.data_files.iter().map(|file| (*load, file.as_str())));
         let reads: Vec<_> = files.map(|(load, file)| watermarks(lake, load, file, reading, &hash)).collect();
-        let mut reads = stream::iter(reads).buffer_unordered(READS_AT_ONCE);
+        let at_once = if rows > MANY_ROWS { 2 } else { READS_AT_ONCE };
+        let mut reads = stream::iter(reads).buffer_unordered(at_once);
         while let Some(watermarks) = reads.try_next().await? {
             for (key, watermark) in watermarks {
                 newest.entry(key).and_modify(|newest| *newest = watermark.max(*newest)).or_insert(watermark);
