@@ -36,13 +36,13 @@ pub(crate) fn escaped(text: &str) -> String {
 
 /// Places of the known values from left to right, in pieces without gaps.
 fn pieces(values: &[Option<f64>], least: f64, most: f64) -> Vec<Vec<(f64, f64)>> {
-    let last = values.len().saturating_sub(1).max(1) as f64;
+    let steps = values.len().saturating_sub(1).max(1) as f64;
     let height = if most > least { most - least } else { 1.0 };
     let mut pieces = vec![Vec::new()];
     for (place, value) in values.iter().enumerate() {
         match value {
             Some(value) => {
-                let point = (place as f64 / last * 100.0, 100.0 - (value - least) / height * 100.0);
+                let point = (place as f64 / steps * 100.0, 100.0 - (value - least) / height * 100.0);
                 if let Some(piece) = pieces.last_mut() {
                     piece.push(point);
                 }
@@ -260,7 +260,6 @@ pub fn bullet(bullet: &Bullet) -> String {
 
 /// The line of a payer's rates, on a scale that all payers share.
 #[must_use]
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "a template hands on references")]
 pub fn multiple(multiple: &Multiple, months: &[String], most: &f64) -> String {
     let of_kind = if multiple.is_hot { "s-hot" } else { "s-other" };
     let mut html =
@@ -282,7 +281,6 @@ pub fn multiple(multiple: &Multiple, months: &[String], most: &f64) -> String {
 
 /// The median of a wait, and up to where nine tenths lie.
 #[must_use]
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "a template hands on references")]
 pub fn range(range: &Range, most: &f64) -> String {
     let Some((median, p90)) = range.days else { return "<div class=\"range\" aria-hidden=\"true\"></div>".to_owned() };
     let (from, to) = (median / most * 100.0, p90 / most * 100.0);

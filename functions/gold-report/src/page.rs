@@ -1,5 +1,7 @@
 //! The page: one file that needs no network and no script.
 
+use std::fmt::Write;
+
 use askama::Template;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -45,11 +47,11 @@ fn style(report: &Report) -> String {
     };
     let mut style = font("Inter R", INTER) + &font("Source Serif R", SOURCE_SERIF) + STYLE;
     for Scope { id, .. } in &report.scopes {
-        style += &format!(":root:has(#s-{id}:checked) [data-scope]:not([data-scope=\"{id}\"]){{display:none}}");
+        let _ = write!(style, ":root:has(#s-{id}:checked) [data-scope]:not([data-scope=\"{id}\"]){{display:none}}");
     }
     style += "@supports not selector(:has(*)){[data-scope]:not([data-scope=\"all\"]),nav.what{display:none}}";
     for place in 0..report.payers.len() {
-        style += &format!(":root:has(#payer option[value=\"{place}\"]:checked) .p:not(.p{place}){{opacity:.3}}");
+        let _ = write!(style, ":root:has(#payer option[value=\"{place}\"]:checked) .p:not(.p{place}){{opacity:.3}}");
     }
     style
 }
@@ -71,7 +73,7 @@ fn classes(line: &Line) -> String {
     [payer, hot, total].into_iter().flatten().collect::<Vec<_>>().join(" ")
 }
 
-#[expect(clippy::ref_option, clippy::trivially_copy_pass_by_ref, reason = "a template hands on references")]
+#[expect(clippy::ref_option, reason = "a template hands on references")]
 fn payer_class(payer: &Option<usize>) -> String {
     payer.map_or_else(String::new, |payer| format!("p p{payer}"))
 }

@@ -54,7 +54,7 @@ async fn a_lake_without_a_configuration_of_its_report_has_one_all_the_same() {
 
 #[test]
 fn the_page_lets_nothing_run_but_its_own_script() {
-    let report = rcm_domain::report::Report::of(
+    let report = Report::of(
         &Facts::default(),
         About {
             config: &ReportConfig::default(),

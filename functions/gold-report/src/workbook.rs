@@ -9,7 +9,7 @@ const LONGEST_NAME: usize = 31;
 
 /// A place on a sheet where the next line goes.
 struct Sheet<'a> {
-    sheet: &'a mut Worksheet,
+    lines: &'a mut Worksheet,
     row: u32,
     bold: Format,
 }
@@ -24,7 +24,7 @@ pub(crate) fn workbook(report: &Report) -> Result<Vec<u8>, XlsxError> {
     let mut add = |name: &str, write: &dyn Fn(&mut Sheet<'_>) -> Result<(), XlsxError>| -> Result<(), XlsxError> {
         let sheet = book.add_worksheet().set_name(of_all(name))?;
         sheet.set_column_width(0, 34)?;
-        let mut sheet = Sheet { sheet, row: 0, bold: Format::new().set_bold() };
+        let mut sheet = Sheet { lines: sheet, row: 0, bold: Format::new().set_bold() };
         write(&mut sheet)
     };
     let each = |sheet: &mut Sheet<'_>, tables: &dyn Fn(&Scope) -> Vec<Table>| -> Result<(), XlsxError> {
@@ -84,20 +84,20 @@ pub(crate) fn workbook(report: &Report) -> Result<Vec<u8>, XlsxError> {
 
 impl Sheet<'_> {
     fn title(&mut self, text: &str) -> Result<(), XlsxError> {
-        self.sheet.write_string_with_format(self.row, 0, text, &self.bold)?;
+        self.lines.write_string_with_format(self.row, 0, text, &self.bold)?;
         self.row += 1;
         Ok(())
     }
 
     fn text(&mut self, column: u16, text: &str) -> Result<(), XlsxError> {
-        self.sheet.write_string(self.row, column, text).map(|_| ())
+        self.lines.write_string(self.row, column, text).map(|_| ())
     }
 
     /// Writes the exact value as a number, or the text where a figure has none.
     fn figure(&mut self, column: u16, figure: &Figure) -> Result<(), XlsxError> {
         let exact = figure.value.as_ref().and_then(|value| value.parse::<f64>().ok());
         match exact {
-            Some(value) => self.sheet.write_number(self.row, column, value).map(|_| ()),
+            Some(value) => self.lines.write_number(self.row, column, value).map(|_| ()),
             None => self.text(column, &figure.whole()),
         }
     }
@@ -106,7 +106,7 @@ impl Sheet<'_> {
         self.text(0, &format!("{} {}", table.caption, table.of))?;
         self.row += 1;
         for (column, heading) in (0..).zip(&table.headings) {
-            self.sheet.write_string_with_format(self.row, column, heading, &self.bold)?;
+            self.lines.write_string_with_format(self.row, column, heading, &self.bold)?;
         }
         self.row += 1;
         for line in &table.lines {

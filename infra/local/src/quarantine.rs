@@ -244,7 +244,7 @@ async fn of_entity(
     let text = |name: &str| Ok::<_, StageError>(rows.column(name)?.str()?.clone());
     let number = |name: &str| Ok::<_, StageError>(rows.column(name)?.i64()?.clone());
     let (fingerprints, datasources, keys) = (text("fingerprint")?, text("datasource")?, text("key")?);
-    let (reasons, raws, streams, statuses) = (text("reasons")?, text("raw")?, text("stream")?, text("status")?);
+    let (reasons, values, streams, statuses) = (text("reasons")?, text("raw")?, text("stream")?, text("status")?);
     let (sequences, positions) = (number("sequence")?, number("position")?);
     let moments = rows.column("quarantined_at")?.datetime()?.physical().clone();
     let of = |column: &StringChunked, row: usize| column.get(row).unwrap_or_default().to_owned();
@@ -254,7 +254,7 @@ async fn of_entity(
         if wanted.rule.as_ref().is_some_and(|rule| !rules.contains(rule)) {
             continue;
         }
-        let raw: Value = serde_json::from_str(&of(&raws, row)).unwrap_or(Value::Null);
+        let raw: Value = serde_json::from_str(&of(&values, row)).unwrap_or(Value::Null);
         let since = moments.get(row).and_then(DateTime::from_timestamp_micros).unwrap_or_default();
         let current = keys.get(row).and_then(|key| since_by_key.get(key));
         let standing = match current {

@@ -1,5 +1,6 @@
 //! `rcm report`: the page that people look at, of a date.
 
+use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 
@@ -59,13 +60,13 @@ pub(super) async fn report(context: Context, request: Request) -> Result<Command
                 shown = Some(file);
             }
         }
-        text += &format!("{place}   {} KB   {what}\n", bytes.len().div_ceil(1000));
+        let _ = writeln!(text, "{place}   {} KB   {what}", bytes.len().div_ceil(1000));
     }
     if open {
         match shown {
             Some(page) => text += &opened(&page),
             None => {
-                text += "hint: the lake is not on this machine; `--out FOLDER` copies the report to where it can be opened\n"
+                text += "hint: the lake is not on this machine; `--out FOLDER` copies the report to where it can be opened\n";
             }
         }
     }

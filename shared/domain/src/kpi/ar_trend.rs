@@ -122,7 +122,7 @@ fn sums(gold: &GoldTables, as_of: NaiveDate) -> PolarsResult<DataFrame> {
 fn first_at(date: Expr, ends: Vec<NaiveDate>) -> Expr {
     date.map(
         move |dates| {
-            let days: Vec<i32> = ends.iter().map(|end| end.to_epoch_days()).collect();
+            let days: Vec<i32> = ends.iter().map(NaiveDate::to_epoch_days).collect();
             let place = |day: i32| days.partition_point(|end| *end < day) as i32;
             let dates = dates.date()?;
             let places: Int32Chunked =

@@ -5,7 +5,7 @@ use chrono::NaiveDate;
 use super::facts::FeedRow;
 use super::figures::{self, month, percent, short_date};
 use super::sections::{Maker, OLD_FROM, Selected};
-use super::series::ratio;
+use super::series::{Point, ratio};
 use super::view::{Feed, Hero, Notice, Range, Span};
 use crate::kpi::ar_aging::BUCKETS;
 
@@ -38,6 +38,9 @@ pub(super) fn whole_change(selected: Selected<'_>) -> Option<i128> {
     (change != 0 && share >= selected.maker.about.config.materiality.steady).then_some(change)
 }
 
+/// Late feeds that are told one by one.
+const TOLD: usize = 3;
+
 /// What is missing is said first.
 pub(super) fn notice(maker: &Maker<'_>, feeds: &[(&FeedRow, Feed)]) -> Notice {
     let late: Vec<&(&FeedRow, Feed)> = feeds.iter().filter(|(_, feed)| feed.is_late).collect();
@@ -65,7 +68,6 @@ pub(super) fn notice(maker: &Maker<'_>, feeds: &[(&FeedRow, Feed)]) -> Notice {
             None => format!("{hospital} has no {}", row.entity),
         }
     };
-    const TOLD: usize = 3;
     let mut told: Vec<String> = late.iter().take(TOLD).map(tell).collect();
     if late.len() > TOLD {
         told.push(format!("{} more are below", late.len() - TOLD));
@@ -122,7 +124,7 @@ fn lede(selected: Selected<'_>) -> Vec<Span> {
     let bold = |text: String| Span { text, is_bold: true };
     let mut spans = Vec::new();
     let (base, now) = (Selected::base(&points).map(|(_, point)| point), points.last());
-    if let Some((then, days)) = base.and_then(|base| base.days()).zip(now.and_then(|now| now.days())) {
+    if let Some((then, days)) = base.and_then(|base| base.days()).zip(now.and_then(Point::days)) {
         let (then, days) = (then.round(), days.round());
         let since = Selected::since(&points);
         let more = days - then;
@@ -210,7 +212,7 @@ pub(super) fn days_finding(selected: Selected<'_>) -> String {
         let name = selected.maker.hospital_name(&hospital);
         return format!("{name} went from {then:.0} to {now:.0} days since the end of {since}");
     }
-    let days = Selected::base(&points).and_then(|(_, base)| base.days()).zip(points.last().and_then(|now| now.days()));
+    let days = Selected::base(&points).and_then(|(_, base)| base.days()).zip(points.last().and_then(Point::days));
     match days {
         None => "Nothing was billed in the last 90 days".to_owned(),
         Some((then, now)) if (now - then).abs() <= then * selected.maker.about.config.materiality.steady => {

@@ -8,7 +8,7 @@ use crate::report::findings;
 use crate::report::series::ratio;
 use crate::report::view::{Age, Line, Stack, Table};
 
-impl<'a> Selected<'a> {
+impl Selected<'_> {
     pub(super) fn age(&self) -> Age {
         let style = &self.maker.style;
         let rows = || self.maker.facts.ages.iter().filter(|row| self.is_wanted(&row.datasource));

@@ -9,7 +9,7 @@ use crate::report::view::{Change, Line, Table};
 /// Lines of a table of the largest changes.
 const MOST_CHANGES: usize = 7;
 
-impl<'a> Selected<'a> {
+impl Selected<'_> {
     pub(super) fn change(&self) -> Change {
         let points = self.points();
         let style = &self.maker.style;

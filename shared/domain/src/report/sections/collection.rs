@@ -9,7 +9,7 @@ use crate::report::findings;
 use crate::report::series::ratio;
 use crate::report::view::{Bullet, Collection, Line, Table};
 
-impl<'a> Selected<'a> {
+impl Selected<'_> {
     pub(super) fn collection(&self) -> Collection {
         let style = &self.maker.style;
         let rows = || self.maker.facts.collection.iter().filter(|row| self.is_wanted(&row.datasource));

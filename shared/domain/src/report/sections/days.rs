@@ -9,7 +9,7 @@ use crate::report::view::{Days, Line, Series, SeriesKind, Table};
 /// Lines of hospitals in a chart, beside that of all.
 const MOST_SERIES: usize = 5;
 
-impl<'a> Selected<'a> {
+impl Selected<'_> {
     /// The hospital whose days rose most since the base, with its days then and now, if that is worth a word.
     pub(in crate::report) fn worst_mover(&self) -> Option<(String, f64, f64)> {
         if !self.is_of_all() {

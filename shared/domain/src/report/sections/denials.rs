@@ -13,7 +13,7 @@ use crate::report::view::{Denials, Line, Multiple, Table};
 /// Payers with a chart of their own denials.
 const MOST_MULTIPLES: usize = 8;
 
-impl<'a> Selected<'a> {
+impl Selected<'_> {
     /// The payer whose rate of the last month is up most, if that is more than chance: its name, the rate then and now.
     pub(in crate::report) fn worst_denier(&self) -> Option<(String, f64, f64)> {
         let last = self.maker.last_month();

@@ -10,7 +10,7 @@ use crate::report::view::{Line, Range, Speed, Table};
 /// Days that a wait of a tenth of the payments may have before a service month counts as paid.
 const SETTLED_DAYS: u64 = 90;
 
-impl<'a> Selected<'a> {
+impl Selected<'_> {
     /// The last month of service whose payments have mostly come.
     fn settled_month(&self) -> NaiveDate {
         let ago = self.maker.about.as_of.checked_sub_days(DaysOf::new(SETTLED_DAYS)).unwrap_or_default();
@@ -41,8 +41,8 @@ impl<'a> Selected<'a> {
             }
         }
         let most = ranges.iter().filter_map(|range| range.days).map(|(_, p90)| p90).fold(30.0, f64::max);
-        let last = self.maker.last_month();
-        let months: Vec<NaiveDate> = (0..6).rev().map(|ago| back(last, ago)).collect();
+        let month_of_report = self.maker.last_month();
+        let months: Vec<NaiveDate> = (0..6).rev().map(|ago| back(month_of_report, ago)).collect();
         let claims = |month: NaiveDate| -> (u64, i128) {
             let of_month = self.maker.facts.claims.iter().filter(|row| row.month == month);
             let wanted = of_month.filter(|row| self.is_wanted(&row.datasource));

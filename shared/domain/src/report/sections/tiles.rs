@@ -10,7 +10,7 @@ use crate::report::figures::{days, month, none, percent, short_date, short_month
 use crate::report::series::{Point, differ, ratio};
 use crate::report::view::{Tile, Tone};
 
-impl<'a> Selected<'a> {
+impl Selected<'_> {
     pub(super) fn tiles(&self) -> Vec<Tile> {
         let points = self.points();
         let now = points.last().copied().unwrap_or_default();
