@@ -1,6 +1,6 @@
 //! Keys of rows in bronze: read from the columns that a mapping makes an entity's id of, compared by hash.
 
-use std::collections::HashMap;
+use std::cmp::Reverse;
 
 use chrono::{DateTime, Utc};
 use futures::{StreamExt, TryStreamExt, stream};
@@ -44,15 +44,14 @@ impl KeyHash {
     }
 }
 
-/// The latest watermark of every key that some loads hold. 16 bytes of memory per key and what a hash table
-/// leaves free.
+/// The latest watermark of every key that some loads hold. 16 bytes of memory per row of the loads.
 #[derive(Debug)]
 pub struct LoadedKeys {
     /// Columns that make the id, of the file that is held against the loads.
     id: Vec<SourceColumn>,
     hash: KeyHash,
-    /// In microseconds since 1970.
-    newest: HashMap<u64, i64>,
+    /// By hash of the key, in microseconds since 1970. A hash table would take twice as much.
+    newest: Vec<(u64, i64)>,
 }
 
 /// What the keys and watermarks of rows are read by.
@@ -77,18 +76,17 @@ impl LoadedKeys {
     pub(crate) async fn read(lake: &Lake, loads: &[&Manifest], reading: KeyReading<'_>, name: &str) -> Result<Self> {
         let hash = KeyHash::of(reading.mapping);
         let rows: u64 = loads.iter().map(|load| load.rows).sum();
-        // A table that grows has two of itself in memory.
-        let mut newest: HashMap<u64, i64> = HashMap::with_capacity(usize::try_from(rows).unwrap_or(0));
+        let mut newest: Vec<(u64, i64)> = Vec::with_capacity(usize::try_from(rows).unwrap_or(0));
         let files = loads.iter().flat_map(|load| load.data_files.iter().map(|file| (*load, file.as_str())));
         let reads: Vec<_> = files.map(|(load, file)| watermarks(lake, load, file, reading, &hash)).collect();
         let at_once = if rows > MANY_ROWS { 2 } else { READS_AT_ONCE };
         let mut reads = stream::iter(reads).buffer_unordered(at_once);
         while let Some(watermarks) = reads.try_next().await? {
-            for (key, watermark) in watermarks {
-                newest.entry(key).and_modify(|newest| *newest = watermark.max(*newest)).or_insert(watermark);
-            }
+            newest.extend(watermarks);
         }
         drop(reads);
+        newest.sort_unstable_by_key(|(key, watermark)| (*key, Reverse(*watermark)));
+        newest.dedup_by_key(|(key, _)| *key);
         let id = id_columns(reading.mapping, reading.entity, name).to_vec();
         Ok(Self { id, hash, newest })
     }
@@ -100,7 +98,9 @@ impl LoadedKeys {
 
     /// Whether a load has the key with this watermark or a later one.
     pub(crate) fn has<'a>(&self, id: impl IntoIterator<Item = &'a str>, watermark: DateTime<Utc>) -> bool {
-        self.newest.get(&self.hash.hash(id)).is_some_and(|newest| watermark.timestamp_micros() <= *newest)
+        let key = self.hash.hash(id);
+        let found = self.newest.binary_search_by_key(&key, |(key, _)| *key).ok().map(|at| self.newest[at].1);
+        found.is_some_and(|newest| watermark.timestamp_micros() <= newest)
     }
 }
 
