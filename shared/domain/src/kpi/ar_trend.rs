@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use chrono::{Datelike, Days, NaiveDate};
 use polars::prelude::*;
 
+use super::days_in_ar::{OLD_AFTER_DAYS, PERIOD_DAYS};
 use super::measure::{
     amount, balance_at, billed, date, days, days_since_service, is_paid_by, paid_by, rate, ratio, served_by, sum_where,
     sums_by, text,
@@ -33,10 +34,6 @@ pub const KPI: Kpi = Kpi {
 
 /// Month ends that the table has: D itself, and the ends of the twelve months before it.
 pub const POINTS: usize = 13;
-/// Days whose amount gives the average day, and days within which a payment counts as soon.
-const PERIOD_DAYS: i32 = 90;
-/// Age in days after which a balance counts as old.
-const OLD_AFTER_DAYS: i32 = 90;
 
 /// Columns: `opening_balance` + `billed` − `paid_on_balance` = `balance`, between two month ends. `billed` are charges
 /// above zero that were not taken back, `paid_on_balance` is what payments took off the balance: what goes beyond the

@@ -34,9 +34,9 @@ const METRICS: [MetricOf; 3] = [
     MetricOf { name: "ArOver90Percent", column: "share_over_90_days", factor: 100.0 },
 ];
 /// Days whose amount gives the average day.
-const PERIOD_DAYS: i32 = 90;
+pub const PERIOD_DAYS: i32 = 90;
 /// Age in days after which a balance counts as old.
-const OLD_AFTER_DAYS: i32 = 90;
+pub(super) const OLD_AFTER_DAYS: i32 = 90;
 /// Columns that add up over datasources.
 const SUMS: [&str; 7] = [
     "balance",

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use chrono::NaiveDate;
 
 use super::facts::{Facts, TrendRow};
+use crate::kpi::days_in_ar::PERIOD_DAYS;
 
 /// Receivables at a month end, in cents.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -20,9 +21,6 @@ pub(super) struct Point {
     pub paid_within_90: i128,
 }
 
-/// Days of the period whose amount gives the average day.
-const PERIOD_DAYS: f64 = 90.0;
-
 impl Point {
     fn add(&mut self, row: &TrendRow) {
         self.end = row.month_end;
@@ -37,7 +35,7 @@ impl Point {
     }
 
     pub(super) fn days(&self) -> Option<f64> {
-        ratio(self.balance, self.amount_in_period).map(|share| share * PERIOD_DAYS)
+        ratio(self.balance, self.amount_in_period).map(|share| share * f64::from(PERIOD_DAYS))
     }
 
     pub(super) fn share_over_90(&self) -> Option<f64> {
