@@ -6,8 +6,8 @@ use polars::prelude::*;
 use rcm_domain::report::{QuarantineLine, RunFacts};
 use rcm_model::event::{ControlCheck, Severity, StageReport};
 use rcm_platform::stage::REPORTS;
-use rcm_platform::{Context, StageError, lake};
-use rcm_tables::delta::Table;
+use rcm_platform::{Context, StageError};
+use rcm_tables::audit;
 use rcm_tables::frames::blocking;
 
 /// Reads what a run has done until now, and what the runs before it did. A report of it that cannot be read is left to
@@ -19,7 +19,7 @@ pub(crate) async fn of_run(context: &Context, run_id: &str) -> Result<RunFacts, 
     let reports = reports(context, run_id).await?;
     let mut checks: Vec<ControlCheck> = reports.iter().flat_map(|report| report.checks.clone()).collect();
     if checks.is_empty() {
-        checks = last_checks(context).await?;
+        checks = audit::last_checks(&context.lake).await?;
     }
     let failed = checks.iter().filter(|check| !check.passed);
     let failed_checks = failed
@@ -46,32 +46,10 @@ async fn reports(context: &Context, run_id: &str) -> Result<Vec<StageReport>, St
     Ok(reports)
 }
 
-/// The control checks of the last run that had any.
-async fn last_checks(context: &Context) -> Result<Vec<ControlCheck>, StageError> {
-    let Some(rows) = audit_rows(context, "control_checks").await? else { return Ok(Vec::new()) };
-    let rows = blocking(move || {
-        let last = col("run_id").filter(col("checked_at").eq(col("checked_at").max())).first();
-        Ok(rows.filter(col("run_id").eq(last)).collect()?)
-    })
-    .await?;
-    let text = |name: &str| Ok::<_, StageError>(rows.column(name)?.str()?.clone());
-    let (table, check, expected, actual) = (text("table")?, text("check")?, text("expected")?, text("actual")?);
-    let passed = rows.column("passed")?.bool()?.clone();
-    let of = |column: &StringChunked, row: usize| column.get(row).unwrap_or_default().to_owned();
-    let checks = (0..rows.height()).map(|row| ControlCheck {
-        table: of(&table, row),
-        check: of(&check, row),
-        expected: of(&expected, row),
-        actual: of(&actual, row),
-        passed: passed.get(row).unwrap_or(false),
-    });
-    Ok(checks.collect())
-}
-
 /// Rows that failed an error rule, by table and rule, of all loads: each load counts once, however often it was read.
 async fn quarantine(context: &Context, reports: &[StageReport]) -> Result<Vec<QuarantineLine>, StageError> {
     let mut by_load: BTreeMap<(String, String, String), u64> = BTreeMap::new();
-    if let Some(rows) = audit_rows(context, "quality_metrics").await? {
+    if let Some(rows) = audit::scan(&context.lake, "quality_metrics").await? {
         let rows = blocking(move || {
             let failed =
                 rows.filter(col("severity").eq(lit(Severity::Error.as_str())).and(col("rows_failed").gt(lit(0))));
@@ -101,9 +79,4 @@ async fn quarantine(context: &Context, reports: &[StageReport]) -> Result<Vec<Qu
         by_rule.into_iter().map(|((entity, rule), rows)| QuarantineLine { entity, rule, rows }).collect();
     lines.sort_by_key(|line| std::cmp::Reverse(line.rows));
     Ok(lines)
-}
-
-async fn audit_rows(context: &Context, name: &str) -> Result<Option<LazyFrame>, StageError> {
-    let Some(table) = Table::open(&context.lake, &lake::audit(name)).await? else { return Ok(None) };
-    Ok(Some(table.scan(table.files()).await?))
 }

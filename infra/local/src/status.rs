@@ -2,12 +2,11 @@
 
 use chrono::{DateTime, Utc};
 use polars::prelude::*;
-use rcm_model::event::ControlCheck;
 use rcm_platform::bronze::LoadLog;
-use rcm_platform::{Context, Lake, StageError, lake};
+use rcm_platform::{Context, StageError};
 use rcm_tables::delta::{DataFile, Table};
 use rcm_tables::frames::blocking;
-use rcm_tables::standstill;
+use rcm_tables::{audit, standstill};
 
 use crate::print::{QuarantineStatus, Status, StreamStatus, TableStatus};
 
@@ -23,7 +22,7 @@ pub async fn read(context: &Context) -> Result<Status, StageError> {
         streams: streams(context).await?,
         tables: Vec::new(),
         quarantine: Vec::new(),
-        failed_checks: failed_checks(lake).await?,
+        failed_checks: audit::last_checks(lake).await?.into_iter().filter(|check| !check.passed).collect(),
         standstills: standstill::find(context).await?,
     };
     for layer in ["silver", "quarantine", "gold", "audit"] {
@@ -75,29 +74,4 @@ fn table_status(path: String, table: &Table) -> TableStatus {
 async fn open_rows(table: &Table) -> Result<u64, StageError> {
     let open = table.scan(table.files()).await?.filter(col("status").eq(lit("open"))).select([col("status")]);
     blocking(move || Ok(open.collect()?.height() as u64)).await
-}
-
-/// The checks of the last run that wrote any, where they failed.
-async fn failed_checks(lake: &Lake) -> Result<Vec<ControlCheck>, StageError> {
-    let Some(table) = Table::open(lake, &lake::audit("control_checks")).await? else { return Ok(Vec::new()) };
-    let checks = table.scan(table.files()).await?;
-    let rows = blocking(move || {
-        let last_run = col("checked_at").eq(col("checked_at").max());
-        Ok(checks
-            .filter(col("run_id").eq(col("run_id").filter(last_run).first()))
-            .filter(col("passed").not())
-            .collect()?)
-    });
-    let rows = rows.await?;
-    let text = |name: &str| -> Result<StringChunked, StageError> { Ok(rows.column(name)?.str()?.clone()) };
-    let (table, check, expected, actual) = (text("table")?, text("check")?, text("expected")?, text("actual")?);
-    let of = |column: &StringChunked, row: usize| column.get(row).unwrap_or_default().to_owned();
-    let failed = (0..rows.height()).map(|row| ControlCheck {
-        table: of(&table, row),
-        check: of(&check, row),
-        expected: of(&expected, row),
-        actual: of(&actual, row),
-        passed: false,
-    });
-    Ok(failed.collect())
 }

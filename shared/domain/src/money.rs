@@ -35,6 +35,12 @@ pub fn format_cents(cents: i128) -> String {
     format!("{sign}{}.{:02}", cents / 100, cents % 100)
 }
 
+/// Returns the ratio of two sums, or `None` if the second is zero.
+#[must_use]
+pub fn ratio(numerator: i128, denominator: i128) -> Option<f64> {
+    (denominator != 0).then(|| numerator as f64 / denominator as f64)
+}
+
 /// Reads a text as an amount in cents, half a cent away from zero: `12.345` is 1235, `1e3` is 100000. None where it
 /// is no number, or one that the type cannot hold.
 #[must_use]

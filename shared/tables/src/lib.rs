@@ -4,6 +4,7 @@
 //! Look first at [`silver::run`], the silver stage of every entity, and at [`delta::Table`], through which
 //! every table is opened and read.
 
+pub mod audit;
 mod chunks;
 pub mod conditions;
 pub mod delta;

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use chrono::NaiveDate;
+use rcm_domain::money::ratio;
 use serde::{Serialize, Serializer};
 
 use super::figures::{NONE, count, money, percent};
@@ -230,10 +231,6 @@ fn claims(rows: &[ClaimsRow]) -> String {
         ]
     });
     table("Claims", &["", "claims", "amount", "paid", "denied", "rejected", "clean"], 1, lines.collect())
-}
-
-fn ratio(numerator: i128, denominator: i128) -> Option<f64> {
-    (denominator != 0).then(|| numerator as f64 / denominator as f64)
 }
 
 /// Writes cents as a number with decimals. A double holds every cent of amounts below 90 trillion.

@@ -5,9 +5,10 @@ use chrono::NaiveDate;
 use super::facts::FeedRow;
 use super::figures::{self, month, percent, short_date};
 use super::sections::{Maker, OLD_FROM, Selected};
-use super::series::{Point, ratio};
+use super::series::Point;
 use super::view::{Feed, Hero, Notice, Range, Span};
 use crate::kpi::ar_aging::BUCKETS;
+use crate::money::ratio;
 
 /// The part of a change that most of it is due to.
 pub(super) struct Culprit {

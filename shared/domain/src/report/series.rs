@@ -6,6 +6,7 @@ use chrono::NaiveDate;
 
 use super::facts::{Facts, TrendRow};
 use crate::kpi::days_in_ar::PERIOD_DAYS;
+use crate::money::ratio;
 
 /// Receivables at a month end, in cents.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -45,11 +46,6 @@ impl Point {
     pub(super) fn collected(&self) -> Option<f64> {
         ratio(self.paid_within_90, self.due)
     }
-}
-
-/// A share of two sums; none where the second is zero.
-pub(super) fn ratio(numerator: i128, denominator: i128) -> Option<f64> {
-    (denominator != 0).then(|| numerator as f64 / denominator as f64)
 }
 
 /// The month ends of some rows, the oldest first.

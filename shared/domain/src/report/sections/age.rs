@@ -2,10 +2,10 @@
 
 use super::{OLD_FROM, Selected};
 use crate::kpi::ar_aging::BUCKETS;
+use crate::money::ratio;
 use crate::report::facts::AgeRow;
 use crate::report::figures::{self, percent};
 use crate::report::findings;
-use crate::report::series::ratio;
 use crate::report::view::{Age, Line, Stack, Table};
 
 impl Selected<'_> {

@@ -1,9 +1,9 @@
 //! What changed the balance.
 
 use super::Selected;
+use crate::money::ratio;
 use crate::report::figures::{month, none, percent, short_date};
 use crate::report::findings;
-use crate::report::series::ratio;
 use crate::report::view::{Change, Line, Table};
 
 /// Lines of a table of the largest changes.

@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 
 use super::Selected;
+use crate::money::ratio;
 use crate::report::facts::CollectionRow;
 use crate::report::figures::{none, percent};
 use crate::report::findings;
-use crate::report::series::ratio;
 use crate::report::view::{Bullet, Collection, Line, Table};
 
 impl Selected<'_> {

@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use chrono::{Days as DaysOf, NaiveDate};
 
 use super::{Denied, MONTHS, Selected, back};
+use crate::money::ratio;
 use crate::report::facts::ClaimRow;
 use crate::report::figures::{days, month, none, percent, short_date, short_month};
-use crate::report::series::{Point, differ, ratio};
+use crate::report::series::{Point, differ};
 use crate::report::view::{Tile, Tone};
 
 impl Selected<'_> {
