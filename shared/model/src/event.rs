@@ -1,6 +1,8 @@
 //! What the functions are called with and what they return: the contract between the state
 //! machine, the command line and the functions.
 
+use std::collections::BTreeMap;
+
 use chrono::{DateTime, NaiveDate, Utc};
 use serde::{Deserialize, Serialize};
 
@@ -192,6 +194,9 @@ pub struct StageReport {
     /// Rows that failed a rule, one item per rule and load.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub rules: Vec<RuleCount>,
+    /// What the rows of the loads that it read are like, whatever the rules say.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub profiles: Vec<LoadProfile>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub checks: Vec<ControlCheck>,
     /// What it measured beside its counts. Reports of version 0.1 call them figures.
@@ -225,6 +230,7 @@ impl StageReport {
             loads: Vec::new(),
             commits: Vec::new(),
             rules: Vec::new(),
+            profiles: Vec::new(),
             checks: Vec::new(),
             metrics: Vec::new(),
             notes: Vec::new(),
@@ -332,12 +338,87 @@ impl Severity {
     }
 }
 
-/// Rows of one load that failed one rule: the grain of `audit/quality_metrics`.
+/// What a figure of data quality is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Dimension {
+    /// Whether there is a value.
+    Completeness,
+    /// Whether a value is one that its column may have.
+    #[default]
+    Validity,
+    /// Whether a row is there once.
+    Uniqueness,
+    /// Whether the row that a key names is in the lake.
+    ReferentialIntegrity,
+    /// Whether rows come when they should.
+    Timeliness,
+}
+
+impl Dimension {
+    /// The word in `audit/quality_metrics`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Completeness => "completeness",
+            Self::Validity => "validity",
+            Self::Uniqueness => "uniqueness",
+            Self::ReferentialIntegrity => "referential_integrity",
+            Self::Timeliness => "timeliness",
+        }
+    }
+}
+
+/// What the rows of one load are like in the columns of the model that its source has.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LoadProfile {
+    pub entity: String,
+    pub stream: String,
+    pub load_id: String,
+    pub rows: u64,
+    /// Rows without a value, by column.
+    pub nulls: BTreeMap<String, u64>,
+    /// Time of the extract, or of the landed file.
+    pub extracted_at: DateTime<Utc>,
+    /// Latest modified time of a row that is not after the extract; none where there is none.
+    #[serde(default)]
+    pub newest: Option<DateTime<Utc>>,
+}
+
+impl LoadProfile {
+    /// Share of the rows without a value in a column, from 0 to 1; none without rows, or where the source does not have
+    /// the column.
+    #[must_use]
+    pub fn null_share(&self, column: &str) -> Option<f64> {
+        let nulls = self.nulls.get(column)?;
+        (self.rows > 0).then(|| *nulls as f64 / self.rows as f64)
+    }
+
+    /// Hours between the latest modified time and the extract.
+    #[must_use]
+    pub fn hours_behind(&self) -> Option<f64> {
+        self.newest.map(|newest| (self.extracted_at - newest).num_seconds() as f64 / 3600.0)
+    }
+
+    /// Adds other rows of the same load.
+    pub fn add(&mut self, more: &Self) {
+        self.rows += more.rows;
+        for (column, nulls) in &more.nulls {
+            *self.nulls.entry(column.clone()).or_default() += nulls;
+        }
+        self.newest = self.newest.max(more.newest);
+    }
+}
+
+/// Rows of one load that failed one rule.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RuleCount {
     pub entity: String,
     pub rule: String,
     pub severity: Severity,
+    /// Reports up to version 0.2 do not say it.
+    #[serde(default)]
+    pub dimension: Dimension,
     pub load_id: String,
     pub checked: u64,
     pub failed: u64,

@@ -3,8 +3,8 @@
 use chrono::{DateTime, Utc};
 use futures::Future;
 use rcm_model::event::{
-    ControlCheck, ErrorContext, LoadCounts, Metric, Outcome, RuleCount, SharedOut, StageFailure, StageReport,
-    TableCommit,
+    ControlCheck, ErrorContext, LoadCounts, LoadProfile, Metric, Outcome, RuleCount, SharedOut, StageFailure,
+    StageReport, TableCommit,
 };
 use tracing::{Instrument, info, info_span, warn};
 use uuid::Uuid;
@@ -24,6 +24,7 @@ pub struct Work {
     pub loads: Vec<LoadCounts>,
     pub commits: Vec<TableCommit>,
     pub rules: Vec<RuleCount>,
+    pub profiles: Vec<LoadProfile>,
     pub checks: Vec<ControlCheck>,
     pub metrics: Vec<Metric>,
     pub notes: Vec<String>,
@@ -43,6 +44,7 @@ impl Work {
         self.loads.extend(more.loads);
         self.commits.extend(more.commits);
         self.rules.extend(more.rules);
+        self.profiles.extend(more.profiles);
         self.checks.extend(more.checks);
         self.metrics.extend(more.metrics);
         self.shared_out = more.shared_out.or(self.shared_out.take());
@@ -104,6 +106,7 @@ where
             loads: work.loads,
             commits: work.commits,
             rules: work.rules,
+            profiles: work.profiles,
             checks: work.checks,
             metrics: work.metrics,
             notes: work.notes,

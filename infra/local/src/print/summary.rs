@@ -160,7 +160,7 @@ fn notes(reports: &[StageReport]) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use chrono::{DateTime, Utc};
-    use rcm_model::event::{ControlCheck, ErrorContext, RuleCount, StageFailure, StageTimes, TableCommit};
+    use rcm_model::event::{ControlCheck, Dimension, ErrorContext, RuleCount, StageFailure, StageTimes, TableCommit};
 
     use super::*;
 
@@ -199,6 +199,7 @@ mod tests {
                 entity: "patients".to_owned(),
                 rule: "first_name_literal_null".to_owned(),
                 severity: Severity::Error,
+                dimension: Dimension::default(),
                 load_id: "l".to_owned(),
                 checked: 5_000,
                 failed: 15,

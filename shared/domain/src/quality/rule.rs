@@ -2,7 +2,7 @@
 
 use polars::prelude::{DataType, PolarsResult};
 use rcm_model::cdm::{self, Entity};
-use rcm_model::event::Severity;
+use rcm_model::event::{Dimension, Severity};
 use serde::Deserialize;
 
 use super::builtin::RESERVED;
@@ -119,6 +119,28 @@ pub enum RuleKind {
     /// At least seven digits, and no negative number.
     PlausiblePhone,
     Expression,
+}
+
+impl RuleKind {
+    /// What the share of rows that pass says of a table.
+    #[must_use]
+    pub fn dimension(self) -> Dimension {
+        match self {
+            Self::NotNull | Self::NotLiteralNull => Dimension::Completeness,
+            Self::Unique => Dimension::Uniqueness,
+            Self::References => Dimension::ReferentialIntegrity,
+            Self::AcceptedValues
+            | Self::Matches
+            | Self::Range
+            | Self::DateOrder
+            | Self::NotAfterLoad
+            | Self::NpiCheckDigit
+            | Self::Icd10Syntax
+            | Self::CptSyntax
+            | Self::PlausiblePhone
+            | Self::Expression => Dimension::Validity,
+        }
+    }
 }
 
 /// Why a rulebook cannot be used.

@@ -10,7 +10,7 @@ use rcm_domain::cdm::{UNPARSEABLE, UNREADABLE, looks_at_other_rows, to_model, wa
 use rcm_domain::quality::{FailedRows, LoadFacts, LoadNature, NotRun, Rulebook, assess};
 use rcm_domain::scd2;
 use rcm_model::cdm::{ColumnSource, Entity, EntityMapping, Mapping};
-use rcm_model::event::{RuleCount, Severity};
+use rcm_model::event::{LoadProfile, RuleCount, Severity};
 use rcm_platform::bronze::{MALFORMED, Manifest, POSITION};
 use rcm_platform::context::Context;
 use rcm_platform::error::{Result, StageError};
@@ -46,6 +46,7 @@ pub(super) struct BatchRows {
     /// Rows per load, in the order of the loads.
     pub tallies: Vec<RowCounts>,
     pub rules: Vec<RuleCount>,
+    pub profiles: Vec<LoadProfile>,
     /// Notes on the loads for people.
     pub notes: Vec<String>,
     /// Largest share of a load's rows that failed an error rule, also of a load that was refused.
@@ -63,6 +64,7 @@ impl BatchRows {
             named: DataFrame::default(),
             tallies: Vec::new(),
             rules: Vec::new(),
+            profiles: Vec::new(),
             notes: Vec::new(),
             worst_share: None,
         }
@@ -114,6 +116,7 @@ struct ReadLoad {
     quarantined: DataFrame,
     tally: RowCounts,
     rules: Vec<RuleCount>,
+    profile: LoadProfile,
     not_run: Vec<NotRun>,
     /// Columns that it has under several of their names.
     notes: Vec<String>,
@@ -125,6 +128,7 @@ struct Judged {
     named: DataFrame,
     tally: RowCounts,
     rules: Vec<FailedRows>,
+    profile: LoadProfile,
     not_run: Vec<NotRun>,
     /// Of each row that failed: `key`, `reasons` and its position. None if no row failed.
     failed: Option<DataFrame>,
@@ -182,6 +186,7 @@ pub(super) async fn read(context: &Context, of: For<'_>, loads: Vec<Manifest>) -
                 quarantined.push(read.quarantined.lazy());
                 batch.notes.extend(notes(&load, &read.tally, &read.not_run));
                 batch.notes.extend(read.notes);
+                batch.profiles.push(read.profile);
                 batch.tallies.push(read.tally);
                 batch.loads.push(load);
             }
@@ -248,6 +253,7 @@ async fn read_load(context: &Context, of: For<'_>, load: &Manifest, incoming: &m
         quarantined: DataFrame::empty_with_schema(&quarantine::schema()),
         tally: RowCounts::default(),
         rules: Vec::new(),
+        profile: source.empty_profile(),
         not_run: Vec::new(),
         notes,
     };
@@ -257,13 +263,14 @@ async fn read_load(context: &Context, of: For<'_>, load: &Manifest, incoming: &m
     let judged = portions.map(|portion| judge(portion, source.clone(), Arc::clone(&rulebook), place, context.now()));
     let mut judged = stream::iter(judged).buffered(AT_ONCE);
     while let Some(of_portion) = judged.next().await {
-        let (Judged { good, named, tally, rules, not_run, .. }, quarantined) = of_portion?;
+        let (Judged { good, named, tally, rules, profile, not_run, .. }, quarantined) = of_portion?;
         incoming.push(context, good).await?;
         read.named.vstack_mut(&named)?;
         if let Some(quarantined) = quarantined {
             read.quarantined.vstack_mut(&quarantined)?;
         }
         read.tally.add(tally);
+        read.profile.add(&profile);
         read.not_run = not_run;
         for of_rule in rules {
             match failed_by_rule.iter_mut().find(|known| known.rule == of_rule.rule) {
@@ -273,10 +280,16 @@ async fn read_load(context: &Context, of: For<'_>, load: &Manifest, incoming: &m
         }
     }
     let checked = read.tally.read;
-    let count = |of_rule: &FailedRows| {
-        source.count(&of_rule.rule, of_rule.severity, Failed { failed: of_rule.failed, checked })
+    let count = |of_rule: FailedRows| RuleCount {
+        entity: of.entity.name.to_owned(),
+        rule: of_rule.rule,
+        severity: of_rule.severity,
+        dimension: of_rule.dimension,
+        load_id: load.load_id.clone(),
+        checked,
+        failed: of_rule.failed,
     };
-    read.rules = failed_by_rule.iter().map(count).collect();
+    read.rules = failed_by_rule.into_iter().map(count).collect();
     Ok(read)
 }
 
@@ -329,15 +342,31 @@ impl LoadSource {
         self.columns.source(self.entity.id()).into_iter().flat_map(ColumnSource::columns).collect()
     }
 
-    fn count(&self, rule: &str, severity: Severity, rows: Failed) -> RuleCount {
-        RuleCount {
+    /// The profile of the load before any of its rows is read.
+    fn empty_profile(&self) -> LoadProfile {
+        let Manifest { stream, load_id, .. } = &*self.load;
+        LoadProfile {
             entity: self.entity.name.to_owned(),
-            rule: rule.to_owned(),
-            severity,
-            load_id: self.load.load_id.clone(),
-            checked: rows.checked,
-            failed: rows.failed,
+            stream: stream.clone(),
+            load_id: load_id.clone(),
+            rows: 0,
+            nulls: self.model_columns().into_iter().map(|column| (column, 0)).collect(),
+            extracted_at: time_of(&self.load),
+            newest: None,
         }
+    }
+
+    /// The profile of some rows of the load, in the columns of the model.
+    fn profile(&self, rows: &DataFrame) -> Result<LoadProfile> {
+        let mut profile = LoadProfile { rows: rows.height() as u64, ..self.empty_profile() };
+        for (column, nulls) in &mut profile.nulls {
+            *nulls = rows.column(column)?.null_count() as u64;
+        }
+        let latest = profile.extracted_at.timestamp_micros();
+        let modified = rows.column("src_modified_at")?.datetime()?.physical().clone();
+        let newest = modified.iter().flatten().filter(|modified| *modified <= latest).max();
+        profile.newest = newest.and_then(DateTime::from_timestamp_micros);
+        Ok(profile)
     }
 }
 
@@ -361,6 +390,7 @@ fn apply_rules(raw: DataFrame, source: &LoadSource, rulebook: &Rulebook, place: 
     let in_load = raw.height();
     let raw = without_unwanted(raw, columns)?;
     let model = to_model(&raw, entity, mapping, columns, load.extracted_at)?;
+    let profile = source.profile(&model)?;
     let records = raw.column(MALFORMED)?.str()?.clone();
     let malformed = records.is_not_null();
     let positions = raw.column(POSITION)?.i64()?.clone();
@@ -402,6 +432,7 @@ fn apply_rules(raw: DataFrame, source: &LoadSource, rulebook: &Rulebook, place: 
         named,
         tally: RowCounts { left_out: in_load as u64 - read, read, quarantined },
         rules: assessment.tallies,
+        profile,
         not_run: assessment.not_run,
         failed,
     })

@@ -118,7 +118,8 @@ impl<'a> Ingest<'a> {
         let rulebook = self.rulebook().await?;
         let mut batch =
             batch_rows::read(context, For { entity, path: &target.silver, rulebook, buckets }, loads).await?;
-        let mut work = Work { rules: std::mem::take(&mut batch.rules), ..Work::default() };
+        let (rules, profiles) = (std::mem::take(&mut batch.rules), std::mem::take(&mut batch.profiles));
+        let mut work = Work { rules, profiles, ..Work::default() };
         work.notes.append(&mut batch.notes);
         work.metrics.extend(batch.worst_share.map(|share| quarantine_rate(entity, share)));
         refusals.append(&mut batch.refusals);

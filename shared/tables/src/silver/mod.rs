@@ -43,8 +43,8 @@ use rcm_domain::quality::Rulebook;
 use rcm_domain::scd2::{KEY_REPEATED, MODIFIED_GOES_BACK, Outcome as RowOutcome};
 use rcm_model::cdm::Entity;
 use rcm_model::event::{
-    ControlCheck, LoadCounts, Metric, Outcome, Part, RuleCount, Severity, Shard, SharedOut, StageInput, StageReport,
-    TableCommit,
+    ControlCheck, Dimension, LoadCounts, Metric, Outcome, Part, RuleCount, Severity, Shard, SharedOut, StageInput,
+    StageReport, TableCommit,
 };
 use rcm_platform::bronze::Manifest;
 use rcm_platform::context::Context;
@@ -147,6 +147,7 @@ async fn commit_prepared(
     let rows = prepared.for_commit(context, target).await?;
     let mut work = Work {
         rules: prepared.rules.clone(),
+        profiles: prepared.profiles.clone(),
         notes: prepared.notes.clone(),
         metrics: prepared.metrics.clone(),
         ..Work::default()
@@ -332,12 +333,13 @@ fn counts(batch: &BatchRows, changes: &[BucketChange]) -> Vec<LoadCounts> {
 
 /// Rows that fail the rules which only their history shows: one count per load and rule.
 fn warnings(entity: &Entity, batch: &BatchRows, changes: &[BucketChange]) -> Vec<RuleCount> {
-    let count = |rule: &'static str, load: &Manifest, tally: &RowCounts| {
+    let count = |rule: &'static str, dimension: Dimension, load: &Manifest, tally: &RowCounts| {
         let id = (load.load_id.clone(), rule);
         RuleCount {
             entity: entity.name.to_owned(),
             rule: rule.to_owned(),
             severity: Severity::Warn,
+            dimension,
             load_id: load.load_id.clone(),
             checked: tally.read,
             failed: changes.iter().filter_map(|change| change.warnings.get(&id)).sum(),
@@ -345,9 +347,9 @@ fn warnings(entity: &Entity, batch: &BatchRows, changes: &[BucketChange]) -> Vec
     };
     let mut counts = Vec::new();
     for (load, tally) in batch.loads.iter().zip(&batch.tallies) {
-        counts.push(count(KEY_REPEATED, load, tally));
+        counts.push(count(KEY_REPEATED, Dimension::Uniqueness, load, tally));
         if Nature::of(load) == Nature::Extract {
-            counts.push(count(MODIFIED_GOES_BACK, load, tally));
+            counts.push(count(MODIFIED_GOES_BACK, Dimension::Timeliness, load, tally));
         }
     }
     counts
