@@ -35,11 +35,11 @@ where
     let lake = Lake::open(&environment.lake_url)?;
     lambda_runtime::run(service_fn(move |event: LambdaEvent<I>| {
         let (lake, environment) = (lake.clone(), environment.clone());
-        let handled = async move {
+        let answered = async move {
             let answer = handler(Context::of(lake, environment, Clock::system()).await?, event.payload).await?;
             serde_json::to_value(answer).map(fitting).map_err(|_| StageError::internal("the answer is no JSON"))
         };
-        caught(handled).inspect_err(log_whole)
+        caught(answered).inspect_err(log_whole)
     }))
     .await
 }
