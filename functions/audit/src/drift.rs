@@ -38,7 +38,8 @@ pub(super) async fn notes(context: &Context, reports: &[StageReport]) -> Result<
     if of_run.is_empty() {
         return Ok(Vec::new());
     }
-    let before = before(context, of_run.keys().cloned().collect()).await?;
+    let runs = reports.iter().map(|report| report.run_id.clone()).collect();
+    let before = before(context, of_run.keys().cloned().collect(), runs).await?;
     let numbers: BTreeMap<&str, u64> =
         reports.iter().flat_map(|report| &report.loads).map(|load| (load.load_id.as_str(), load.sequence)).collect();
     let number = |load: &LoadProfile| numbers.get(load.load_id.as_str()).copied();
@@ -50,37 +51,38 @@ fn of_stream(
     before: Option<&Vec<LoadProfile>>,
     number: impl Fn(&LoadProfile) -> Option<u64>,
 ) -> Vec<String> {
-    let is_of_run = |load: &&LoadProfile| loads.iter().any(|of_run| of_run.load_id == load.load_id);
-    let mut known: Vec<LoadProfile> = before.into_iter().flatten().filter(|load| !is_of_run(load)).cloned().collect();
+    let mut known: Vec<LoadProfile> = before.into_iter().flatten().cloned().collect();
     let mut notes = Vec::new();
     for load in loads {
-        // One that was read again, for a table that is made anew, is older than what is known.
-        let is_next = known.last().is_none_or(|last| last.load_id < load.load_id);
-        if is_next {
-            let said = drift(load, &known).into_iter();
-            let name = number(load).map_or_else(|| load.load_id.clone(), |number| number.to_string());
-            notes.extend(said.map(|said| format!("{} load {name}: {said}", load.stream)));
+        // One that was read again, for a table that is made anew, is no news.
+        if known.iter().any(|known| known.load_id == load.load_id) {
+            continue;
         }
+        let said = drift(load, &known).into_iter();
+        let name = number(load).map_or_else(|| load.load_id.clone(), |number| number.to_string());
+        notes.extend(said.map(|said| format!("{} load {name}: {said}", load.stream)));
         known.push(load.clone());
     }
     notes.truncate(MOST_NOTES);
     notes
 }
 
-/// The loads of some streams that the table knows.
-async fn before(context: &Context, streams: Vec<String>) -> Result<Profiles, StageError> {
+/// The loads of some streams that the table has from other runs than some.
+async fn before(context: &Context, streams: Vec<String>, runs: BTreeSet<String>) -> Result<Profiles, StageError> {
     let since = context.now() - TimeDelta::days(DAYS);
     let Some(rows) = audit::scan(&context.lake, "quality_metrics").await? else {
         return Ok(Profiles::new());
     };
     let rows = blocking(move || {
         let streams = Series::new("streams".into(), streams);
+        let runs = Series::new("runs".into(), Vec::from_iter(runs));
         let since = lit(since.timestamp_micros()).cast(timestamp());
         let is_wanted = col("measured_at")
             .gt(since)
             .and(col("severity").eq(lit(MEASURED)))
             .and(col("rule").eq(lit(NULL_SHARE)))
-            .and(col("stream").is_in(lit(streams).implode(true), false));
+            .and(col("stream").is_in(lit(streams).implode(true), false))
+            .and(col("run_id").is_in(lit(runs).implode(true), false).not());
         let wanted = ["entity", "stream", "load_id", "column", "rows_checked", "rows_failed", "measured_at"];
         let order = ["load_id", "measured_at"];
         Ok(rows.filter(is_wanted).select(wanted.map(col)).sort(order, SortMultipleOptions::default()).collect()?)
