@@ -59,6 +59,15 @@ async fn extract(context: &Context, input: &ExtractInput, stream: &str) -> Resul
     }
 }
 
+/// Returns the load of a stream that its next extract goes on from: the last one up to which no voided load has left a
+/// hole. None if the next extract is the first.
+///
+/// # Errors
+/// The store fails, or the log cannot be read.
+pub async fn goes_on_from(context: &Context, stream: &str) -> Result<Option<Manifest>, StageError> {
+    Ok(Before::read(context, stream).await?.valid)
+}
+
 /// The loads that an extract comes after.
 struct Before {
     /// The last one, which gives the number.
@@ -118,7 +127,7 @@ async fn load_after(
     let subject = Subject {
         run_id: &input.run_id,
         stream,
-        entity: row.entity(),
+        entity: mapping.entity_of(row.entity()),
         datasource: &row.datasource,
         kind: match row.loadtype {
             LoadType::Full => LoadKind::Snapshot,

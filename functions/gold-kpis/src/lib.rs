@@ -23,7 +23,7 @@ use rcm_model::event::{StageInput, StageReport, TableCommit};
 use rcm_platform::stage::{self, Failure, Work};
 use rcm_platform::{Context, StageError, lake};
 use rcm_tables::frames::blocking;
-use rcm_tables::gold::{SUBJECT, Tables, Target, collect_results, record_of_zones, retry_on_conflict, zones};
+use rcm_tables::gold::{Due, SUBJECT, Tables, Target, collect_results, record_of_zones, retry_on_conflict, zones};
 
 use self::sums::Day;
 
@@ -40,16 +40,38 @@ pub async fn handle(context: Context, input: StageInput) -> Result<StageReport, 
     stage::report(&context, "gold-kpis", &input.run_id, SUBJECT, work).await
 }
 
-async fn rebuild(context: &Context, run_id: &str, as_of: NaiveDate) -> Result<Work, Failure> {
+/// What each KPI of a date is made from, and what of that has changed since it was made. Writes nothing.
+///
+/// # Errors
+/// A log cannot be read.
+pub async fn due(context: &Context, as_of: NaiveDate) -> Result<Vec<Due>, StageError> {
+    let (kpis, sources) = open(context).await?;
+    let zones = zones(context);
+    let mut due = Vec::new();
+    for kpi in KPIS {
+        let made_from = made_from(kpi, as_of, &sources, record_of_zones(&zones));
+        let of_kpi = Target::new(context, "", &kpis, lake::gold(kpi.table), made_from).due().await?;
+        let lacks = needed_by(kpi).filter(|path| sources.get(path).is_none()).collect();
+        due.push(Due { lacks, ..of_kpi });
+    }
+    Ok(due)
+}
+
+/// Opens the tables of the KPIs, then what they are made from.
+async fn open(context: &Context) -> Result<(Tables, Tables), StageError> {
     let kpis = Tables::open(&context.lake, KPIS.iter().map(|kpi| lake::gold(kpi.table))).await?;
     let inputs = ["fact_transactions", "fact_claims", "dim_provider", "dim_department"];
     let paths = inputs.iter().map(|input| lake::gold(input)).chain(inputs.iter().map(|input| source_of(input)));
     let sources = Tables::open(&context.lake, paths).await?;
+    Ok((kpis, sources))
+}
+
+async fn rebuild(context: &Context, run_id: &str, as_of: NaiveDate) -> Result<Work, Failure> {
+    let (kpis, sources) = open(context).await?;
     let zones = zones(context);
     let (mut due, mut notes) = (Vec::new(), Vec::new());
     for kpi in KPIS {
-        let needed = kpi.inputs.iter().flat_map(|input| [lake::gold(input), source_of(input)]);
-        if let Some(missing) = needed.into_iter().find(|path| sources.get(path).is_none()) {
+        if let Some(missing) = needed_by(kpi).find(|path| sources.get(path).is_none()) {
             notes.push(format!("{} is not made: there is no {missing}", kpi.table));
             continue;
         }
@@ -92,6 +114,11 @@ async fn rebuild(context: &Context, run_id: &str, as_of: NaiveDate) -> Result<Wo
 struct Dimensions {
     providers: LazyFrame,
     departments: LazyFrame,
+}
+
+/// Paths of the tables without which a KPI is not made.
+fn needed_by(kpi: &Kpi) -> impl Iterator<Item = String> {
+    kpi.inputs.iter().flat_map(|input| [lake::gold(input), source_of(input)])
 }
 
 /// Returns the table that an input is read from: a fact has only current rows, silver also those of the past.

@@ -80,11 +80,26 @@ pub async fn last_date(context: &Context) -> Result<Option<NaiveDate>, StageErro
     gold::Gold::open(context).await?.last_date().await
 }
 
+/// Whether the report of a date would be made: gold, its configuration or the product have changed since it was.
+///
+/// # Errors
+/// A table cannot be read.
+pub async fn is_due(context: &Context, as_of: NaiveDate) -> Result<bool, StageError> {
+    let config_text = config_text(context).await?;
+    let gold = gold::Gold::open(context).await?;
+    let record = Record { as_of, made_from: made_from(&gold, as_of, &config_text) };
+    Ok(!is_made(context, &record, &format!("{FOLDER}/{as_of}")).await?)
+}
+
+/// Hash of the tables, the configuration and the product.
+fn made_from(gold: &gold::Gold, as_of: NaiveDate, config_text: &str) -> String {
+    gold.fingerprint(&format!("{REVISION} {} {as_of} {config_text}", env!("CARGO_PKG_VERSION")))
+}
+
 async fn make(context: &Context, run_id: &str, as_of: NaiveDate) -> Result<Work, Failure> {
     let config_text = config_text(context).await?;
     let gold = gold::Gold::open(context).await?;
-    let made_from = gold.fingerprint(&format!("{REVISION} {} {as_of} {config_text}", env!("CARGO_PKG_VERSION")));
-    let record = Record { as_of, made_from };
+    let record = Record { as_of, made_from: made_from(&gold, as_of, &config_text) };
     let folder = format!("{FOLDER}/{as_of}");
     if is_made(context, &record, &folder).await? {
         return Ok(Work { outcome: Some(Outcome::NothingNew), ..Work::default() });

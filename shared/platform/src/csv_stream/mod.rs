@@ -173,6 +173,16 @@ pub async fn content_hash(csv: &Csv) -> Result<String> {
     hashed.await.map_err(|_| stopped())?.map_err(|error| csv.unreadable(&error))
 }
 
+/// Returns the names in the header of a file.
+///
+/// # Errors
+/// `BrokenContract` if the file is empty, is no CSV file or has a header that cannot be used; the file cannot be read.
+pub async fn columns(csv: &Csv) -> Result<Vec<String>> {
+    let bytes = csv.open().await?;
+    let file = csv.clone();
+    spawn_blocking(move || records::columns(&file, bytes)).await.map_err(|_| stopped())?
+}
+
 /// Writes the wanted records of a file as Parquet under `key`. Nothing is left there when it fails.
 ///
 /// # Errors

@@ -31,11 +31,13 @@ mod stored;
 mod target;
 #[cfg(test)]
 mod tests;
+mod waiting;
 
 pub use incoming::FOLDER as INCOMING;
 pub use record::taken_of as taken;
 pub use standing::standstills;
 pub use stored::is_open;
+pub use waiting::{WaitingLoads, waiting};
 
 use futures::future::BoxFuture;
 use rcm_domain::cdm::silver_schema;

@@ -7,7 +7,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use chrono_tz::Tz;
 use futures::FutureExt;
 use rcm_model::cdm::{self, Entity};
-use rcm_model::load_config::LoadType;
+use rcm_model::load_config::{LoadRow, LoadType};
 use tokio::sync::mpsc;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -49,6 +49,26 @@ pub(in crate::emr) async fn extract<C: Connection>(context: &Context, table: &Ta
     retry::retried(&limits, || plan.attempt().boxed()).await
 }
 
+/// Returns the names of a table's columns. Connects once: whoever asks sees at once what is wrong.
+///
+/// # Errors
+/// The database does not answer, refuses the login, or has no such table.
+pub(in crate::emr) async fn columns<C: Connection>(context: &Context, row: &LoadRow) -> Result<Vec<String>> {
+    let place = place_of(row);
+    let name = TableName::parse(C::Type::DIALECT.quotes, &row.tablename)?;
+    let read = async {
+        let mut connection = C::connect(context, Address { database: &row.database, place: &place }).await?;
+        connection.columns(&name).await
+    };
+    let columns = read.boxed().await?;
+    Ok(columns.into_iter().map(|column| column.name.name().to_owned()).collect())
+}
+
+/// The database and the table, for messages.
+fn place_of(row: &LoadRow) -> String {
+    format!("database `{}`, table `{}`", printable(&row.database), printable(&row.tablename))
+}
+
 impl<'a, C: Connection> Plan<'a, C> {
     fn of(context: &'a Context, table: &'a Table<'a>) -> Result<Self> {
         let row = table.row;
@@ -62,7 +82,7 @@ impl<'a, C: Connection> Plan<'a, C> {
             })?,
             None => Tz::UTC,
         };
-        let place = format!("database `{}`, table `{}`", printable(&row.database), printable(&row.tablename));
+        let place = place_of(row);
         let name = TableName::parse(C::Type::DIALECT.quotes, &row.tablename)?;
         Ok(Self { kind: PhantomData, context, table, name, watermark, zone, place })
     }
