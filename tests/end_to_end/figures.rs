@@ -31,7 +31,7 @@ fn succeeded(answer: &CommandOutput) -> bool {
 }
 
 #[expect(clippy::disallowed_methods, reason = "the tests read this one environment variable")]
-fn sample_data() -> PathBuf {
+pub(crate) fn sample_data() -> PathBuf {
     let folder = std::env::var_os(SAMPLE_DATA).map(PathBuf::from);
     let folder = folder.unwrap_or_else(|| panic!("{SAMPLE_DATA} names no folder with the sample data"));
     assert!(folder.join("emr").is_dir() && folder.join("landing").is_dir(), "{}", folder.display());

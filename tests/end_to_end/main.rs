@@ -15,6 +15,7 @@ mod extracts;
 mod figures;
 mod files;
 mod held_up;
+mod hospital;
 mod kill;
 mod lambda;
 mod ledger;

@@ -127,7 +127,7 @@ async fn load_after(
     let subject = Subject {
         run_id: &input.run_id,
         stream,
-        entity: mapping.entity_of(row.entity()),
+        entity: row.entity(),
         datasource: &row.datasource,
         kind: match row.loadtype {
             LoadType::Full => LoadKind::Snapshot,

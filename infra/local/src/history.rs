@@ -7,6 +7,7 @@ use rcm_platform::{Lake, StageError, lake};
 use rcm_tables::delta::{DataFile, Table};
 use rcm_tables::frames::blocking;
 
+use crate::hint;
 use crate::print::{History, QuarantinedRow, Version};
 
 /// Returns every version of a key and its rows in quarantine, or `None` if the lake has neither.
@@ -14,10 +15,9 @@ use crate::print::{History, QuarantinedRow, Version};
 /// # Errors
 /// The entity is unknown, or a table cannot be read.
 pub async fn read(lake: &Lake, entity: &str, key: &str) -> Result<Option<History>, StageError> {
-    let names = || cdm::ENTITIES.map(|entity| entity.name).join(", ");
-    let entity: &'static Entity = cdm::entity(entity).ok_or_else(|| {
-        StageError::bad_config(format!("there is no entity `{entity}`; hint: entities are {}", names()))
-    })?;
+    let names = || cdm::ENTITIES.map(|entity| entity.name);
+    let entity: &'static Entity = cdm::entity(entity)
+        .ok_or_else(|| hint::unknown("entity", entity, names(), &format!("entities are {}", names().join(", "))))?;
     let order = ["effective_from", "effective_to"];
     let versions = match rows_of(lake, &lake::silver(entity.name), (entity.key, key), order).await? {
         Some(rows) => versions(entity, &rows)?,

@@ -2,6 +2,7 @@
 //! machine, the command line and the functions.
 
 use chrono::{DateTime, NaiveDate, Utc};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::load_config::LoadRow;
@@ -312,7 +313,7 @@ pub struct Metric {
 }
 
 /// What becomes of a row that fails a rule.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Severity {
     /// It goes to quarantine.

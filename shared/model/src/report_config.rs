@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 /// What the report is told about the group. Everything has a default.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct ReportConfig {
     /// Name of the group.
@@ -22,7 +23,7 @@ pub struct ReportConfig {
 }
 
 /// What the group wants to reach; a figure without a target is compared with nothing.
-#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Targets {
     pub days_in_ar: Option<f64>,
@@ -33,7 +34,7 @@ pub struct Targets {
 }
 
 /// When a figure is worth a word.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Materiality {
     /// Relative change below which a balance is steady.
@@ -47,7 +48,7 @@ pub struct Materiality {
 }
 
 /// How old data may be.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Freshness {
     /// Days before D at which the newest row of a feed may lie.

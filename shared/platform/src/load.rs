@@ -163,7 +163,7 @@ pub async fn check_lost_keys(context: &Context, subject: &Subject<'_>, loads: &[
         return Ok(());
     }
     let mapping = context.settings.mapping(subject.datasource)?;
-    let Some(entity) = cdm::entity(subject.entity) else { return Ok(()) };
+    let Some(entity) = cdm::entity(mapping.entity_of(subject.entity)) else { return Ok(()) };
     let max_share = context.settings.sources.emr.max_lost_share(subject.stream);
     let known = bronze::since_last_snapshot(loads, subject.datasource);
     let checked =

@@ -3,10 +3,17 @@
 use std::path::PathBuf;
 
 use chrono::NaiveDate;
-use clap::{Parser, Subcommand};
+use clap::builder::PossibleValuesParser;
+use clap::{Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+use rcm_model::cdm::ENTITIES;
+use rcm_platform::telemetry;
 
+use super::doctor::DoctorArguments;
+use super::hospital::HospitalArguments;
 use super::reason::ReasonArguments;
 use crate::demo;
+use crate::schema::ConfigFile;
 
 /// Ingests the revenue cycle data of hospitals into one lake and computes the KPIs of accounts receivable.
 #[derive(Debug, Parser)]
@@ -14,6 +21,32 @@ use crate::demo;
 pub struct Arguments {
     #[command(subcommand)]
     pub(super) command: Command,
+}
+
+impl Arguments {
+    /// How the command's log is written.
+    #[must_use]
+    pub fn log_format(&self) -> telemetry::LogFormat {
+        match &self.command {
+            Command::Run(RunArguments { log_format: LogFormat::Json, .. }) => telemetry::LogFormat::Json,
+            _ => telemetry::LogFormat::Text,
+        }
+    }
+}
+
+/// The names of entities: clap lists them, and asks whether another one is meant.
+fn entities() -> PossibleValuesParser {
+    PossibleValuesParser::new(ENTITIES.map(|entity| entity.name))
+}
+
+/// How progress is written to standard error.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub(super) enum LogFormat {
+    /// Bars on a terminal, else a line per stage.
+    #[default]
+    Text,
+    /// A JSON object per line: when a stage starts, and how it ends, with its counts.
+    Json,
 }
 
 #[derive(Debug, Subcommand)]
@@ -32,6 +65,56 @@ pub(super) enum Command {
     /// The exit code is 0 if every step succeeded and no file, load, stream or table waits for a person; 1 if
     /// something failed or waits, from this run or an earlier one; 2 if the run could not start.
     Run(RunArguments),
+    /// Draft the configuration of a hospital.
+    Hospital {
+        #[command(subcommand)]
+        command: HospitalCommand,
+    },
+    /// Show what a run would do and why, and write nothing.
+    ///
+    /// The exit code is 0 if nothing waits for a person, 1 if something does.
+    #[command(after_help = "Example:\n  rcm plan --lake my-lake --emr exports")]
+    Plan {
+        /// Date of the KPIs; today by default.
+        #[arg(long)]
+        as_of: Option<NaiveDate>,
+        /// Folder with `<datasource>/<table>.csv` that replaces the configured sources.
+        #[arg(long, env = "RCM_EMR_DIR")]
+        emr: Option<PathBuf>,
+        /// Folder or URL (`file:///…`, `s3://bucket/prefix`) of the lake.
+        #[arg(long, env = "LAKE_URL")]
+        lake: String,
+        /// Print one JSON document and nothing else.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Check the configuration, the sources, the rights on the lake, the clock and the disk, and say what to do.
+    ///
+    /// It writes one object below audit/ and removes it again. The exit code is 0 if every check passed, 1 if one failed.
+    #[command(
+        after_help = "Examples:\n  rcm doctor --lake my-lake\n  rcm doctor --source hos-c --lake my-lake\n  rcm doctor --offline --json --lake my-lake"
+    )]
+    Doctor(DoctorArguments),
+    /// Explain an error, what waits for a person, or an alarm: docs/troubleshooting.md.
+    #[command(
+        after_help = "Examples:\n  rcm explain ThresholdExceeded\n  rcm explain load_waits\n  rcm explain 'lacks the column'"
+    )]
+    Explain {
+        /// Name of an error, of a kind of standstill or of an alarm, or words of a message; the names if it is left out.
+        #[arg(value_name = "ERROR")]
+        what: Option<String>,
+        /// Print one JSON document and nothing else.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Print the JSON schema of a file of the configuration, for editors that check TOML.
+    #[command(
+        after_help = "Example:\n  rcm schema cdm > cdm.schema.json\nand in the first line of cdm/hos-c.toml: #:schema ../../cdm.schema.json"
+    )]
+    Schema { file: ConfigFile },
+    /// Print the completions of a shell.
+    #[command(after_help = "Example:\n  rcm completions bash > ~/.local/share/bash-completion/completions/rcm")]
+    Completions { shell: Shell },
     /// Show what the lake holds, how fresh it is, and what waits for a person.
     Status {
         /// Folder or URL (`file:///…`, `s3://bucket/prefix`) of the lake.
@@ -60,6 +143,7 @@ pub(super) enum Command {
     /// table until one commit replaces it.
     Rebuild {
         /// Entity of the common data model, such as `claims`.
+        #[arg(value_parser = entities())]
         entity: String,
         /// Leave out the rows of sources that the configuration no longer names.
         #[arg(long)]
@@ -67,16 +151,23 @@ pub(super) enum Command {
         /// Folder or URL (`file:///…`, `s3://bucket/prefix`) of the lake.
         #[arg(long, env = "LAKE_URL")]
         lake: String,
+        /// Print one JSON document and nothing else.
+        #[arg(long)]
+        json: bool,
     },
     /// Show every version of one key.
     History {
         /// Entity of the common data model, such as `patients`.
+        #[arg(value_parser = entities())]
         entity: String,
         /// Durable key: source id and datasource, such as `HOSP1-000402-hos-b`.
         key: String,
         /// Folder or URL (`file:///…`, `s3://bucket/prefix`) of the lake.
         #[arg(long, env = "LAKE_URL")]
         lake: String,
+        /// Print one JSON document and nothing else.
+        #[arg(long)]
+        json: bool,
     },
     /// Make the report of a date: a page and a spreadsheet below `report/` in the lake.
     Report {
@@ -92,6 +183,9 @@ pub(super) enum Command {
         /// Folder or URL (`file:///…`, `s3://bucket/prefix`) of the lake.
         #[arg(long, env = "LAKE_URL")]
         lake: String,
+        /// Print one JSON document and nothing else.
+        #[arg(long)]
+        json: bool,
     },
     /// Maintain the tables: merge small files, write checkpoints, delete files that no retained version needs.
     /// Do not use it for a lake on AWS: its function `maintenance` writes with the KMS keys of the layers.
@@ -99,6 +193,9 @@ pub(super) enum Command {
         /// Folder or URL (`file:///…`, `s3://bucket/prefix`) of the lake.
         #[arg(long, env = "LAKE_URL")]
         lake: String,
+        /// Print one JSON document and nothing else.
+        #[arg(long)]
+        json: bool,
     },
     /// Call one function with an event, as Lambda does, and print its answer as JSON: one stage alone, or a part of
     /// a batch beside others of it. The exit code is 1 if the function failed.
@@ -126,7 +223,22 @@ pub(super) enum Command {
         seed: u64,
         #[arg(long)]
         out: PathBuf,
+        /// Print one JSON document and nothing else.
+        #[arg(long)]
+        json: bool,
     },
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum HospitalCommand {
+    /// Draft cdm/<NAME>.toml and the lines of load_config.csv from the headers of a hospital's CSV files.
+    ///
+    /// Columns are found by their names and by the shapes of their cells. What is a guess is marked `# unsure` in the
+    /// mapping. Shapes are shown, never values. The exit code is 1 if a file was left out.
+    #[command(
+        after_help = "Example:\n  rcm hospital add hos-c --from exports/hos-c --from landed/claims --dry-run --lake my-lake"
+    )]
+    Add(HospitalArguments),
 }
 
 #[derive(Debug, Subcommand)]
@@ -140,6 +252,9 @@ pub(super) enum LandingCommand {
         /// Folder or URL (`file:///…`, `s3://bucket/prefix`) of the lake.
         #[arg(long, env = "LAKE_URL")]
         lake: String,
+        /// Print one JSON document and nothing else.
+        #[arg(long)]
+        json: bool,
     },
 }
 
@@ -173,6 +288,9 @@ pub(super) enum QuarantineCommand {
         /// Folder or URL (`file:///…`, `s3://bucket/prefix`) of the lake.
         #[arg(long, env = "LAKE_URL")]
         lake: String,
+        /// Print one JSON document and nothing else.
+        #[arg(long)]
+        json: bool,
     },
 }
 
@@ -206,6 +324,9 @@ pub(super) struct LoadDecision {
     /// Folder or URL (`file:///…`, `s3://bucket/prefix`) of the lake.
     #[arg(long, env = "LAKE_URL")]
     pub(super) lake: String,
+    /// Print one JSON document and nothing else.
+    #[arg(long)]
+    pub(super) json: bool,
 }
 
 #[derive(Debug, clap::Args)]
@@ -227,6 +348,9 @@ pub(super) struct RunArguments {
     /// Print one JSON document and nothing else.
     #[arg(long)]
     pub(super) json: bool,
+    /// How progress is written to standard error.
+    #[arg(long, value_enum, default_value_t)]
+    pub(super) log_format: LogFormat,
     /// Ingest full extracts, landed snapshots and walks even if they lost a larger share of their keys than
     /// configured.
     #[arg(long)]

@@ -2,6 +2,8 @@
 
 use chrono::{DateTime, Utc};
 use rcm_platform::load::printable;
+use serde::Serialize;
+use serde_json::{Value, json};
 
 use super::figures::{NONE, moment};
 use super::table::{sections, table};
@@ -10,7 +12,7 @@ use super::table::{sections, table};
 const CHANGED: &str = "* ";
 
 /// Every version of one key.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct History {
     pub entity: String,
     pub key: String,
@@ -23,7 +25,7 @@ pub struct History {
 }
 
 /// A row of a key that failed a rule. It is in quarantine and not a version of the key.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct QuarantinedRow {
     pub quarantined_at: DateTime<Utc>,
     /// Bronze stream, load and row number, such as `hosb/patients load 1 row 402`.
@@ -35,7 +37,7 @@ pub struct QuarantinedRow {
 }
 
 /// One version of a key: its attributes from one time until another.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Version {
     pub from: DateTime<Utc>,
     /// End of the version, exclusive; `None` while it is open.
@@ -47,6 +49,19 @@ pub struct Version {
     pub load_id: String,
     /// Value of each tracked column.
     pub values: Vec<Option<String>>,
+}
+
+/// Returns the versions of a key as a document: the values of each by the names of their columns.
+#[must_use]
+pub fn history_document(history: &History) -> Value {
+    let mut document = json!(history);
+    if let Some(versions) = document.get_mut("versions").and_then(Value::as_array_mut) {
+        for (shown, version) in versions.iter_mut().zip(&history.versions) {
+            let values = history.columns.iter().cloned().zip(version.values.iter().map(|value| json!(value)));
+            shown["values"] = Value::Object(values.collect());
+        }
+    }
+    document
 }
 
 impl Version {

@@ -58,7 +58,7 @@ pub(super) async fn extract(context: &Context, table: &Table<'_>) -> Result<Extr
         rows: found.rows,
         malformed: found.malformed,
         watermark: watermark(context, table, &found),
-        unmapped_columns: load::unmapped(&found.columns, table.mapping.source_columns_of(table.subject.entity, &name)),
+        unmapped_columns: load::unmapped(&found.columns, table.mapping.source_columns_of(table.entity(), &name)),
     };
     if found.late > 0 {
         let late = found.late;
@@ -152,7 +152,7 @@ async fn source(context: &Context, place: &Place, name: &str) -> Result<SourceOb
 }
 
 async fn wanted(context: &Context, table: &Table<'_>, name: &str) -> Result<Wanted> {
-    let mapping = table.mapping.columns(table.subject.entity, name).cloned();
+    let mapping = table.mapping.columns(table.entity(), name).cloned();
     if table.row.loadtype == LoadType::Full {
         return Ok(Wanted { mapping, ..Wanted::default() });
     }
@@ -171,7 +171,7 @@ async fn wanted(context: &Context, table: &Table<'_>, name: &str) -> Result<Want
 
 /// What the loads of the stream have of the table's keys.
 async fn loaded_keys(context: &Context, table: &Table<'_>, newer: &Newer, name: &str) -> Result<Option<LoadedKeys>> {
-    let Some(entity) = cdm::entity(table.subject.entity) else { return Ok(None) };
+    let Some(entity) = cdm::entity(table.entity()) else { return Ok(None) };
     let reading = KeyReading {
         mapping: table.mapping,
         entity,

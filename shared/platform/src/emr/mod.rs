@@ -31,6 +31,13 @@ pub struct Table<'a> {
     pub last: Option<&'a Manifest>,
 }
 
+impl<'a> Table<'a> {
+    /// The entity that its rows are of.
+    fn entity(&self) -> &'a str {
+        self.mapping.entity_of(self.subject.entity)
+    }
+}
+
 /// What an extract brought.
 #[derive(Debug, Clone)]
 pub enum Extract {

@@ -164,13 +164,14 @@ impl Mapping {
         super::ENTITIES.iter().any(|entity| self.table_of(entity.name) == table && self.maps(entity.name))
     }
 
-    /// The entity that a table or feed of the source has rows of: that of its name, else the first one that is read
-    /// from it; the name itself where there is none.
+    /// The entity that a table or feed of the source has rows of: that of its name, else the one that is read from it.
+    /// The name itself where there is none, or several are: then no key tells a row from another.
     #[must_use]
     pub fn entity_of<'a>(&self, table: &'a str) -> &'a str {
         let reads = |entity: &&&'static Entity| self.table_of(entity.name) == table && self.maps(entity.name);
-        match (entity(table), super::ENTITIES.iter().find(reads)) {
-            (None, Some(entity)) => entity.name,
+        let mut readers = super::ENTITIES.iter().filter(reads);
+        match (entity(table), readers.next(), readers.next()) {
+            (None, Some(only), None) => only.name,
             _ => table,
         }
     }
@@ -351,10 +352,13 @@ mod tests {
         let mapping = Mapping::parse("x.toml", text).unwrap();
         assert_eq!((mapping.table_of("departments"), mapping.table_of("patients")), ("visits", "patients"));
         assert_eq!(["visits", "departments", "patients"].map(|table| mapping.reads(table)), [true, false, false]);
-        assert_eq!(
-            ["visits", "patients", "wards"].map(|table| mapping.entity_of(table)),
-            ["departments", "patients", "wards"]
-        );
+        let entities =
+            |mapping: &Mapping| ["visits", "patients", "wards"].map(|table| mapping.entity_of(table).to_owned());
+        assert_eq!(entities(&mapping), ["departments", "patients", "wards"]);
+        let more = text.replace("departments = ", "encounters = \"visits\"\ndepartments = ")
+            + "\n[entities.encounters]\nsrc_encounter_id = \"E\"";
+        let entity_of_two = entities(&Mapping::parse("x.toml", &more).unwrap());
+        assert_eq!(entity_of_two, ["visits", "patients", "wards"], "of two no key is that of a row");
         let error = Mapping::parse("x.toml", &text.replace("departments = ", "wards = ")).unwrap_err().to_string();
         assert_eq!(error, "cdm/x.toml: [read_from] there is no entity `wards`");
     }

@@ -117,7 +117,7 @@ impl<'a, C: Connection> Plan<'a, C> {
     /// `BrokenContract` if one is missing, or has a name that the lake needs.
     fn check(&self, columns: &[Column<C::Type>]) -> Result<()> {
         let has = |name: &str| columns.iter().any(|column| column.name.name() == name);
-        let mapped = self.table.mapping.entity_columns(self.table.subject.entity);
+        let mapped = self.table.mapping.entity_columns(self.table.entity());
         let missing = mapped.and_then(|mapped| mapped.resolve(has).err()).unwrap_or_default();
         let watermark = self.watermark.as_ref().map(Identifier::name).filter(|name| !has(name));
         let broken = |reason: String| StageError::broken_contract(format!("{}: {reason}", self.place));
@@ -186,12 +186,12 @@ impl<'a, C: Connection> Plan<'a, C> {
         if emr.shards(subject.stream) <= 1 {
             return Ok(None);
         }
-        let id = cdm::entity(subject.entity).map_or("", Entity::id);
+        let id = cdm::entity(self.table.entity()).map_or("", Entity::id);
         let name = if let Some(name) = emr.shard_column(subject.stream) {
             Self::identifier(name)?
         } else {
             let has = |name: &str| columns.iter().any(|column| column.name.name() == name);
-            let id = self.table.mapping.source_column(subject.entity, id);
+            let id = self.table.mapping.source_column(self.table.entity(), id);
             Identifier::known(id.and_then(|id| id.found(has)).unwrap_or_default())
         };
         let found = columns.iter().find(|column| column.name == name);
@@ -259,7 +259,7 @@ impl<'a, C: Connection> Plan<'a, C> {
                 settled: None,
                 overlap_hash: (!window.overlap.is_zero()).then(|| reading.hash(found.read_again)),
             }),
-            unmapped_columns: load::unmapped(&names, self.table.mapping.source_columns(self.table.subject.entity)),
+            unmapped_columns: load::unmapped(&names, self.table.mapping.source_columns(self.table.entity())),
         }
     }
 
