@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, Utc};
 use polars::prelude::*;
 use rcm_domain::money;
-use rcm_model::cdm::{ColumnType, ENTITIES, Entity, EntityMapping};
+use rcm_model::cdm::{ColumnType, ENTITIES, Entity, EntityMapping, shape};
 use rcm_platform::bronze::LoadLog;
 use rcm_platform::load::printable;
 use rcm_platform::{Context, StageError, lake};
@@ -204,23 +204,6 @@ fn shape_of(value: &Value) -> String {
     }
 }
 
-/// What a value looks like, and not what it is: letters are `A` and `a`, digits `9`.
-#[must_use]
-pub fn shape(text: &str) -> String {
-    const LONGEST: usize = 40;
-    let letter = |letter: char| match letter {
-        letter if letter.is_numeric() => '9',
-        letter if letter.is_uppercase() => 'A',
-        letter if letter.is_alphabetic() => 'a',
-        letter => letter,
-    };
-    let mut shape: String = text.chars().take(LONGEST).map(letter).collect();
-    if text.chars().nth(LONGEST).is_some() {
-        shape.push('…');
-    }
-    shape
-}
-
 /// The rows of an entity that are asked for, each with its values.
 async fn of_entity(
     context: &Context,
@@ -320,20 +303,6 @@ fn amount_of(context: &Context, entity: &Entity, datasource: &str, raw: &Value) 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_shape_tells_nothing_of_a_value() {
-        let (long, cut) = ("x".repeat(50), "a".repeat(40) + "…");
-        for (text, expected) in [
-            ("HOSP1-000402", "AAAA9-999999"),
-            ("Renée O'Neil", "Aaaaa A'Aaaa"),
-            ("-5550100", "-9999999"),
-            ("", ""),
-            (&long, &cut),
-        ] {
-            assert_eq!(shape(text), expected);
-        }
-    }
 
     fn entry(standing: Standing, rules: &[&str], cents: Option<i128>) -> Entry {
         Entry {
