@@ -3,6 +3,7 @@
 mod arguments;
 mod call;
 mod dismiss;
+mod history;
 mod loads;
 mod quarantine;
 mod reason;
@@ -33,7 +34,7 @@ pub use self::loads::{LoadLine, StreamLoads};
 
 use crate::print::{self, Kpis, PassedOver, Progress};
 use crate::run::{Options, Run, run};
-use crate::{defaults, demo, functions, history, kpis, landing, status};
+use crate::{defaults, demo, functions, kpis, landing, status};
 
 /// Output of a command.
 #[derive(Debug)]
@@ -84,7 +85,7 @@ pub async fn carry_out(arguments: Arguments) -> Result<CommandOutput, StageError
             QuarantineCommand::Show { which, lake } => quarantine::show(&existing(&lake).await?, &which).await,
         },
         Command::Rebuild { entity, force, lake } => rebuild::rebuild(existing(&lake).await?, &entity, force).await,
-        Command::History { entity, key, lake } => show_history(&lake, &entity, &key).await,
+        Command::History(arguments) => history::history(&existing(&arguments.lake).await?, arguments).await,
         Command::Report { as_of, out, open, lake } => {
             report::report(existing(&lake).await?, report::Request { as_of, out, open }).await
         }
@@ -203,17 +204,6 @@ fn passed_over(not_copied: Vec<PassedOver>, run: &Run) -> Vec<PassedOver> {
     not_copied.into_iter().chain(left).collect()
 }
 
-async fn show_history(lake: &str, entity: &str, key: &str) -> Result<CommandOutput, StageError> {
-    let context = existing(lake).await?;
-    let Some(found) = history::read(&context.lake, entity, key).await? else {
-        let text = format!(
-            "{entity} has no key `{key}` in this lake; hint: keys are <id>-<datasource>, such as HOSP1-000402-hos-b\n"
-        );
-        return Ok(CommandOutput { text, exit: ExitCode::from(SOME_FAILED) });
-    };
-    Ok(CommandOutput { text: print::history(&found), exit: ExitCode::SUCCESS })
-}
-
 async fn maintain(lake: &str) -> Result<CommandOutput, StageError> {
     let context = existing(lake).await?;
     match functions::call("maintenance", context, json!({})).await {
@@ -281,7 +271,7 @@ async fn next_lines(name: &str, lake: &Lake, run: &Run) -> Vec<String> {
     }
     // A shell reads such a key as one word.
     let is_plain = |key: &String| key.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c));
-    if let Some(key) = history::example(lake, &PATIENTS).await.ok().flatten().filter(is_plain) {
+    if let Some(key) = crate::history::example(lake, &PATIENTS).await.ok().flatten().filter(is_plain) {
         lines.push(format!("rcm history patients {key} --lake {name}"));
     }
     lines

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use chrono::NaiveDate;
 use clap::{Parser, Subcommand};
 
+use super::history::HistoryArguments;
 use super::reason::ReasonArguments;
 use crate::demo;
 
@@ -68,16 +69,13 @@ pub(super) enum Command {
         #[arg(long, env = "LAKE_URL")]
         lake: String,
     },
-    /// Show every version of one key.
-    History {
-        /// Entity of the common data model, such as `patients`.
-        entity: String,
-        /// Durable key: source id and datasource, such as `HOSP1-000402-hos-b`.
-        key: String,
-        /// Folder or URL (`file:///…`, `s3://bucket/prefix`) of the lake.
-        #[arg(long, env = "LAKE_URL")]
-        lake: String,
-    },
+    /// Show every version of one key, or the one of a date, or what the lake knew on a date.
+    ///
+    /// The exit code is 0, 1 if the lake has no such key or version, or 2 if it could not be read.
+    ///
+    /// Example: rcm history claims CLAIM1-hos-a --as-of 2024-09-15 --lake my-lake
+    #[command(verbatim_doc_comment)]
+    History(HistoryArguments),
     /// Make the report of a date: a page and a spreadsheet below `report/` in the lake.
     Report {
         /// Date that the figures are of; that of the last run where none is given. The KPIs are computed for it.

@@ -14,6 +14,8 @@ const CHANGED: &str = "* ";
 pub struct History {
     pub entity: String,
     pub key: String,
+    /// Datasource of the key.
+    pub datasource: String,
     /// Tracked columns, in the order of the values.
     pub columns: Vec<String>,
     /// Oldest first.
@@ -47,16 +49,31 @@ pub struct Version {
     pub load_id: String,
     /// Value of each tracked column.
     pub values: Vec<Option<String>>,
+    /// When the source said so.
+    pub observations: Vec<Observation>,
+}
+
+/// A time at which a source said what a version says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Observation {
+    /// Modified time of the source's row.
+    pub modified_at: DateTime<Utc>,
+    /// Since when the lake has the row.
+    pub known_at: DateTime<Utc>,
+    /// Number of the load in its stream.
+    pub sequence: u64,
+    /// Stream and load, such as `claims/hos-a load 3`; empty where it is not known.
+    pub load: String,
 }
 
 impl Version {
     /// Returns whether the version was never valid: it lost a tie of modified times, or is the event that deleted the
     /// key.
-    fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.to == Some(self.from)
     }
 
-    fn state(&self) -> &'static str {
+    pub(crate) fn state(&self) -> &'static str {
         match self {
             _ if self.is_empty() && self.is_deleted => "deletion",
             _ if self.is_empty() => "lost a tie",
@@ -150,6 +167,7 @@ mod tests {
             is_deleted: false,
             load_id: format!("load-{from}"),
             values: vec![Some("Corvane".to_owned()), Some(address.to_owned()), phone.map(str::to_owned)],
+            observations: Vec::new(),
         }
     }
 
@@ -158,6 +176,7 @@ mod tests {
         History {
             entity: "patients".to_owned(),
             key: "HOSP1-000001-hos-a".to_owned(),
+            datasource: "hos-a".to_owned(),
             columns,
             versions,
             quarantined: Vec::new(),

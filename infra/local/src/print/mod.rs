@@ -6,6 +6,7 @@
 mod demo;
 mod figures;
 mod history;
+mod history_at;
 mod kpi_table;
 mod kpis;
 mod loads;
@@ -17,7 +18,8 @@ mod summary;
 mod table;
 
 pub use demo::demo_files;
-pub use history::{History, QuarantinedRow, Version, history};
+pub use history::{History, Observation, QuarantinedRow, Version, history};
+pub use history_at::{AsOf, as_of};
 pub use kpi_table::{Cell, KpiTable};
 pub use kpis::{ALL, AgingRow, ClaimsRow, CollectionRow, DaysInArRow, Kpis, aging_rows, kpis};
 pub use loads::loads;
