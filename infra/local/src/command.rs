@@ -10,6 +10,7 @@ mod reason;
 mod rebuild;
 mod report;
 mod run_demo;
+mod sql;
 #[cfg(test)]
 mod tests;
 
@@ -89,6 +90,7 @@ pub async fn carry_out(arguments: Arguments) -> Result<CommandOutput, StageError
         Command::Report { as_of, out, open, lake } => {
             report::report(existing(&lake).await?, report::Request { as_of, out, open }).await
         }
+        Command::Sql(arguments) => sql::sql(&existing(&arguments.lake).await?, arguments).await,
         Command::Maintain { lake } => maintain(&lake).await,
         Command::Call { function, event, lake, emr } => {
             let event = call::event(event.as_deref())?;

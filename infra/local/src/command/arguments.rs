@@ -7,6 +7,7 @@ use clap::{Parser, Subcommand};
 
 use super::history::HistoryArguments;
 use super::reason::ReasonArguments;
+use super::sql::SqlArguments;
 use crate::demo;
 
 /// Ingests the revenue cycle data of hospitals into one lake and computes the KPIs of accounts receivable.
@@ -91,6 +92,17 @@ pub(super) enum Command {
         #[arg(long, env = "LAKE_URL")]
         lake: String,
     },
+    /// Ask the lake in SQL.
+    ///
+    /// Tables are `gold.<table>`, `silver.<entity>` (all versions), `silver.<entity>_current` (the current ones),
+    /// `quarantine.<entity>`, `audit.<table>` and `bronze."<stream>"` (all loads, as texts). Columns that may identify a
+    /// patient are shapes (`Aaaa`, `999-99`); keys are tokens (`#3f0c…`) that are equal where the keys are, so that joins
+    /// and counts hold. The query is one of Polars' SQL; it changes nothing. The exit code is 0, or 2 if the query could not
+    /// be asked.
+    ///
+    /// Example: rcm sql "select payor_id, count(*) as claims from gold.fact_claims group by payor_id" --lake my-lake
+    #[command(verbatim_doc_comment)]
+    Sql(SqlArguments),
     /// Maintain the tables: merge small files, write checkpoints, delete files that no retained version needs.
     /// Do not use it for a lake on AWS: its function `maintenance` writes with the KMS keys of the layers.
     Maintain {

@@ -13,6 +13,35 @@ pub(super) struct ReasonArguments {
     by: Option<String>,
 }
 
+/// Asks for values of columns that identify a patient, from the command line.
+#[derive(Debug, clap::Args)]
+pub(super) struct ValuesArguments {
+    /// Show columns that may identify a patient as they are, and not as shapes. Who read them and why is recorded in
+    /// `audit/readings/` of the lake.
+    #[arg(long, requires = "why")]
+    values: bool,
+    /// Reason for reading values; it is recorded.
+    #[arg(long)]
+    why: Option<String>,
+    /// Person who reads values; it is recorded.
+    #[arg(long, env = "USER", hide_env_values = true)]
+    by: Option<String>,
+}
+
+impl ValuesArguments {
+    /// Returns who reads values and why; none where no values are asked for.
+    ///
+    /// # Errors
+    /// `BadConfig` if the reason is empty.
+    pub(super) fn check(self) -> Result<Option<Reason>, StageError> {
+        let Self { values, why, by } = self;
+        match why {
+            Some(why) if values => ReasonArguments { why, by }.check().map(Some),
+            _ => Ok(None),
+        }
+    }
+}
+
 /// The reason for a decision, as recorded.
 #[derive(Debug)]
 pub(super) struct Reason {

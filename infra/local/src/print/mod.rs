@@ -12,6 +12,7 @@ mod kpis;
 mod loads;
 mod progress;
 mod quarantine;
+mod rows;
 mod standstills;
 mod status;
 mod summary;
@@ -25,6 +26,7 @@ pub use kpis::{ALL, AgingRow, ClaimsRow, CollectionRow, DaysInArRow, Kpis, aging
 pub use loads::loads;
 pub use progress::{Progress, Running};
 pub use quarantine::{quarantine, quarantined};
+pub use rows::rows;
 pub use standstills::standstills;
 pub use status::{QuarantineStatus, Status, StreamStatus, TableStatus, status};
 pub use summary::{PassedOver, maintenance, passed_over, summary};

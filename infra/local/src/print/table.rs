@@ -8,6 +8,12 @@ const PRESET: &str = "     ──            ";
 /// Returns a table with a title and a header. The first `left` columns are left-aligned, the others, which are numbers,
 /// right-aligned. Empty if there are no rows.
 pub(super) fn table(title: &str, header: &[&str], left: usize, rows: Vec<Vec<String>>) -> String {
+    let is_number: Vec<bool> = (0..header.len()).map(|index| index >= left).collect();
+    aligned(title, header, &is_number, rows)
+}
+
+/// Returns a table as [`table`] does, whose numbers, which are right-aligned, are in any columns.
+pub(super) fn aligned(title: &str, header: &[&str], is_number: &[bool], rows: Vec<Vec<String>>) -> String {
     if rows.is_empty() {
         return String::new();
     }
@@ -17,7 +23,7 @@ pub(super) fn table(title: &str, header: &[&str], left: usize, rows: Vec<Vec<Str
     table.load_preset(PRESET).set_header(header).add_rows(rows);
     for (index, column) in table.column_iter_mut().enumerate() {
         column.set_padding((if index == 0 { 2 } else { 1 }, 1));
-        if index >= left {
+        if is_number.get(index).is_some_and(|is_number| *is_number) {
             column.set_cell_alignment(CellAlignment::Right);
         }
     }
