@@ -2,6 +2,7 @@
 
 mod arguments;
 mod call;
+mod diff;
 mod dismiss;
 mod history;
 mod loads;
@@ -90,6 +91,7 @@ pub async fn carry_out(arguments: Arguments) -> Result<CommandOutput, StageError
         Command::Report { as_of, out, open, lake } => {
             report::report(existing(&lake).await?, report::Request { as_of, out, open }).await
         }
+        Command::Diff(arguments) => diff::diff(&existing(&arguments.lake).await?, arguments).await,
         Command::Sql(arguments) => sql::sql(&existing(&arguments.lake).await?, arguments).await,
         Command::Maintain { lake } => maintain(&lake).await,
         Command::Call { function, event, lake, emr } => {

@@ -7,6 +7,7 @@
 pub mod command;
 pub mod defaults;
 pub mod demo;
+pub mod diff;
 pub mod functions;
 pub mod history;
 pub mod kpis;

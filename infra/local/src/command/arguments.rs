@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use chrono::NaiveDate;
 use clap::{Parser, Subcommand};
 
+use super::diff::DiffArguments;
 use super::history::HistoryArguments;
 use super::reason::ReasonArguments;
 use super::sql::SqlArguments;
@@ -92,6 +93,15 @@ pub(super) enum Command {
         #[arg(long, env = "LAKE_URL")]
         lake: String,
     },
+    /// Show what changed between two versions of a table: rows, columns and sums.
+    ///
+    /// Rows are compared by the table's key; a row of which only the load or the time of reading changed is not counted.
+    /// Values are shown only with --values --why. The exit code is 0, 1 if --exit-code is given and there is a difference,
+    /// or 2 if the versions could not be compared.
+    ///
+    /// Example: rcm diff gold/fact_transactions --from 2024-10-31 --lake my-lake
+    #[command(verbatim_doc_comment)]
+    Diff(DiffArguments),
     /// Ask the lake in SQL.
     ///
     /// Tables are `gold.<table>`, `silver.<entity>` (all versions), `silver.<entity>_current` (the current ones),

@@ -4,6 +4,7 @@
 //! binary prints it. Much of the text comes from sources: control characters are replaced.
 
 mod demo;
+mod diff;
 mod figures;
 mod history;
 mod history_at;
@@ -19,6 +20,7 @@ mod summary;
 mod table;
 
 pub use demo::demo_files;
+pub use diff::diff;
 pub use history::{History, Observation, QuarantinedRow, Version, history};
 pub use history_at::{AsOf, as_of};
 pub use kpi_table::{Cell, KpiTable};
