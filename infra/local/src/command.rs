@@ -6,6 +6,7 @@ mod diff;
 mod dismiss;
 mod history;
 mod loads;
+mod profile;
 mod quarantine;
 mod reason;
 mod rebuild;
@@ -92,6 +93,7 @@ pub async fn carry_out(arguments: Arguments) -> Result<CommandOutput, StageError
             report::report(existing(&lake).await?, report::Request { as_of, out, open }).await
         }
         Command::Diff(arguments) => diff::diff(&existing(&arguments.lake).await?, arguments).await,
+        Command::Profile(arguments) => profile::profile(arguments).await,
         Command::Sql(arguments) => sql::sql(&existing(&arguments.lake).await?, arguments).await,
         Command::Maintain { lake } => maintain(&lake).await,
         Command::Call { function, event, lake, emr } => {

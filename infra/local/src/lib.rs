@@ -16,6 +16,7 @@ pub mod masking;
 pub mod output;
 pub mod pipeline;
 pub mod print;
+pub mod profile;
 pub mod quarantine;
 pub mod readings;
 pub mod run;

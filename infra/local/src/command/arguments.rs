@@ -7,6 +7,7 @@ use clap::{Parser, Subcommand};
 
 use super::diff::DiffArguments;
 use super::history::HistoryArguments;
+use super::profile::ProfileArguments;
 use super::reason::ReasonArguments;
 use super::sql::SqlArguments;
 use crate::demo;
@@ -93,6 +94,15 @@ pub(super) enum Command {
         #[arg(long, env = "LAKE_URL")]
         lake: String,
     },
+    /// Show what the columns of a CSV file or a table look like, and suggest rules for them.
+    ///
+    /// A column that may identify a patient shows `·` and shapes; so does a column of a file that no mapping names. A rule
+    /// is suggested from 200 rows up, if at most one row in a hundred would fail it. The exit code is 0, or 2 if there is
+    /// no such file or table.
+    ///
+    /// Example: rcm profile sources/hos-c/patients.csv --rules --lake my-lake
+    #[command(verbatim_doc_comment)]
+    Profile(ProfileArguments),
     /// Show what changed between two versions of a table: rows, columns and sums.
     ///
     /// Rows are compared by the table's key; a row of which only the load or the time of reading changed is not counted.

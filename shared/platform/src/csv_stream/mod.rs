@@ -18,6 +18,7 @@ mod batch;
 mod dialect;
 #[cfg(test)]
 mod dialect_tests;
+mod each;
 mod header;
 mod kind;
 mod metered_reader;
@@ -44,6 +45,7 @@ use tokio::task::spawn_blocking;
 use tokio_util::io::{StreamReader, SyncIoBridge};
 
 pub use self::dialect::Dialect;
+pub use self::each::{Records, each};
 pub use self::watermark::{Moments, Newer};
 use crate::bronze_file;
 use crate::error::{Result, StageError};
