@@ -19,6 +19,7 @@ mod kill;
 mod lambda;
 mod ledger;
 mod lists;
+mod look;
 mod maintenance;
 mod mappings;
 mod migration;

@@ -6,6 +6,8 @@ mod diff;
 mod dismiss;
 mod history;
 mod loads;
+#[cfg(test)]
+mod look_tests;
 mod profile;
 mod quarantine;
 mod reason;
