@@ -258,6 +258,8 @@ pub struct Denials {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Range {
     pub name: String,
+    /// Its name in a sentence.
+    pub said: String,
     pub payer: Option<usize>,
     /// Median and 90th percentile, in days; none if there are too few payments.
     pub days: Option<(f64, f64)>,
