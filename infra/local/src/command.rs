@@ -63,7 +63,7 @@ pub fn nothing_done() -> ExitCode {
 /// The command could not start.
 pub async fn carry_out(arguments: Arguments) -> Result<CommandOutput, StageError> {
     match arguments.command {
-        Command::Demo { dir, seed } => run_demo::run_demo(&dir, seed).await,
+        Command::Demo { dir, seed, verbose } => run_demo::run_demo(&dir, seed, verbose).await,
         Command::Run(arguments) => run_once(arguments).await,
         Command::Status { lake, json } => {
             let context = existing(&lake).await?;

@@ -18,7 +18,7 @@ pub struct Arguments {
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
-    /// Generate a small hospital group, run three months of it and print the KPIs.
+    /// Generate a small hospital group, run three months of it and show what came of it on one screen.
     Demo {
         /// Folder for the generated files and the lake. Only files of an earlier demo are deleted from it.
         #[arg(long, default_value = "rcm-demo")]
@@ -26,6 +26,9 @@ pub(super) enum Command {
         /// Seed of the random data; the same seed generates the same data.
         #[arg(long, default_value_t = demo::SEED)]
         seed: u64,
+        /// Print every delivery before it, the defects of its files, and the KPIs month by month.
+        #[arg(long)]
+        verbose: bool,
     },
     /// Run the pipeline once: sources, silver, gold, audit.
     ///

@@ -16,7 +16,7 @@ mod status;
 mod summary;
 mod table;
 
-pub use demo::demo_files;
+pub use demo::{DemoEnd, demo_end, demo_files};
 pub use history::{History, QuarantinedRow, Version, history};
 pub use kpi_table::{Cell, KpiTable};
 pub use kpis::{ALL, AgingRow, ClaimsRow, CollectionRow, DaysInArRow, Kpis, aging_rows, kpis};

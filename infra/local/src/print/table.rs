@@ -39,6 +39,23 @@ pub(super) fn printable_lines(text: &str) -> String {
     text.split('\n').map(printable).collect::<Vec<_>>().join("\n")
 }
 
+/// Breaks a text at its blanks into lines of at most `width` columns; a longer word has a line of its own. Unbreakable
+/// blanks become plain ones.
+pub(super) fn wrapped(text: &str, width: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in printable(text).split(' ') {
+        let word = word.replace('\u{a0}', " ");
+        match lines.last_mut() {
+            Some(line) if line.chars().count() + 1 + word.chars().count() <= width => {
+                line.push(' ');
+                line.push_str(&word);
+            }
+            _ => lines.push(word),
+        }
+    }
+    lines
+}
+
 /// Joins sections, without a blank line at the end.
 pub(super) fn sections(sections: &[String]) -> String {
     format!("{}\n", sections.concat().trim_end())
@@ -47,6 +64,12 @@ pub(super) fn sections(sections: &[String]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn lines_break_at_blanks_but_not_at_those_within_a_figure() {
+        assert_eq!(wrapped("grew to $1\u{a0}M. Slow", 10), ["grew to", "$1 M. Slow"]);
+        assert_eq!(wrapped("unbreakable a", 4), ["unbreakable", "a"]);
+    }
 
     #[test]
     fn a_terminal_is_told_to_do_nothing() {
