@@ -5,6 +5,7 @@ use chrono::{DateTime, NaiveDate, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::load_config::LoadRow;
+use crate::month::Month;
 use crate::standstill::Standstill;
 
 /// Input of `plan`: the start of a run.
@@ -101,6 +102,32 @@ pub struct StageInput {
     /// Of a silver function.
     #[serde(default, skip_serializing_if = "Part::is_all")]
     pub part: Part,
+    /// Of `gold-kpis`: close a month, and do nothing else.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub close: Option<CloseMonth>,
+    /// Of `gold-kpis`: open a closed month again, and do nothing else.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reopen: Option<ReopenMonth>,
+}
+
+/// A month to close.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CloseMonth {
+    pub month: Month,
+    /// Who decides; it is recorded.
+    pub by: String,
+}
+
+/// A closed month to open again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ReopenMonth {
+    pub month: Month,
+    /// Who decides; it is recorded.
+    pub by: String,
+    /// The reason; it is recorded.
+    pub why: String,
 }
 
 /// Which part of its work a silver function is to do.
