@@ -2,8 +2,12 @@
 //!
 //! [`handle`] says which are due; [`rcm_domain::kpi`] has the formulas.
 
+mod closed_rows;
+mod closing;
+mod fact;
 mod kept;
 mod metrics;
+mod restatements;
 mod rows_at;
 mod sums;
 #[cfg(test)]
@@ -25,16 +29,23 @@ use rcm_platform::{Context, StageError, lake};
 use rcm_tables::frames::blocking;
 use rcm_tables::gold::{SUBJECT, Tables, Target, collect_results, record_of_zones, retry_on_conflict, zones};
 
+use self::closing::Decision;
 use self::sums::Day;
 
 const AS_OF: &str = "as_of";
 
 /// Computes the KPIs as of the input's date, or of today, where silver has changed or the date is another
-/// one. A KPI whose fact is not there is not made.
+/// one. A KPI whose fact is not there is not made. Then says what has changed the figures of closed months.
+///
+/// An input with a month to close or to reopen does that and nothing else.
 ///
 /// # Errors
-/// `ControlCheckFailed` if the sums of a KPI are not those of the rows it is over; the others are committed.
+/// `ControlCheckFailed` if the sums of a KPI are not those of the rows it is over; the others are committed. `BadConfig` if
+/// the month cannot be closed or reopened.
 pub async fn handle(context: Context, input: StageInput) -> Result<StageReport, StageError> {
+    if let Some(decision) = Decision::of(&input)? {
+        return closing::handle(&context, &input.run_id, &decision).await;
+    }
     let as_of = input.as_of.map_or_else(|| context.today(), Ok)?;
     let work = retry_on_conflict(|| rebuild(&context, &input.run_id, as_of));
     stage::report(&context, "gold-kpis", &input.run_id, SUBJECT, work).await
@@ -59,23 +70,36 @@ async fn rebuild(context: &Context, run_id: &str, as_of: NaiveDate) -> Result<Wo
             due.push((kpi, target));
         }
     }
-    if due.is_empty() {
-        return Ok(Work { notes, ..Work::default() });
+    let mut done = vec![Ok(Work { notes, ..Work::default() })];
+    if !due.is_empty() {
+        done.extend(make(context, due, &sources, as_of, &zones).await?);
     }
-    let end = EndOfDay::new(as_of, &zones).map_err(StageError::from)?;
+    done.push(restatements::restate(context, run_id).await);
+    collect_results(done)
+}
+
+/// Makes the KPIs that are due. One that fails does not stop the others.
+async fn make(
+    context: &Context,
+    due: Vec<(&'static Kpi, Target<'_>)>,
+    sources: &Tables,
+    as_of: NaiveDate,
+    zones: &[(String, TimeZone)],
+) -> Result<Vec<Result<Work, StageError>>, StageError> {
+    let end = EndOfDay::new(as_of, zones)?;
     let day = Day { lake: &context.lake, as_of, end: &end };
     let (of_claims, of_transactions): (Vec<_>, Vec<_>) =
         due.iter().map(|(kpi, _)| *kpi).partition(|kpi| kpi.inputs.contains(&"fact_claims"));
     let mut sums: HashMap<&str, Sums> = HashMap::new();
-    let summed = sums::of_transactions(&sources, &of_transactions, day).await?;
+    let summed = sums::of_transactions(sources, &of_transactions, day).await?;
     sums.extend(of_transactions.iter().map(|kpi| kpi.table).zip(summed));
-    let summed = sums::of_claims(&sources, &of_claims, day).await?;
+    let summed = sums::of_claims(sources, &of_claims, day).await?;
     sums.extend(of_claims.iter().map(|kpi| kpi.table).zip(summed));
     let dimensions = Dimensions {
-        providers: scan(&sources, "dim_provider").await?,
-        departments: scan(&sources, "dim_department").await?,
+        providers: scan(sources, "dim_provider").await?,
+        departments: scan(sources, "dim_department").await?,
     };
-    let mut done = vec![Ok(Work { notes, ..Work::default() })];
+    let mut done = Vec::new();
     // Metrics are of now; the figures of a past date are only in the tables.
     let is_of_now = as_of >= context.today()? - Days::new(1);
     for (kpi, target) in due {
@@ -84,7 +108,7 @@ async fn rebuild(context: &Context, run_id: &str, as_of: NaiveDate) -> Result<Wo
         let made = rebuild_kpi(kpi, target, sums, dimensions.clone(), as_of, is_of_now).await;
         done.push(made.map_err(|error| error.in_table(&path)));
     }
-    collect_results(done)
+    Ok(done)
 }
 
 /// Dimensions that KPIs take names from.

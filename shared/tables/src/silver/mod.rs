@@ -289,11 +289,17 @@ fn buckets_of_new(context: &Context, entity: &Entity, rows: u64) -> u32 {
 /// Buckets of the table, fixed when it was made; of one that is not there yet, by the rows of the loads that wait.
 fn buckets(context: &Context, entity: &Entity, table: Option<&Table>, waiting: u64) -> Result<u32> {
     let Some(table) = table else { return Ok(buckets_of_new(context, entity, waiting)) };
-    let (property, before) = (table.property(BUCKETS_PROPERTY)?, table.property(BUCKETS_PROPERTY_BEFORE)?);
-    property
-        .or(before)
-        .and_then(|buckets| buckets.parse().ok())
+    bucket_count(table)?
         .ok_or_else(|| StageError::corrupt_lake(format!("table `{}` has no {BUCKETS_PROPERTY}", entity.name)))
+}
+
+/// Returns the number of buckets of a silver table, fixed when it was made; none if the table does not say it.
+///
+/// # Errors
+/// The log cannot be read.
+pub fn bucket_count(table: &Table) -> Result<Option<u32>> {
+    let (property, before) = (table.property(BUCKETS_PROPERTY)?, table.property(BUCKETS_PROPERTY_BEFORE)?);
+    Ok(property.or(before).and_then(|buckets| buckets.parse().ok()))
 }
 
 /// What became of the rows of every load.
