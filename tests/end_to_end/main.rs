@@ -7,6 +7,7 @@
 )]
 
 mod binaries;
+mod closing;
 mod commit_race;
 mod crash;
 mod engines;

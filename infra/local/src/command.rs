@@ -4,6 +4,7 @@ mod arguments;
 mod call;
 mod dismiss;
 mod loads;
+mod months;
 mod quarantine;
 mod reason;
 mod rebuild;
@@ -88,6 +89,8 @@ pub async fn carry_out(arguments: Arguments) -> Result<CommandOutput, StageError
         Command::Report { as_of, out, open, lake } => {
             report::report(existing(&lake).await?, report::Request { as_of, out, open }).await
         }
+        Command::Close(arguments) => months::close(arguments).await,
+        Command::Reopen(arguments) => months::reopen(arguments).await,
         Command::Maintain { lake } => maintain(&lake).await,
         Command::Call { function, event, lake, emr } => {
             let event = call::event(event.as_deref())?;

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use chrono::NaiveDate;
 use clap::{Parser, Subcommand};
 
+use super::months::{CloseArguments, ReopenArguments};
 use super::reason::ReasonArguments;
 use crate::demo;
 
@@ -93,6 +94,11 @@ pub(super) enum Command {
         #[arg(long, env = "LAKE_URL")]
         lake: String,
     },
+    /// Close a month: publish the figures of its end as they stand. Later runs say what has changed them since, and of
+    /// what the change is made.
+    Close(CloseArguments),
+    /// Open a closed month again, with a reason; then it can be closed anew.
+    Reopen(ReopenArguments),
     /// Maintain the tables: merge small files, write checkpoints, delete files that no retained version needs.
     /// Do not use it for a lake on AWS: its function `maintenance` writes with the KMS keys of the layers.
     Maintain {

@@ -8,9 +8,23 @@ pub(super) struct ReasonArguments {
     /// Reason of the decision; it is recorded.
     #[arg(long)]
     why: String,
+    #[command(flatten)]
+    who: Who,
+}
+
+/// The person who decides.
+#[derive(Debug, clap::Args)]
+pub(super) struct Who {
     /// Person who decides; it is recorded.
     #[arg(long, env = "USER", hide_env_values = true)]
     by: Option<String>,
+}
+
+impl Who {
+    /// Returns the name that is recorded.
+    pub(super) fn name(self) -> String {
+        self.by.unwrap_or_else(|| "unknown".to_owned())
+    }
 }
 
 /// The reason for a decision, as recorded.
@@ -30,6 +44,6 @@ impl ReasonArguments {
         if why.is_empty() {
             return Err(StageError::bad_config("--why is empty; hint: give a reason, it is recorded".to_owned()));
         }
-        Ok(Reason { who: self.by.unwrap_or_else(|| "unknown".to_owned()), why })
+        Ok(Reason { who: self.who.name(), why })
     }
 }
