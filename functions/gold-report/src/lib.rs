@@ -34,7 +34,7 @@ const RECORD: &str = "made-from.json";
 /// Key of the configuration.
 pub const CONFIG: &str = "configs/report.toml";
 /// Raised when the same gold gives another page.
-const REVISION: u32 = 1;
+const REVISION: u32 = 2;
 
 /// What a report was made from.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

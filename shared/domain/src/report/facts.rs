@@ -101,6 +101,20 @@ pub struct FeedRow {
     pub undated: u64,
 }
 
+/// A figure of a closed month, and a part of what has changed it since.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RestatementRow {
+    pub month_end: NaiveDate,
+    pub datasource: String,
+    pub measure: String,
+    /// The whole figure, as it was published and as it is known today: the same on the rows of all its parts.
+    pub published: i128,
+    pub now: i128,
+    /// What it is due to, such as `late_rows`.
+    pub part: String,
+    pub difference: i128,
+}
+
 /// What the KPI tables and facts say of a date.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Facts {
@@ -112,6 +126,7 @@ pub struct Facts {
     pub waits: Vec<WaitRow>,
     pub volumes: Vec<VolumeRow>,
     pub feeds: Vec<FeedRow>,
+    pub restatements: Vec<RestatementRow>,
 }
 
 /// Frames that [`Facts`] are read from, each with the rows of the date alone.
@@ -133,6 +148,8 @@ pub struct Frames {
     pub volumes: DataFrame,
     /// `datasource`, `entity`, `newest`, `rows`, `undated`.
     pub feeds: DataFrame,
+    /// `kpi_restatements`.
+    pub restatements: DataFrame,
 }
 
 impl Facts {
@@ -231,6 +248,7 @@ impl Facts {
                     undated: rows.count("undated", row)?,
                 })
             })?,
+            restatements: each(&frames.restatements, restatement)?,
         })
     }
 }
@@ -278,6 +296,18 @@ impl Rows<'_> {
     fn rate(&self, column: &str, row: usize) -> PolarsResult<Option<f64>> {
         Ok(self.0.column(column)?.f64()?.get(row))
     }
+}
+
+fn restatement(rows: &Rows<'_>, row: usize) -> PolarsResult<RestatementRow> {
+    Ok(RestatementRow {
+        month_end: rows.date("month_end", row)?,
+        datasource: rows.name("datasource", row)?,
+        measure: rows.name("measure", row)?,
+        published: rows.cents("published", row)?,
+        now: rows.cents("now", row)?,
+        part: rows.name("part", row)?,
+        difference: rows.cents("difference", row)?,
+    })
 }
 
 fn each<T>(frame: &DataFrame, read: impl Fn(&Rows<'_>, usize) -> PolarsResult<T>) -> PolarsResult<Vec<T>> {

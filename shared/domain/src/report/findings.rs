@@ -312,7 +312,8 @@ pub(super) fn definitions(maker: &Maker<'_>) -> Vec<(&'static str, String)> {
         ),
         (
             "Earlier months",
-            "As they are known today: a row that came late, or was corrected, counts in the month that it belongs to."
+            "As they are known today: a row that came late, or was corrected, counts in the month that it belongs to. What \
+             was published of a closed month stands beside it."
                 .to_owned(),
         ),
     ]

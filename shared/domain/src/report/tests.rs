@@ -3,8 +3,10 @@
 use chrono::{DateTime, NaiveDate, Utc};
 use rcm_model::report_config::ReportConfig;
 
-use super::facts::{AgeRow, BesideRow, ClaimRow, CollectionRow, Facts, FeedRow, TrendRow, VolumeRow, WaitRow};
-use super::{About, QuarantineLine, Report, RunFacts, Scope, Tone};
+use super::facts::{
+    AgeRow, BesideRow, ClaimRow, CollectionRow, Facts, FeedRow, RestatementRow, TrendRow, VolumeRow, WaitRow,
+};
+use super::{About, Line, QuarantineLine, Report, RunFacts, Scope, Table, Tone};
 use crate::kpi::ar_trend::month_ends;
 
 const CONFIG: &str = r#"
@@ -278,4 +280,81 @@ fn waits_of_few_payments_are_not_shown() {
         (last.name.as_str(), last.cells[0].text.as_str(), last.cells[1].text.as_str()),
         ("Oct 24", "1,234", "$57")
     );
+}
+
+/// What has changed September since it was closed, per hospital: part and amount in whole units of money.
+fn restated(facts: &mut Facts, published: i128, changes: &[(&str, &str, i128)]) {
+    for hospital in ["hos-a", "hos-b"] {
+        let own = || changes.iter().filter(|(of, ..)| *of == hospital);
+        let difference: i128 = own().map(|(.., change)| change * 100).sum();
+        let row = |measure: &str, change: i128, part: &str, difference: i128| RestatementRow {
+            month_end: "2024-09-30".parse().unwrap(),
+            datasource: hospital.to_owned(),
+            measure: measure.to_owned(),
+            published: published * 100,
+            now: published * 100 + change,
+            part: part.to_owned(),
+            difference,
+        };
+        facts.restatements.push(row("amount_in_period", 0, "unchanged", 0));
+        facts.restatements.extend(own().map(|(_, part, change)| row("balance", difference, part, change * 100)));
+        if own().count() == 0 {
+            facts.restatements.push(row("balance", 0, "unchanged", 0));
+        }
+    }
+}
+
+fn lake() -> Facts {
+    facts(&[("hos-a", "Medicare", STEADY), ("hos-b", "Medicaid", STEADY)])
+}
+
+#[test]
+fn a_month_that_was_restated_is_told_with_what_most_of_it_is_due_to() {
+    let mut given = lake();
+    let changes =
+        [("hos-b", "late_rows", 300_000), ("hos-b", "late_payments", -50_000), ("hos-a", "deletions", 150_000)];
+    restated(&mut given, 1_000_000, &changes);
+    let found = report(&given);
+    let closed = all(&found).closed.as_ref().unwrap();
+    assert_eq!(
+        closed.finding,
+        "September was restated by +$400\u{a0}K since it was closed; of it +$300\u{a0}K late charges of Brook"
+    );
+    let values = |table: &Table| -> Vec<Vec<String>> {
+        let cells = |line: &Line| line.cells.iter().map(|cell| cell.value.clone().unwrap_or_default()).collect();
+        table.lines.iter().map(cells).collect()
+    };
+    assert_eq!(values(&closed.tables[0]), [["2000000.00", "2400000.00", "400000.00", "90.0000", "108.0000"]]);
+    let names: Vec<&str> = closed.tables[1].lines.iter().map(|line| line.name.as_str()).collect();
+    assert_eq!(names, ["Late charges, Brook", "Deleted charges, Alder", "Late payments, Brook", "Restated by"]);
+    assert_eq!(values(&closed.tables[1])[3], ["400000.00", "1.000000"]);
+    assert_eq!(closed.measures.lines.len(), 5);
+    let of_alder = found.scopes.iter().find(|scope| scope.name == "Alder").unwrap().closed.as_ref().unwrap();
+    assert_eq!(
+        of_alder.finding,
+        "September was restated by +$150\u{a0}K since it was closed; all of it deleted charges"
+    );
+}
+
+#[rstest::rstest]
+#[case::nothing(&[], "September stands as it was closed")]
+#[case::little(&[("hos-a", "corrections", -400)], "September is little changed since it was closed: −$400")]
+#[case::fall(
+    &[("hos-a", "corrections", -90_000)],
+    "September was restated by −$90\u{a0}K since it was closed; all of it corrections of Alder"
+)]
+#[case::spread(
+    &[
+        ("hos-a", "corrections", 30_000),
+        ("hos-b", "corrections", 30_000),
+        ("hos-a", "late_rows", 30_000),
+        ("hos-b", "changed_rules", 10_000),
+    ],
+    "September was restated by +$100\u{a0}K since it was closed"
+)]
+fn a_closed_month_says_how_much_of_it_still_stands(#[case] changes: &[(&str, &str, i128)], #[case] expected: &str) {
+    let mut given = lake();
+    restated(&mut given, 1_000_000, changes);
+    assert_eq!(all(&report(&given)).closed.as_ref().unwrap().finding, expected);
+    assert_eq!(all(&report(&lake())).closed, None);
 }

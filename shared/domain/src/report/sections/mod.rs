@@ -2,6 +2,7 @@
 
 mod age;
 mod change;
+mod closed;
 mod collection;
 mod days;
 mod denials;
@@ -89,6 +90,7 @@ impl<'a> Maker<'a> {
             collection: selected.collection(),
             denials: selected.denials(),
             speed: selected.speed(),
+            closed: selected.closed(),
         }
     }
 
