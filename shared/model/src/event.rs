@@ -101,6 +101,71 @@ pub struct StageInput {
     /// Of a silver function.
     #[serde(default, skip_serializing_if = "Part::is_all")]
     pub part: Part,
+    /// Of a silver function: assess rows in quarantine anew, and do nothing else.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replay: Option<Replay>,
+}
+
+/// Which rows in quarantine are assessed anew. All open ones of the entity, but for those that a condition excludes.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Replay {
+    /// Only rows that failed this rule.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rule: Option<String>,
+    /// Only rows of this datasource.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hospital: Option<String>,
+    /// Only rows that are in quarantine since this day or later.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<NaiveDate>,
+    /// Only rows whose fingerprint begins with one of these; any where there is none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub fingerprints: Vec<String>,
+    /// Person who asks for it; it is recorded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub who: Option<String>,
+    /// Reason; it is recorded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
+}
+
+/// What becomes of a row in quarantine that is assessed anew.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ReplayOutcome {
+    /// It passes, and is the newest version of its key.
+    Newest,
+    /// It passes, and takes a place before later versions of its key.
+    Older,
+    /// It passes, and its key was missing from the lake.
+    Missing,
+    /// It passes, and the lake says the same already, or another row of its load counts.
+    Unchanged,
+    /// It fails a rule of today.
+    FailsAgain,
+    /// It passes, but other rows of its key would come out otherwise today: only a rebuild may change them.
+    WaitsForRebuild,
+    /// Its load is voided, or of a source that the configuration no longer names.
+    LoadLeftOut,
+}
+
+impl ReplayOutcome {
+    /// Whether the row passes and leaves the quarantine.
+    #[must_use]
+    pub fn passes(self) -> bool {
+        matches!(self, Self::Newest | Self::Older | Self::Missing | Self::Unchanged)
+    }
+}
+
+/// Rows in quarantine that were assessed anew, by what becomes of them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReplayCount {
+    pub outcome: ReplayOutcome,
+    /// First rule that they fail today.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rule: Option<String>,
+    pub rows: u64,
 }
 
 /// Which part of its work a silver function is to do.
@@ -206,6 +271,9 @@ pub struct StageReport {
     /// Calls that are to follow, of a silver function that prepared a batch.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shared_out: Option<SharedOut>,
+    /// Rows in quarantine that a silver function assessed anew.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub replayed: Vec<ReplayCount>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<StageFailure>,
 }
@@ -230,6 +298,7 @@ impl StageReport {
             notes: Vec::new(),
             standstills: Vec::new(),
             shared_out: None,
+            replayed: Vec::new(),
             error: None,
         }
     }

@@ -125,6 +125,7 @@ async fn put(
         extracted_at,
         data_files: vec![rows.data_key.clone()],
         unmapped_columns: rows.unmapped_columns.clone(),
+        correction: None,
         started_at: subject.started_at,
         finished_at: context.now(),
     };

@@ -3,8 +3,8 @@
 use chrono::{DateTime, Utc};
 use futures::Future;
 use rcm_model::event::{
-    ControlCheck, ErrorContext, LoadCounts, Metric, Outcome, RuleCount, SharedOut, StageFailure, StageReport,
-    TableCommit,
+    ControlCheck, ErrorContext, LoadCounts, Metric, Outcome, ReplayCount, RuleCount, SharedOut, StageFailure,
+    StageReport, TableCommit,
 };
 use tracing::{Instrument, info, info_span, warn};
 use uuid::Uuid;
@@ -29,6 +29,8 @@ pub struct Work {
     pub notes: Vec<String>,
     /// How a silver step goes on that was shared out.
     pub shared_out: Option<SharedOut>,
+    /// Rows in quarantine that were assessed anew.
+    pub replayed: Vec<ReplayCount>,
 }
 
 impl Work {
@@ -45,6 +47,7 @@ impl Work {
         self.rules.extend(more.rules);
         self.checks.extend(more.checks);
         self.metrics.extend(more.metrics);
+        self.replayed.extend(more.replayed);
         self.shared_out = more.shared_out.or(self.shared_out.take());
         for note in more.notes {
             if !self.notes.contains(&note) {
@@ -109,6 +112,7 @@ where
             notes: work.notes,
             standstills: Vec::new(),
             shared_out: work.shared_out,
+            replayed: work.replayed,
             error: error.as_ref().map(StageFailure::from),
         };
         metrics::emit(&context.environment, &report);

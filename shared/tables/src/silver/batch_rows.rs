@@ -1,30 +1,35 @@
 //! Reads loads of bronze: their rows in the model's columns, checked by the rules.
 
-use std::collections::BTreeSet;
+mod left_out;
+mod picked;
+mod source;
+
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use futures::{StreamExt, stream};
 use polars::prelude::*;
-use rcm_domain::cdm::{UNPARSEABLE, UNREADABLE, looks_at_other_rows, to_model, wanted_rows};
+use rcm_domain::cdm::{UNPARSEABLE, UNREADABLE, to_model, wanted_rows};
 use rcm_domain::quality::{FailedRows, LoadFacts, LoadNature, NotRun, Rulebook, assess};
 use rcm_domain::scd2;
-use rcm_model::cdm::{ColumnSource, Entity, EntityMapping, Mapping};
+use rcm_model::cdm::{Entity, EntityMapping};
 use rcm_model::event::{RuleCount, Severity};
 use rcm_platform::bronze::{MALFORMED, Manifest, POSITION};
 use rcm_platform::context::Context;
 use rcm_platform::error::{Result, StageError};
 use serde::{Deserialize, Serialize};
 
+use self::left_out::withheld_rows;
+pub(super) use self::picked::{Pick, Picked, judge_rows, pick};
+pub(super) use self::source::LoadSource;
+use self::source::OpenLoad;
 use super::incoming::{ByBucket, Incoming};
 use super::named;
 use super::nature::{Nature, is_full};
-use super::order;
-use super::portions::{LoadFiles, Portion, Portioning};
-use super::resolved;
-use crate::conditions::check_mapping;
+use super::portions::Portion;
 use crate::frames::blocking;
-use crate::quarantine;
+use crate::quarantine::{self, Withheld};
 
 /// Rows of a portion of a load: as many as a row group of bronze has at most.
 const PORTION_ROWS: usize = 128 * 1024;
@@ -101,7 +106,7 @@ impl RowCounts {
 /// Place of a load among the others, and of its rows in the table.
 #[derive(Debug, Clone, Copy)]
 struct Place {
-    /// See [`order::ordinal`].
+    /// See [`super::order::ordinal`].
     ordinal: i64,
     /// Buckets of the table.
     buckets: u32,
@@ -163,11 +168,12 @@ pub(super) struct For<'a> {
 pub(super) async fn read(context: &Context, of: For<'_>, loads: Vec<Manifest>) -> Result<BatchRows> {
     let (mut named, mut quarantined) = (Vec::new(), Vec::new());
     let mut batch = BatchRows::new(context, of.path);
+    let withheld = Arc::new(Withheld::read(context, of.entity).await?);
     for load in loads {
         if batch.refusals.iter().any(|refusal| refusal.stream == load.stream) {
             continue;
         }
-        let outcome = match read_load(context, of, &load, &mut batch.incoming).await {
+        let outcome = match read_load(context, of, &load, &withheld, &mut batch.incoming).await {
             Ok(read) => {
                 batch.rules.extend(read.rules.iter().cloned());
                 let shares = batch.worst_share.into_iter().chain(read.tally.quarantine().share());
@@ -223,26 +229,14 @@ fn notes(load: &Manifest, tally: &RowCounts, not_run: &[NotRun]) -> Vec<String> 
 }
 
 /// Reads a load portion by portion: its good rows go to `incoming`.
-async fn read_load(context: &Context, of: For<'_>, load: &Manifest, incoming: &mut Incoming) -> Result<ReadLoad> {
-    let mapping = context.settings.mapping(&load.datasource)?.clone();
-    let Some(columns) = mapping.columns(of.entity.name, &load.source.name) else {
-        let Manifest { stream, sequence, datasource, .. } = load;
-        let reason =
-            format!("load {sequence} of `{stream}`: configs/cdm maps no `{}` of `{datasource}`", of.entity.name);
-        return Err(StageError::bad_config(reason));
-    };
-    check_mapping(&mapping)?;
-    let files = LoadFiles::open(context, load).await?;
-    let (columns, notes) = resolved::of_load(columns, &*files.schema()?, load)?;
-    let looks_at_others = of.rulebook.looks_at_other_rows()? || looks_at_other_rows(&columns)?;
-    let portioning = if looks_at_others { Portioning::Whole } else { Portioning::ByRows };
-    let source = LoadSource {
-        entity: of.entity,
-        mapping: Arc::new(mapping),
-        columns: Arc::new(columns),
-        load: Arc::new(load.clone()),
-    };
-    let rulebook = Arc::new(of.rulebook.clone());
+async fn read_load(
+    context: &Context,
+    of: For<'_>,
+    load: &Manifest,
+    withheld: &Arc<Withheld>,
+    incoming: &mut Incoming,
+) -> Result<ReadLoad> {
+    let OpenLoad { files, portioning, source, rulebook, place, notes } = OpenLoad::of(context, of, load).await?;
     let mut read = ReadLoad {
         named: named::none()?,
         quarantined: DataFrame::empty_with_schema(&quarantine::schema()),
@@ -252,9 +246,10 @@ async fn read_load(context: &Context, of: For<'_>, load: &Manifest, incoming: &m
         notes,
     };
     let mut failed_by_rule: Vec<FailedRows> = Vec::new();
-    let place = Place { ordinal: order::ordinal(load), buckets: of.buckets };
     let portions = files.portions(portioning, PORTION_ROWS).into_iter();
-    let judged = portions.map(|portion| judge(portion, source.clone(), Arc::clone(&rulebook), place, context.now()));
+    let judged = portions.map(|portion| {
+        judge(portion, source.clone(), Arc::clone(&rulebook), place, Arc::clone(withheld), context.now())
+    });
     let mut judged = stream::iter(judged).buffered(AT_ONCE);
     while let Some(of_portion) = judged.next().await {
         let (Judged { good, named, tally, rules, not_run, .. }, quarantined) = of_portion?;
@@ -287,58 +282,17 @@ async fn judge(
     source: LoadSource,
     rulebook: Arc<Rulebook>,
     place: Place,
+    withheld: Arc<Withheld>,
     now: DateTime<Utc>,
 ) -> Result<(Judged, Option<DataFrame>)> {
     let raw = portion.read(&source.raw_columns()).await?;
+    let out = withheld_rows(&portion, &raw, &source, &withheld).await?;
     let load = Arc::clone(&source.load);
-    let mut judged = blocking(move || apply_rules(raw, &source, &rulebook, place)).await?;
+    let mut judged = blocking(move || apply_rules(raw, &source, &rulebook, place, &out)).await?;
     let Some(failed) = judged.failed.take() else { return Ok((judged, None)) };
     let raw = portion.read_all().await?;
     let quarantined = blocking(move || entries(raw, &failed, &load, now)).await?;
     Ok((judged, Some(quarantined)))
-}
-
-/// A load, and how its rows are read.
-#[derive(Clone)]
-pub(super) struct LoadSource {
-    pub entity: &'static Entity,
-    pub mapping: Arc<Mapping>,
-    pub columns: Arc<EntityMapping>,
-    pub load: Arc<Manifest>,
-}
-
-impl LoadSource {
-    /// Returns the columns that the mapping names, and those that bronze adds.
-    fn raw_columns(&self) -> Vec<String> {
-        let mut wanted: Vec<&str> = self.columns.source_columns().collect();
-        wanted.sort_unstable();
-        wanted.dedup();
-        wanted.extend([POSITION, MALFORMED]);
-        wanted.into_iter().map(str::to_owned).collect()
-    }
-
-    /// Columns of the model that the load has.
-    fn model_columns(&self) -> BTreeSet<String> {
-        let moments = ["src_inserted_at", "src_modified_at"];
-        let columns = self.entity.tracked.iter().map(|column| column.name).chain(moments);
-        columns.filter(|column| self.columns.has(column)).map(str::to_owned).collect()
-    }
-
-    /// Names of the source's columns that make the id.
-    fn key_headers(&self) -> Vec<&str> {
-        self.columns.source(self.entity.id()).into_iter().flat_map(ColumnSource::columns).collect()
-    }
-
-    fn count(&self, rule: &str, severity: Severity, rows: Failed) -> RuleCount {
-        RuleCount {
-            entity: self.entity.name.to_owned(),
-            rule: rule.to_owned(),
-            severity,
-            load_id: self.load.load_id.clone(),
-            checked: rows.checked,
-            failed: rows.failed,
-        }
-    }
 }
 
 /// Returns the rows that the mapping's `where` takes. A record that does not fit its header stays, for the quarantine.
@@ -355,8 +309,17 @@ fn time_of(load: &Manifest) -> DateTime<Utc> {
     load.extracted_at.max(landed.unwrap_or(load.extracted_at))
 }
 
-/// Checks the rows of a load by the rules.
-fn apply_rules(raw: DataFrame, source: &LoadSource, rulebook: &Rulebook, place: Place) -> Result<Judged> {
+/// Reason of a row that passes the rules and that a person has decided to leave out.
+const LEFT_OUT: &str = "left_out";
+
+/// Checks the rows of a load by the rules. Rows at the positions in `out` fail in any case.
+fn apply_rules(
+    raw: DataFrame,
+    source: &LoadSource,
+    rulebook: &Rulebook,
+    place: Place,
+    out: &HashSet<i64>,
+) -> Result<Judged> {
     let LoadSource { entity, mapping, columns, load } = source;
     let in_load = raw.height();
     let raw = without_unwanted(raw, columns)?;
@@ -373,7 +336,12 @@ fn apply_rules(raw: DataFrame, source: &LoadSource, rulebook: &Rulebook, place: 
         columns: &source.model_columns(),
         key_headers: &source.key_headers(),
     };
-    let assessment = assess(&model, &malformed, entity, rulebook, &facts)?;
+    let mut assessment = assess(&model, &malformed, entity, rulebook, &facts)?;
+    if !out.is_empty() {
+        let is_out = |at: Option<i64>| at.is_some_and(|at| out.contains(&at));
+        let reasons = assessment.reasons.iter().zip(positions.iter());
+        assessment.reasons = reasons.map(|(reason, at)| reason.or(is_out(at).then_some(LEFT_OUT))).collect();
+    }
     let good = assessment.reasons.is_null();
     let keys = model.column(entity.key)?.clone();
 

@@ -127,7 +127,8 @@ impl<'a> Ingest<'a> {
             return Ok(LoadBatch { work, refusals, ..LoadBatch::default() });
         };
         let destination = Destination { target, table: table.as_ref(), buckets, states: &states, rulebook, run_id };
-        if self.shares_out {
+        let is_correction = batch.loads.first().is_some_and(Manifest::is_correction);
+        if self.shares_out && !is_correction {
             let prepared = Prepared::share_out(context, target, table.as_ref(), buckets, &mut batch, &mut work).await;
             match prepared {
                 Ok(None) => {}

@@ -7,9 +7,11 @@ mod bucket;
 mod columns;
 #[cfg(test)]
 mod columns_tests;
+mod corrections;
 mod holdings;
 mod incoming;
 mod ingest;
+mod key_history;
 mod layout;
 mod lost;
 mod named;
@@ -19,6 +21,7 @@ mod portions;
 mod rebuild;
 mod record;
 mod refused;
+mod replay;
 mod resolved;
 mod rewrite;
 #[cfg(test)]
@@ -26,14 +29,17 @@ mod rewrite_tests;
 mod shards;
 #[cfg(test)]
 mod shards_tests;
+mod splice;
 mod standing;
 mod stored;
 mod target;
 #[cfg(test)]
 mod tests;
 
+pub use corrections::{Mended, MendedOutcome, assess_mended, corrected_load};
 pub use incoming::FOLDER as INCOMING;
 pub use record::taken_of as taken;
+pub use replay::{finish_replay, replay_preview};
 pub use standing::standstills;
 pub use stored::is_open;
 
@@ -73,19 +79,22 @@ const BUCKETS_PROPERTY_BEFORE: &str = "rcm.buckets";
 
 /// Brings an entity's silver table up to its bronze streams: a commit for every batch of the loads that
 /// wait, or none if there is nothing new. If asked to, or where a load was voided whose rows the table has, it
-/// makes the table anew first.
+/// makes the table anew first. Where it is asked to assess rows in quarantine anew, it does only that.
 ///
 /// # Errors
 /// A load cannot be ingested: the other streams are ingested nevertheless, and the error says what stays behind.
 /// The store fails: nothing of the batch is ingested.
 pub async fn run(context: Context, entity: &'static Entity, input: StageInput) -> Result<StageReport> {
     let stage = format!("silver-{}", entity.name.replace('_', "-"));
-    let (subject, work): (String, BoxFuture<'_, _>) = match &input.part {
-        Part::All | Part::Prepare => (entity.name.to_owned(), Box::pin(bring_up(&context, entity, &input))),
-        Part::Shard(shard) => {
+    let (subject, work): (String, BoxFuture<'_, _>) = match (&input.replay, &input.part) {
+        (Some(wanted), _) => {
+            (format!("{}/replay", entity.name), Box::pin(replay::replay(&context, entity, &input.run_id, wanted)))
+        }
+        (None, Part::All | Part::Prepare) => (entity.name.to_owned(), Box::pin(bring_up(&context, entity, &input))),
+        (None, Part::Shard(shard)) => {
             (format!("{}/shard {}", entity.name, shard.number), Box::pin(write_shard(&context, entity, shard)))
         }
-        Part::Commit(batch) => {
+        (None, Part::Commit(batch)) => {
             (entity.name.to_owned(), Box::pin(commit_prepared(&context, entity, batch, &input.run_id)))
         }
     };
@@ -240,6 +249,9 @@ async fn ingest_batch(
     work: &mut Work,
 ) -> Result<()> {
     let Destination { target, table, .. } = *destination;
+    if batch.loads.first().is_some_and(Manifest::is_correction) {
+        return corrections::ingest(context, destination, batch, work).await;
+    }
     let ingested = match bucket::plan_all(context, target, table, &batch).await {
         Ok(changes) => finish(context, destination, &batch, changes, work).await,
         Err(error) => Err(error),
