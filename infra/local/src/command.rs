@@ -28,8 +28,9 @@ use serde_json::json;
 use url::Url;
 
 pub use self::arguments::Arguments;
-use self::arguments::{Command, LandingCommand, LoadCommand, LoadDecision, QuarantineCommand, RunArguments};
+use self::arguments::{Command, LandingCommand, LoadCommand, LoadDecision, RunArguments};
 pub use self::loads::{LoadLine, StreamLoads};
+pub use self::quarantine::ReplayedTable;
 
 use crate::print::{self, Kpis, PassedOver, Progress};
 use crate::run::{Options, Run, run};
@@ -76,13 +77,7 @@ pub async fn carry_out(arguments: Arguments) -> Result<CommandOutput, StageError
             dismiss::dismiss(&existing(&lake).await?, &file, reason).await
         }
         Command::Load { command } => load(command).await,
-        Command::Quarantine { command } => match command {
-            QuarantineCommand::List { entity, rule, hospital, status, lake, json } => {
-                let wanted = crate::quarantine::Wanted { entity, rule, hospital, status };
-                quarantine::list(&existing(&lake).await?, &wanted, json).await
-            }
-            QuarantineCommand::Show { which, lake } => quarantine::show(&existing(&lake).await?, &which).await,
-        },
+        Command::Quarantine { command } => quarantine::carry_out(command).await,
         Command::Rebuild { entity, force, lake } => rebuild::rebuild(existing(&lake).await?, &entity, force).await,
         Command::History { entity, key, lake } => show_history(&lake, &entity, &key).await,
         Command::Report { as_of, out, open, lake } => {

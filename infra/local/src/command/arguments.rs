@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use chrono::NaiveDate;
 use clap::{Parser, Subcommand};
 
+use super::quarantine::QuarantineCommand;
 use super::reason::ReasonArguments;
 use crate::demo;
 
@@ -51,7 +52,9 @@ pub(super) enum Command {
         #[command(subcommand)]
         command: LoadCommand,
     },
-    /// Look at the rows that failed a rule.
+    /// Look at the rows that failed a rule, and decide about them.
+    ///
+    /// The exit code is 0 if nothing is left of what was asked, 1 if rows stay open, 2 if nothing was done.
     Quarantine {
         #[command(subcommand)]
         command: QuarantineCommand,
@@ -137,39 +140,6 @@ pub(super) enum LandingCommand {
         file: String,
         #[command(flatten)]
         reason: ReasonArguments,
-        /// Folder or URL (`file:///…`, `s3://bucket/prefix`) of the lake.
-        #[arg(long, env = "LAKE_URL")]
-        lake: String,
-    },
-}
-
-#[derive(Debug, Subcommand)]
-pub(super) enum QuarantineCommand {
-    /// List rows in quarantine by rule, and tell which are missing from the lake. The exit code is 1 if there are any.
-    List {
-        /// Only of this entity, such as `patients`.
-        #[arg(long)]
-        entity: Option<String>,
-        /// Only rows that failed this rule.
-        #[arg(long)]
-        rule: Option<String>,
-        /// Only of this datasource.
-        #[arg(long)]
-        hospital: Option<String>,
-        /// `open` by default; another status, or `all`.
-        #[arg(long)]
-        status: Option<String>,
-        /// Folder or URL (`file:///…`, `s3://bucket/prefix`) of the lake.
-        #[arg(long, env = "LAKE_URL")]
-        lake: String,
-        /// Print one JSON document and nothing else.
-        #[arg(long)]
-        json: bool,
-    },
-    /// Show a row as shapes: letters are `A` and `a`, digits `9`.
-    Show {
-        /// Place of the row, `<stream>:<load>:<row>` such as `hosb/patients:1:402`, or the beginning of its fingerprint.
-        which: String,
         /// Folder or URL (`file:///…`, `s3://bucket/prefix`) of the lake.
         #[arg(long, env = "LAKE_URL")]
         lake: String,

@@ -118,10 +118,11 @@ async fn loads_of(context: &Context, stream: ReadStream) -> Result<StreamLoads, 
     let own = loads.into_iter().filter(|load| !load.was_moved());
     let lines = own.map(|load| {
         let voided = voided.remove(&load.sequence);
+        let corrects = load.correction.as_ref().map(|correction| format!(", corrects load {}", correction.sequence));
         LoadLine {
             sequence: load.sequence,
             made_at: load.finished_at,
-            source: printable(&load.source.name),
+            source: printable(&load.source.name) + &corrects.unwrap_or_default(),
             rows: load.rows,
             in_silver: load.sequence <= taken && voided.is_none(),
             voided,

@@ -21,6 +21,25 @@ pub(super) struct Reason {
 }
 
 impl ReasonArguments {
+    /// The reason to show values; none where none are asked for.
+    ///
+    /// # Errors
+    /// `BadConfig` if values are asked for without a reason, or a reason is given without.
+    pub(super) fn of_values(
+        values: bool,
+        why: Option<String>,
+        by: Option<String>,
+    ) -> Result<Option<Reason>, StageError> {
+        match (values, why) {
+            (true, Some(why)) => Self { why, by }.check().map(Some),
+            (true, None) => {
+                Err(StageError::bad_config("--values needs a reason, which is recorded; hint: --values --why TEXT"))
+            }
+            (false, Some(_)) => Err(StageError::bad_config("--why goes with --values, which shows the values")),
+            (false, None) => Ok(None),
+        }
+    }
+
     /// Checks that the reason is not empty.
     ///
     /// # Errors

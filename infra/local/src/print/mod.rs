@@ -11,6 +11,7 @@ mod kpis;
 mod loads;
 mod progress;
 mod quarantine;
+mod replayed;
 mod standstills;
 mod status;
 mod summary;
@@ -23,6 +24,7 @@ pub use kpis::{ALL, AgingRow, ClaimsRow, CollectionRow, DaysInArRow, Kpis, aging
 pub use loads::loads;
 pub use progress::{Progress, Running};
 pub use quarantine::{quarantine, quarantined};
+pub use replayed::replayed;
 pub use standstills::standstills;
 pub use status::{QuarantineStatus, Status, StreamStatus, TableStatus, status};
 pub use summary::{PassedOver, maintenance, passed_over, summary};
