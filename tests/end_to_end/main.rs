@@ -9,6 +9,7 @@
 mod binaries;
 mod commit_race;
 mod crash;
+mod desk;
 mod engines;
 mod examples;
 mod extracts;
