@@ -248,13 +248,15 @@ fn after(own: LazyFrame, found: LazyFrame, corrected: &[String]) -> Result<LazyF
     let known = own.clone().join(corrected, id.clone(), id.clone(), JoinArgs::new(JoinType::Left));
     let is_by = |resolution: &'static str| col("resolution").eq(lit(resolution)).fill_null(lit(false));
     let fails_again = is_by(BY_REPLAY).or(is_by(BY_CORRECTION).and(col("corrected").is_null()));
-    let known = known.filter(fails_again.not());
-    let known =
-        known.select([col("fingerprint"), as_struct(kept.iter().map(|name| col(*name)).collect()).alias("known")]);
+    // A row that was decided about is found because it is left out, which is no rule that it fails.
+    let reasons = when(col("status").eq(lit(OPEN))).then(lit(NULL).cast(DataType::String)).otherwise(col("reasons"));
+    let values = kept.iter().map(|name| col(*name)).chain([reasons.alias("reasons")]).collect();
+    let known = known.filter(fails_again.not()).select([col("fingerprint"), as_struct(values).alias("known")]);
     let columns: Vec<Expr> = schema().iter_names().map(|name| col(name.clone())).collect();
     let of_known = |name: &str| coalesce(&[col("known").struct_().field_by_name(name), col(name)]).alias(name);
     let still = found.clone().join(known, id.clone(), id.clone(), JoinArgs::new(JoinType::Left));
-    let still = still.with_columns(kept.into_iter().map(of_known).collect::<Vec<_>>()).select(columns.clone());
+    let kept = kept.into_iter().chain(["reasons"]).map(of_known);
+    let still = still.with_columns(kept.collect::<Vec<_>>()).select(columns.clone());
     let decided = own.filter(col("status").neq(lit(OPEN)));
     let decided = decided.join(found, id.clone(), id, JoinArgs::new(JoinType::Anti)).select(columns);
     let all = concat([still, decided], UnionArgs::default())?;
