@@ -362,7 +362,11 @@ impl Told {
 
 /// Executes any command, like its `main`; returns its output and exit code.
 pub(crate) async fn carry_out_words(words: &[&str]) -> (String, u8) {
-    match carry_out(Arguments::try_parse_from(words).unwrap()).await {
+    let arguments = match Arguments::try_parse_from(words) {
+        Ok(arguments) => arguments,
+        Err(error) => return (error.to_string(), code_of(rcm::command::nothing_done())),
+    };
+    match carry_out(arguments).await {
         Ok(answer) => (answer.text, code_of(answer.exit)),
         Err(error) => (error.to_string(), code_of(rcm::command::nothing_done())),
     }

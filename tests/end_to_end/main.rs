@@ -7,18 +7,22 @@
 )]
 
 mod binaries;
+mod closing;
 mod commit_race;
 mod crash;
+mod desk;
 mod engines;
 mod examples;
 mod extracts;
 mod figures;
 mod files;
 mod held_up;
+mod hospital;
 mod kill;
 mod lambda;
 mod ledger;
 mod lists;
+mod look;
 mod maintenance;
 mod mappings;
 mod migration;

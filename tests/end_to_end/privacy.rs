@@ -7,6 +7,7 @@ use polars::prelude::DataType;
 use rcm::{demo, kpis, print, status};
 use rcm_platform::testing::Captured;
 
+use crate::look;
 use crate::scratch::Scratch;
 
 /// Columns of the hospitals' patients that only readers of the lake may see.
@@ -88,6 +89,12 @@ fn leaks<'a>(text: &str, values: &'a BTreeSet<String>) -> Vec<&'a str> {
     values.iter().filter(in_text).map(String::as_str).collect()
 }
 
+/// Returns the durable keys of a text that are made of a value.
+fn keys<'a>(text: &'a str, values: &BTreeSet<String>) -> Vec<&'a str> {
+    let words = text.split(|c: char| !(c.is_alphanumeric() || "-_".contains(c)));
+    words.filter(|word| word.split_once("-hos-").is_some_and(|(id, _)| values.contains(id))).collect()
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_that_a_run_logs_prints_or_names_has_a_patients_data() {
     let captured = Captured::default();
@@ -110,6 +117,7 @@ async fn nothing_that_a_run_logs_prints_or_names_has_a_patients_data() {
     }
     let context = scratch.context(&scratch.beside("sources")).await;
     said.push_str(&print::status(&status::read(&context).await.unwrap()));
+    let looked_at = look::everything_said(&scratch, &files).await;
     keys_below(&scratch.path(""), &mut said);
     let audited = audited(&scratch).await;
     assert!(audited.contains("landing/claims/hospital9_claims_2024-09.csv"), "the audit tables are read as text");
@@ -121,6 +129,9 @@ async fn nothing_that_a_run_logs_prints_or_names_has_a_patients_data() {
     private_values(&scratch.beside("sources"), &mut values);
     assert!(values.len() > 1000, "there is something to look for");
     assert!(!leaks("x HOSP1-000001 y", &BTreeSet::from(["HOSP1-000001".to_owned()])).is_empty());
+    assert_eq!(keys("x HOSP1-000001-hos-a y", &BTreeSet::from(["HOSP1-000001".to_owned()])), ["HOSP1-000001-hos-a"]);
     assert_eq!(leaks(&said, &values), Vec::<&str>::new(), "in what a run says");
+    assert_eq!(leaks(&looked_at, &values), Vec::<&str>::new(), "in what commands show that look at the lake");
+    assert_eq!(keys(&looked_at, &values), Vec::<&str>::new(), "in keys that commands show");
     assert_eq!(leaks(&logged, &values), Vec::<&str>::new(), "in what a run logs");
 }

@@ -188,7 +188,7 @@ async fn an_unknown_entity_or_one_without_rows_cannot_be_rebuilt() {
     let ledger = Ledger::new().await;
     ledger.take(Load::Full, &["A,P1,2024-09-01,100,,,2024-09-01"]).await.whole();
     let (told, exit) = ledger.command(&["rebuild", "claim"]).await;
-    assert!(exit == 2 && told.contains("no entity `claim`") && told.contains("claims"), "{told}");
+    assert!(exit == 2 && told.contains("'claim'") && told.contains("'claims'"), "{told}");
     let (told, exit) = ledger.command(&["rebuild", "claims"]).await;
     assert!(exit == 0 && told.contains("nothing to make anew"), "{told}");
 }

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 
 use rcm::functions;
+use rcm_domain::close::{CLOSED_MONTHS, RESTATEMENTS};
 use rcm_domain::gold::{DIMENSIONS, FACTS, date};
 use rcm_domain::kpi::KPIS;
 use serde_json::{Value, json};
@@ -72,6 +73,7 @@ fn a_function_is_one_folder_one_event_and_one_resource() {
 fn every_gold_table_has_a_table_of_athena() {
     let tables = DIMENSIONS.iter().map(|dimension| dimension.table).chain([date::TABLE]);
     let tables = tables.chain(FACTS.iter().map(|fact| fact.table)).chain(KPIS.iter().map(|kpi| kpi.table));
+    let tables = tables.chain([CLOSED_MONTHS, RESTATEMENTS]);
     let expected: BTreeSet<String> = tables.map(|table| format!("Gold{}Table", pascal(table))).collect();
     let of_gold = |(name, resource): (String, Vec<String>)| {
         let is_table = value(&resource, "Type: ") == Some("AWS::Glue::Table");

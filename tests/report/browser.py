@@ -42,20 +42,22 @@ def started():
         browser.close()
 
 
-def rcm(*arguments) -> str:
-    done = subprocess.run([RCM, *map(str, arguments)], capture_output=True, text=True)
+def rcm(*arguments, program=RCM) -> str:
+    done = subprocess.run([program, *map(str, arguments)], capture_output=True, text=True)
     assert done.returncode in (0, 1), done.stderr
     return done.stdout
 
 
-def report_of(name: str, folder: Path) -> Path:
-    """The lake of the demo, or of the sample data, with its report."""
-    if name == "demo":
-        rcm("demo", "--dir", folder / "demo")
-        lake = folder / "demo/lake"
-    else:
-        lake, sample = folder / "lake", Path(os.environ["RCM_SAMPLE_DATA"])
-        rcm("run", "--lake", lake, "--emr", sample / "emr", "--landing", sample / "landing", "--as-of", SAMPLE_DATE)
+def demo_of(program: Path, folder: Path) -> Path:
+    """The lake of the demo, with its report."""
+    rcm("demo", "--dir", folder / "demo", program=program)
+    return folder / "demo/lake"
+
+
+def sample_of(folder: Path) -> Path:
+    """The lake of the sample data, with its report."""
+    lake, sample = folder / "lake", Path(os.environ["RCM_SAMPLE_DATA"])
+    rcm("run", "--lake", lake, "--emr", sample / "emr", "--landing", sample / "landing", "--as-of", SAMPLE_DATE)
     return lake
 
 

@@ -9,13 +9,14 @@ from deltalake import DeltaTable
 
 KPIS = ("kpi_ar_trend", "kpi_ar_aging", "kpi_days_in_ar", "kpi_collection_rate", "kpi_claims", "kpi_payer_mix")
 BUCKETS = (0, 31, 61, 91, 121)
-LEAST, SMALL = 100, 11
 
 
 class Gold:
     def __init__(self, lake: Path, as_of: str):
-        self.as_of = date.fromisoformat(as_of)
+        self.lake, self.as_of = lake, date.fromisoformat(as_of)
         config = tomllib.loads((lake / "configs/report.toml").read_text())
+        limits = config.get("materiality", {})
+        self.least, self.small = limits.get("least_for_rate", 100), limits.get("small_cells", 11)
         self.hospitals = {name: hospital for hospital, name in config.get("hospitals", {}).items()}
         payers = config.get("payers", {})
         self.payers = {folded(word): name for name, words in payers.items() for word in (name, *words)}
@@ -70,7 +71,7 @@ class Gold:
         ]
 
     def rate(self, claims, denied) -> str | None:
-        shown = claims >= LEAST and not 0 < denied < SMALL
+        shown = claims >= self.least and not 0 < denied < self.small
         return share(denied, claims) if shown else None
 
     def equation(self, hospital: str | None) -> list[str]:

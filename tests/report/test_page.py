@@ -1,11 +1,9 @@
 """The report as people see it: in a browser, on a desktop and a phone, in the light and in the dark, and on paper."""
 
-import os
 import re
-from pathlib import Path
 
 import pytest
-from browser import AXE, date_of, report_of, started
+from browser import AXE, date_of
 from gold import Gold
 
 WIDTHS = (1280, 390)
@@ -27,18 +25,6 @@ READ = """() => [...document.querySelectorAll('[data-scope]')].map((scope) => {
     collected: [...scope.querySelectorAll('.bullet .value')].map((value) => value.dataset.v ?? null),
   };
 })"""
-
-
-@pytest.fixture(scope="session")
-def browser():
-    with started() as browser:
-        yield browser
-
-
-@pytest.fixture(scope="session", params=["demo", pytest.param("sample", marks=pytest.mark.skipif(
-    "RCM_SAMPLE_DATA" not in os.environ, reason="RCM_SAMPLE_DATA names no folder of sample data"))])  # fmt: skip
-def lake(request, tmp_path_factory) -> Path:
-    return report_of(request.param, tmp_path_factory.mktemp(request.param))
 
 
 @pytest.fixture
@@ -96,6 +82,22 @@ def test_without_script_it_says_the_same_and_the_hospital_can_be_chosen(shown):
     assert [plain.locator("[data-scope]").nth(at).is_visible() for at in range(scopes)] == [True] + [False] * (scopes - 1)
     plain.locator("label:has(#s-h1)").click()
     assert [plain.locator("[data-scope]").nth(at).is_visible() for at in range(scopes)] == [False, True] + [False] * (scopes - 2)
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_the_names_of_many_hospitals_have_room(shown, width):
+    page = shown(width)
+    lie_apart = page.evaluate("""() => {
+      const choice = document.querySelector('.choice'), last = choice.querySelector('label:last-child');
+      for (let more = 0; more < 10; more++) choice.append(last.cloneNode(true));
+      const boxes = [...document.querySelectorAll('nav.what .choice label, nav.what .payer')].filter((box) => box.offsetParent)
+        .map((box) => box.getBoundingClientRect());
+      return boxes.every((one, at) => boxes.slice(at + 1).every((other) =>
+        one.right <= other.left || other.right <= one.left || one.bottom <= other.top || other.bottom <= one.top));
+    }""")
+    assert lie_apart
+    wide = page.evaluate("() => [document.documentElement.scrollWidth, document.documentElement.clientWidth]")
+    assert wide[0] <= wide[1]
 
 
 def test_dark_and_light_are_chosen_without_script(shown):

@@ -3,8 +3,10 @@
 //! One commit per table, so that dozens of functions never race on one log. A run that found
 //! nothing new anywhere commits nothing here either; that it ran is kept in `audit/last_run.json`.
 //!
-//! [`handle`] folds the reports; `rows.rs` says what a row of each table is.
+//! [`handle`] folds the reports; `rows.rs` says what a row of each table is, `drift.rs` which loads are unlike those
+//! before them.
 
+mod drift;
 mod rows;
 #[cfg(test)]
 mod tests;
@@ -141,6 +143,7 @@ async fn fold(context: &Context, run_id: &str, listed: Vec<ObjectMeta>, folded: 
         for rows in rows::of(&reports)? {
             folded.commits.extend(append(context, run_id, &rows).await?);
         }
+        folded.notes.extend(drift::notes(context, &reports).await?);
     }
     // Of the tries of a stage the last one says how it ended. One that cannot be read did not end well.
     let stages: BTreeMap<_, _> = reports.iter().map(|report| ((&report.stage, &report.subject), report)).collect();

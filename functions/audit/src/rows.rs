@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use polars::prelude::*;
 use rcm_domain::cdm::timestamp;
-use rcm_model::event::{ControlCheck, LoadCounts, RuleCount, StageReport};
+use rcm_model::event::{ControlCheck, Dimension, LoadCounts, LoadProfile, RuleCount, StageReport};
 
 /// A counter of a load.
 type Counter = (&'static str, fn(&LoadCounts) -> u64);
@@ -73,26 +73,99 @@ fn load_logs(reports: &[StageReport]) -> PolarsResult<DataFrame> {
     DataFrame::new_infer_height(columns)
 }
 
-/// `audit/quality_metrics`: one row per rule and load.
+/// What stands in the place of a severity where no rule was asked.
+pub(super) const MEASURED: &str = "measured";
+/// Rows without a value in a column.
+pub(super) const NULL_SHARE: &str = "null_share";
+/// Hours between the latest modified time of a load and its extract.
+const HOURS_BEHIND: &str = "hours_behind";
+
+/// A row of `audit/quality_metrics`.
+struct QualityMetric<'a> {
+    report: &'a StageReport,
+    entity: &'a str,
+    rule: &'a str,
+    severity: &'static str,
+    load_id: &'a str,
+    checked: u64,
+    failed: Option<u64>,
+    stream: Option<&'a str>,
+    dimension: Dimension,
+    column: Option<&'a str>,
+    value: Option<f64>,
+}
+
+impl<'a> QualityMetric<'a> {
+    fn of_report(report: &'a StageReport) -> impl Iterator<Item = Self> {
+        let rules = report.rules.iter().map(|count| Self::of_rule(report, count));
+        rules.chain(report.profiles.iter().flat_map(|profile| Self::of_profile(report, profile)))
+    }
+
+    fn of_rule(report: &'a StageReport, count: &'a RuleCount) -> Self {
+        let RuleCount { entity, rule, severity, dimension, load_id, checked, failed } = count;
+        Self {
+            report,
+            entity,
+            rule,
+            severity: severity.as_str(),
+            load_id,
+            checked: *checked,
+            failed: Some(*failed),
+            stream: report.loads.iter().find(|load| load.load_id == *load_id).map(|load| load.stream.as_str()),
+            dimension: *dimension,
+            column: None,
+            value: (*checked > 0).then(|| *failed as f64 / *checked as f64),
+        }
+    }
+
+    fn of_profile(report: &'a StageReport, profile: &'a LoadProfile) -> impl Iterator<Item = Self> {
+        let measured = move |rule: &'static str, dimension: Dimension| Self {
+            report,
+            entity: &profile.entity,
+            rule,
+            severity: MEASURED,
+            load_id: &profile.load_id,
+            checked: profile.rows,
+            failed: None,
+            stream: Some(&profile.stream),
+            dimension,
+            column: None,
+            value: None,
+        };
+        let nulls = profile.nulls.iter().map(move |(column, nulls)| Self {
+            column: Some(column),
+            failed: Some(*nulls),
+            value: profile.null_share(column),
+            ..measured(NULL_SHARE, Dimension::Completeness)
+        });
+        let behind = Self { value: profile.hours_behind(), ..measured(HOURS_BEHIND, Dimension::Timeliness) };
+        nulls.chain([behind])
+    }
+}
+
+/// `audit/quality_metrics`: one row per rule and load, one per column and load, and one per load for its age.
 fn quality_metrics(reports: &[StageReport]) -> PolarsResult<DataFrame> {
-    let rows: Vec<(&StageReport, &RuleCount)> =
-        reports.iter().flat_map(|report| report.rules.iter().map(move |rule| (report, rule))).collect();
-    let reports: Vec<&StageReport> = rows.iter().map(|(report, _)| *report).collect();
-    let text = |name: &str, value: fn(&RuleCount) -> &str| -> Column {
-        Column::new(name.into(), rows.iter().map(|(_, rule)| value(rule)).collect::<Vec<_>>())
+    let rows: Vec<QualityMetric> = reports.iter().flat_map(QualityMetric::of_report).collect();
+    let reports: Vec<&StageReport> = rows.iter().map(|row| row.report).collect();
+    let text = |name: &str, value: fn(&QualityMetric) -> Option<String>| -> Column {
+        Column::new(name.into(), rows.iter().map(value).collect::<Vec<_>>())
     };
-    let count = |name: &str, value: fn(&RuleCount) -> u64| -> Column {
-        Column::new(name.into(), rows.iter().map(|(_, rule)| value(rule) as i64).collect::<Vec<_>>())
+    let count = |name: &str, value: fn(&QualityMetric) -> Option<u64>| -> Column {
+        Column::new(name.into(), rows.iter().map(|row| value(row).map(|count| count as i64)).collect::<Vec<_>>())
     };
     DataFrame::new_infer_height(vec![
         texts("run_id", &reports, |report| Some(report.run_id.clone())),
-        text("entity", |rule| &rule.entity),
-        text("rule", |rule| &rule.rule),
-        text("severity", |rule| rule.severity.as_str()),
-        text("load_id", |rule| &rule.load_id),
-        count("rows_checked", |rule| rule.checked),
-        count("rows_failed", |rule| rule.failed),
+        text("entity", |row| Some(row.entity.to_owned())),
+        text("rule", |row| Some(row.rule.to_owned())),
+        text("severity", |row| Some(row.severity.to_owned())),
+        text("load_id", |row| Some(row.load_id.to_owned())),
+        count("rows_checked", |row| Some(row.checked)),
+        count("rows_failed", |row| row.failed),
         moments("measured_at", &reports, |report| report.finished_at)?,
+        text("stream", |row| row.stream.map(str::to_owned)),
+        text("dimension", |row| Some(row.dimension.as_str().to_owned())),
+        text("column", |row| row.column.map(str::to_owned)),
+        Column::new("value".into(), rows.iter().map(|row| row.value).collect::<Vec<_>>()),
     ])
 }
 

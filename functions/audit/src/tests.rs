@@ -2,8 +2,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use polars::prelude::SortMultipleOptions;
-use rcm_model::event::{ControlCheck, LoadCounts, StageInput};
+use polars::prelude::{SortMultipleOptions, col, lit};
+use rcm_model::event::{ControlCheck, Dimension, LoadCounts, LoadProfile, RuleCount, Severity, StageInput};
 use rcm_platform::bronze::{LoadLog, Refusal, SourceObject};
 use rcm_platform::stage::{self, Failure, REPORTS, Work};
 use rcm_platform::testing::{START, TestLake};
@@ -306,4 +306,76 @@ async fn a_table_that_lacks_a_column_gets_it_and_keeps_its_rows() {
     let rows = tokio::task::spawn_blocking(move || scan.collect()).await.unwrap().unwrap();
     let actual: Vec<Option<&str>> = rows.column("actual").unwrap().str().unwrap().iter().collect();
     assert_eq!(actual, [None, Some("1")]);
+}
+
+/// The work of a silver stage that took a load of some rows, of which some have no paid date.
+fn profiled(number: u64, rows: u64, nulls: u64) -> Work {
+    let (load_id, stream) = (format!("load-{number:02}"), "hosa/transactions".to_owned());
+    let newest = START.parse().unwrap();
+    let profile = LoadProfile {
+        entity: "transactions".to_owned(),
+        stream: stream.clone(),
+        load_id: load_id.clone(),
+        rows,
+        nulls: [("paid_date".to_owned(), nulls)].into(),
+        extracted_at: newest + TimeDelta::hours(6),
+        newest: Some(newest),
+    };
+    let rule = RuleCount {
+        entity: "transactions".to_owned(),
+        rule: "amount_missing".to_owned(),
+        severity: Severity::Error,
+        dimension: Dimension::Completeness,
+        load_id: load_id.clone(),
+        checked: rows,
+        failed: 0,
+    };
+    let counts = LoadCounts { load_id, stream, sequence: number, read: rows, ..LoadCounts::default() };
+    Work { loads: vec![counts], profiles: vec![profile], rules: vec![rule], ..Work::default() }
+}
+
+#[tokio::test]
+async fn a_load_that_is_unlike_the_loads_of_its_stream_before_it_is_noted_once() {
+    let lake = TestLake::new();
+    let context = lake.context().await;
+    for number in 1..=5 {
+        lake.wait(TimeDelta::days(1));
+        let run_id = format!("run-{number}");
+        report(&context, &run_id, "transactions", Ok(profiled(number, 100 + number, 10))).await;
+        assert_eq!(audit(&context, &run_id).await, Vec::<String>::new(), "{number}");
+    }
+    lake.wait(TimeDelta::days(1));
+    report(&context, "run-6", "transactions", Ok(profiled(6, 40, 20))).await;
+    let expected = [
+        "hosa/transactions load 6: 40 rows; the 5 loads before it had 101 at least",
+        "hosa/transactions load 6: `paid_date` is null in 50 % of the rows; in the 5 loads before it in 10 % at most",
+    ];
+    assert_eq!(audit(&context, "run-6").await, expected);
+    // A table that is made anew reads all loads again: they are no news.
+    lake.wait(TimeDelta::days(1));
+    for number in 1..=6 {
+        report(&context, "run-7", "transactions", Ok(profiled(number, if number == 6 { 40 } else { 100 }, 10))).await;
+    }
+    assert_eq!(audit(&context, "run-7").await, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn quality_metrics_have_the_dimensions_of_rules_and_of_loads() {
+    let lake = TestLake::new();
+    let context = lake.context().await;
+    report(&context, "run", "transactions", Ok(profiled(1, 100, 25))).await;
+    audit(&context, "run").await;
+    let table = Table::open(&context.lake, "audit/quality_metrics").await.unwrap().unwrap();
+    let rows = table.scan(table.files()).await.unwrap();
+    let rows = rows.filter(col("stream").eq(lit("hosa/transactions"))).sort(["rule"], SortMultipleOptions::default());
+    let rows = tokio::task::spawn_blocking(move || rows.collect()).await.unwrap().unwrap();
+    let text = |name: &str| {
+        rows.column(name).unwrap().str().unwrap().iter().map(|text| text.unwrap_or("-")).collect::<Vec<_>>().join(" ")
+    };
+    assert_eq!(text("rule"), "amount_missing hours_behind null_share");
+    assert_eq!(text("dimension"), "completeness timeliness completeness");
+    assert_eq!(text("severity"), "error measured measured");
+    assert_eq!(text("column"), "- - paid_date");
+    let values: Vec<Option<f64>> = rows.column("value").unwrap().f64().unwrap().iter().collect();
+    assert_eq!(values, [Some(0.0), Some(6.0), Some(0.25)]);
 }

@@ -59,6 +59,15 @@ async fn extract(context: &Context, input: &ExtractInput, stream: &str) -> Resul
     }
 }
 
+/// Returns the load of a stream that its next extract goes on from: the last one up to which no voided load has left a
+/// hole. None if the next extract is the first.
+///
+/// # Errors
+/// The store fails, or the log cannot be read.
+pub async fn goes_on_from(context: &Context, stream: &str) -> Result<Option<Manifest>, StageError> {
+    Ok(Before::read(context, stream).await?.valid)
+}
+
 /// The loads that an extract comes after.
 struct Before {
     /// The last one, which gives the number.
@@ -75,7 +84,11 @@ impl Before {
         let log = LoadLog::new(&context.lake, stream);
         let Some(last) = log.last().await? else { return Ok(Self { last: None, valid: None, is_voided: false }) };
         let voided = voids::voided(&context.lake, stream).await?;
-        let valid = if voided.is_empty() { Some(last.clone()) } else { whole_up_to(log.after(0).await?, &voided) };
+        let valid = if voided.is_empty() && !last.is_correction() {
+            Some(last.clone())
+        } else {
+            whole_up_to(log.after(0).await?, &voided)
+        };
         let is_voided = voided.contains_key(&last.sequence);
         Ok(Self { last: Some(last), valid, is_voided })
     }
@@ -90,7 +103,9 @@ impl Before {
 /// one before it ended, or has the whole table.
 fn whole_up_to(loads: Vec<Manifest>, voided: &BTreeMap<u64, VoidMark>) -> Option<Manifest> {
     let mut whole: Option<Manifest> = None;
-    for load in loads.into_iter().filter(|load| !voided.contains_key(&load.sequence)) {
+    // A correction is of no extract, and has no watermark.
+    let of_source = |load: &Manifest| !load.is_correction() && !voided.contains_key(&load.sequence);
+    for load in loads.into_iter().filter(of_source) {
         let from = load.watermark.as_ref().and_then(|watermark| watermark.from);
         let reached = whole.as_ref().and_then(|load| load.watermark.as_ref()?.to);
         if from.is_none() || from <= reached {

@@ -219,6 +219,22 @@ async fn a_full_extract_may_lose_only_so_many_keys(#[case] left: usize, #[case] 
 }
 
 #[tokio::test]
+async fn a_table_with_a_name_of_its_own_is_checked_as_the_entity_that_is_read_from_it() {
+    let lake = TestLake::new();
+    lake.edit("configs/cdm/hos-a.toml", "[landing]", "[read_from]\ndepartments = \"units\"\n\n[landing]");
+    lake.write("emr/hos-a/units.csv", departments(10));
+    let units = || row("units", LoadType::Full);
+    run(&lake, units(), false).await.unwrap();
+    lake.write("emr/hos-a/units.csv", departments(11));
+    assert_eq!(run(&lake, units(), false).await.unwrap().loads[0].sequence, 2);
+    lake.write("emr/hos-a/units.csv", departments(3));
+    assert_eq!(run(&lake, units(), false).await.unwrap_err().name(), "ThresholdExceeded");
+    lake.write("emr/hos-a/units.csv", "DeptID,Title\nDEPT001,Cardiology\n");
+    let error = run(&lake, units(), false).await.unwrap_err().to_string();
+    assert!(error.contains("lacks the column `Name`"), "{error}");
+}
+
+#[tokio::test]
 async fn a_forced_full_extract_may_lose_all() {
     let lake = TestLake::new();
     lake.write(DEPARTMENTS, departments(10));

@@ -9,7 +9,9 @@ use rcm_model::event::{StageInput, StageReport};
 use rcm_platform::stage::{self, Failure, Work};
 use rcm_platform::{Context, StageError, lake};
 use rcm_tables::frames::blocking;
-use rcm_tables::gold::{SUBJECT, Tables, Target, collect_results, parents_of, reference_counts, retry_on_conflict};
+use rcm_tables::gold::{
+    Due, SUBJECT, Tables, Target, collect_results, parents_of, reference_counts, retry_on_conflict,
+};
 use rcm_tables::rulebooks::Rulebooks;
 
 /// Rebuilds the dimensions whose silver tables have changed. A dimension without a silver table
@@ -22,11 +24,46 @@ pub async fn handle(context: Context, input: StageInput) -> Result<StageReport, 
     stage::report(&context, "gold-dimensions", &input.run_id, SUBJECT, work).await
 }
 
-async fn rebuild(context: &Context, run_id: &str) -> Result<Work, Failure> {
+/// What each dimension is made from, and what of that has changed since it was made. Writes nothing.
+///
+/// # Errors
+/// A log, or the rules, cannot be read.
+pub async fn due(context: &Context) -> Result<Vec<Due>, StageError> {
+    let (gold, silver) = open(context).await?;
+    let rulebooks = Rulebooks::read(&context.lake).await?;
+    let mut due = Vec::new();
+    for dimension in DIMENSIONS {
+        let made_from = made_from(dimension, &rulebooks, &silver);
+        due.push(Target::new(context, "", &gold, lake::gold(dimension.table), made_from).due().await?);
+    }
+    due.push(Target::new(context, "", &gold, lake::gold(date::TABLE), dates_made_from(&silver)).due().await?);
+    Ok(due)
+}
+
+/// Opens the dimensions, then what they are made from.
+async fn open(context: &Context) -> Result<(Tables, Tables), StageError> {
     let tables = DIMENSIONS.iter().map(|dimension| dimension.table).chain([date::TABLE]);
     let gold = Tables::open(&context.lake, tables.map(lake::gold)).await?;
     let entities = DIMENSIONS.iter().map(|dimension| dimension.entity).chain(FACTS.iter().map(|fact| fact.entity));
     let silver = Tables::open(&context.lake, entities.map(|entity| lake::silver(entity.name))).await?;
+    Ok((gold, silver))
+}
+
+/// What the commit of a dimension records.
+fn made_from(dimension: &Dimension, rulebooks: &Rulebooks, silver: &Tables) -> Vec<(String, i64)> {
+    let source = lake::silver(dimension.entity.name);
+    let registry = dimension.registry.map(|registry| lake::silver(registry.name));
+    let paths = std::iter::once(source).chain(parents_of(rulebooks, dimension.entity)).chain(registry);
+    paths.map(|path| silver.made_from(&path)).collect()
+}
+
+/// What the commit of the calendar records.
+fn dates_made_from(silver: &Tables) -> Vec<(String, i64)> {
+    FACTS.iter().map(|fact| silver.made_from(&lake::silver(fact.entity.name))).collect()
+}
+
+async fn rebuild(context: &Context, run_id: &str) -> Result<Work, Failure> {
+    let (gold, silver) = open(context).await?;
     let rulebooks = Rulebooks::read(&context.lake).await?;
     let mut done = Vec::new();
     for dimension in DIMENSIONS {
@@ -46,8 +83,7 @@ async fn rebuild_dimension(
     let entity = dimension.entity;
     let source = lake::silver(entity.name);
     let registry = dimension.registry.map(|registry| lake::silver(registry.name));
-    let made_from = std::iter::once(source.clone()).chain(parents_of(rulebooks, entity)).chain(registry.clone());
-    let made_from = made_from.map(|path| silver.made_from(&path)).collect();
+    let made_from = made_from(dimension, rulebooks, silver);
     let target = Target::new(context, run_id, gold, lake::gold(dimension.table), made_from);
     if !target.is_due().await? {
         return Ok(Work::default());
@@ -80,8 +116,7 @@ async fn rebuild_dimension(
 }
 
 async fn rebuild_dates(context: &Context, run_id: &str, gold: &Tables, silver: &Tables) -> Result<Work, StageError> {
-    let made_from = FACTS.iter().map(|fact| silver.made_from(&lake::silver(fact.entity.name))).collect();
-    let target = Target::new(context, run_id, gold, lake::gold(date::TABLE), made_from);
+    let target = Target::new(context, run_id, gold, lake::gold(date::TABLE), dates_made_from(silver));
     if !target.is_due().await? {
         return Ok(Work::default());
     }

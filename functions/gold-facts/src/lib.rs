@@ -16,7 +16,7 @@ use rcm_platform::{Context, StageError, lake};
 use rcm_tables::delta::DataFile;
 use rcm_tables::frames::blocking;
 use rcm_tables::gold::{
-    SUBJECT, Tables, Target, collect_results, parents_of, record_of_zones, reference_counts, retry_on_conflict,
+    Due, SUBJECT, Tables, Target, collect_results, parents_of, record_of_zones, reference_counts, retry_on_conflict,
     two_at_once, zones,
 };
 use rcm_tables::rulebooks::Rulebooks;
@@ -38,13 +38,36 @@ pub async fn handle(context: Context, input: StageInput) -> Result<StageReport, 
     stage::report(&context, "gold-facts", &input.run_id, SUBJECT, work).await
 }
 
+/// What each fact is made from, and what of that has changed since it was made. Writes nothing.
+///
+/// # Errors
+/// A log, or the rules, cannot be read.
+pub async fn due(context: &Context) -> Result<Vec<Due>, StageError> {
+    let rulebooks = Rulebooks::read(&context.lake).await?;
+    let (facts, sources) = open(context, &rulebooks).await?;
+    let zones = zones(context);
+    let mut due = Vec::new();
+    for fact in &FACTS {
+        let tables = sources_of(&rulebooks, fact);
+        let made_from = tables.iter().map(|path| sources.made_from(path)).chain([record_of_zones(&zones)]).collect();
+        let of_fact = Target::new(context, "", &facts, lake::gold(fact.table), made_from).due().await?;
+        let lacks = Some(lake::silver(fact.entity.name)).filter(|silver| sources.get(silver).is_none());
+        due.push(Due { lacks: lacks.into_iter().collect(), ..of_fact });
+    }
+    Ok(due)
+}
+
+/// Opens the facts, then what they are made from.
+async fn open(context: &Context, rulebooks: &Rulebooks) -> Result<(Tables, Tables), StageError> {
+    let facts = Tables::open(&context.lake, FACTS.iter().map(|fact| lake::gold(fact.table))).await?;
+    let sources = FACTS.iter().flat_map(|fact| sources_of(rulebooks, fact));
+    let sources = Tables::open(&context.lake, sources).await?;
+    Ok((facts, sources))
+}
+
 async fn rebuild(context: &Context, run_id: &str) -> Result<Work, Failure> {
     let rulebooks = Rulebooks::read(&context.lake).await?;
-    let facts = Tables::open(&context.lake, FACTS.iter().map(|fact| lake::gold(fact.table))).await?;
-    let dimensions = LOOKUPS.iter().map(|dimension| lake::gold(dimension.table));
-    let parents = FACTS.iter().flat_map(|fact| parents_of(&rulebooks, fact.entity));
-    let silver = FACTS.iter().map(|fact| lake::silver(fact.entity.name));
-    let sources = Tables::open(&context.lake, silver.chain(dimensions).chain(parents)).await?;
+    let (facts, sources) = open(context, &rulebooks).await?;
     let zones = zones(context);
     let (mut due, mut notes) = (Vec::new(), Vec::new());
     for fact in &FACTS {

@@ -2,8 +2,12 @@
 //!
 //! [`handle`] says which are due; [`rcm_domain::kpi`] has the formulas.
 
+mod closed_rows;
+mod closing;
+mod fact;
 mod kept;
 mod metrics;
+mod restatements;
 mod rows_at;
 mod sums;
 #[cfg(test)]
@@ -23,33 +27,62 @@ use rcm_model::event::{StageInput, StageReport, TableCommit};
 use rcm_platform::stage::{self, Failure, Work};
 use rcm_platform::{Context, StageError, lake};
 use rcm_tables::frames::blocking;
-use rcm_tables::gold::{SUBJECT, Tables, Target, collect_results, record_of_zones, retry_on_conflict, zones};
+use rcm_tables::gold::{Due, SUBJECT, Tables, Target, collect_results, record_of_zones, retry_on_conflict, zones};
 
+use self::closing::Decision;
 use self::sums::Day;
 
 const AS_OF: &str = "as_of";
 
 /// Computes the KPIs as of the input's date, or of today, where silver has changed or the date is another
-/// one. A KPI whose fact is not there is not made.
+/// one. A KPI whose fact is not there is not made. Then says what has changed the figures of closed months.
+///
+/// An input with a month to close or to reopen does that and nothing else.
 ///
 /// # Errors
-/// `ControlCheckFailed` if the sums of a KPI are not those of the rows it is over; the others are committed.
+/// `ControlCheckFailed` if the sums of a KPI are not those of the rows it is over; the others are committed. `BadConfig` if
+/// the month cannot be closed or reopened.
 pub async fn handle(context: Context, input: StageInput) -> Result<StageReport, StageError> {
+    if let Some(decision) = Decision::of(&input)? {
+        return closing::handle(&context, &input.run_id, &decision).await;
+    }
     let as_of = input.as_of.map_or_else(|| context.today(), Ok)?;
     let work = retry_on_conflict(|| rebuild(&context, &input.run_id, as_of));
     stage::report(&context, "gold-kpis", &input.run_id, SUBJECT, work).await
 }
 
-async fn rebuild(context: &Context, run_id: &str, as_of: NaiveDate) -> Result<Work, Failure> {
+/// What each KPI of a date is made from, and what of that has changed since it was made. Writes nothing.
+///
+/// # Errors
+/// A log cannot be read.
+pub async fn due(context: &Context, as_of: NaiveDate) -> Result<Vec<Due>, StageError> {
+    let (kpis, sources) = open(context).await?;
+    let zones = zones(context);
+    let mut due = Vec::new();
+    for kpi in KPIS {
+        let made_from = made_from(kpi, as_of, &sources, record_of_zones(&zones));
+        let of_kpi = Target::new(context, "", &kpis, lake::gold(kpi.table), made_from).due().await?;
+        let lacks = needed_by(kpi).filter(|path| sources.get(path).is_none()).collect();
+        due.push(Due { lacks, ..of_kpi });
+    }
+    Ok(due)
+}
+
+/// Opens the tables of the KPIs, then what they are made from.
+async fn open(context: &Context) -> Result<(Tables, Tables), StageError> {
     let kpis = Tables::open(&context.lake, KPIS.iter().map(|kpi| lake::gold(kpi.table))).await?;
     let inputs = ["fact_transactions", "fact_claims", "dim_provider", "dim_department"];
     let paths = inputs.iter().map(|input| lake::gold(input)).chain(inputs.iter().map(|input| source_of(input)));
     let sources = Tables::open(&context.lake, paths).await?;
+    Ok((kpis, sources))
+}
+
+async fn rebuild(context: &Context, run_id: &str, as_of: NaiveDate) -> Result<Work, Failure> {
+    let (kpis, sources) = open(context).await?;
     let zones = zones(context);
     let (mut due, mut notes) = (Vec::new(), Vec::new());
     for kpi in KPIS {
-        let needed = kpi.inputs.iter().flat_map(|input| [lake::gold(input), source_of(input)]);
-        if let Some(missing) = needed.into_iter().find(|path| sources.get(path).is_none()) {
+        if let Some(missing) = needed_by(kpi).find(|path| sources.get(path).is_none()) {
             notes.push(format!("{} is not made: there is no {missing}", kpi.table));
             continue;
         }
@@ -59,23 +92,36 @@ async fn rebuild(context: &Context, run_id: &str, as_of: NaiveDate) -> Result<Wo
             due.push((kpi, target));
         }
     }
-    if due.is_empty() {
-        return Ok(Work { notes, ..Work::default() });
+    let mut done = vec![Ok(Work { notes, ..Work::default() })];
+    if !due.is_empty() {
+        done.extend(make(context, due, &sources, as_of, &zones).await?);
     }
-    let end = EndOfDay::new(as_of, &zones).map_err(StageError::from)?;
+    done.push(restatements::restate(context, run_id).await);
+    collect_results(done)
+}
+
+/// Makes the KPIs that are due. One that fails does not stop the others.
+async fn make(
+    context: &Context,
+    due: Vec<(&'static Kpi, Target<'_>)>,
+    sources: &Tables,
+    as_of: NaiveDate,
+    zones: &[(String, TimeZone)],
+) -> Result<Vec<Result<Work, StageError>>, StageError> {
+    let end = EndOfDay::new(as_of, zones)?;
     let day = Day { lake: &context.lake, as_of, end: &end };
     let (of_claims, of_transactions): (Vec<_>, Vec<_>) =
         due.iter().map(|(kpi, _)| *kpi).partition(|kpi| kpi.inputs.contains(&"fact_claims"));
     let mut sums: HashMap<&str, Sums> = HashMap::new();
-    let summed = sums::of_transactions(&sources, &of_transactions, day).await?;
+    let summed = sums::of_transactions(sources, &of_transactions, day).await?;
     sums.extend(of_transactions.iter().map(|kpi| kpi.table).zip(summed));
-    let summed = sums::of_claims(&sources, &of_claims, day).await?;
+    let summed = sums::of_claims(sources, &of_claims, day).await?;
     sums.extend(of_claims.iter().map(|kpi| kpi.table).zip(summed));
     let dimensions = Dimensions {
-        providers: scan(&sources, "dim_provider").await?,
-        departments: scan(&sources, "dim_department").await?,
+        providers: scan(sources, "dim_provider").await?,
+        departments: scan(sources, "dim_department").await?,
     };
-    let mut done = vec![Ok(Work { notes, ..Work::default() })];
+    let mut done = Vec::new();
     // Metrics are of now; the figures of a past date are only in the tables.
     let is_of_now = as_of >= context.today()? - Days::new(1);
     for (kpi, target) in due {
@@ -84,7 +130,7 @@ async fn rebuild(context: &Context, run_id: &str, as_of: NaiveDate) -> Result<Wo
         let made = rebuild_kpi(kpi, target, sums, dimensions.clone(), as_of, is_of_now).await;
         done.push(made.map_err(|error| error.in_table(&path)));
     }
-    collect_results(done)
+    Ok(done)
 }
 
 /// Dimensions that KPIs take names from.
@@ -92,6 +138,11 @@ async fn rebuild(context: &Context, run_id: &str, as_of: NaiveDate) -> Result<Wo
 struct Dimensions {
     providers: LazyFrame,
     departments: LazyFrame,
+}
+
+/// Paths of the tables without which a KPI is not made.
+fn needed_by(kpi: &Kpi) -> impl Iterator<Item = String> {
+    kpi.inputs.iter().flat_map(|input| [lake::gold(input), source_of(input)])
 }
 
 /// Returns the table that an input is read from: a fact has only current rows, silver also those of the past.

@@ -102,7 +102,8 @@ async fn sum_up(
     .await
 }
 
-fn added(kpis: &[&'static Kpi], sums: Vec<Sums>, more: Vec<Sums>) -> Result<Vec<Sums>, StageError> {
+/// Adds sums of the same KPIs, in their order.
+pub(crate) fn added(kpis: &[&'static Kpi], sums: Vec<Sums>, more: Vec<Sums>) -> Result<Vec<Sums>, StageError> {
     if sums.is_empty() {
         return Ok(more);
     }
@@ -111,7 +112,7 @@ fn added(kpis: &[&'static Kpi], sums: Vec<Sums>, more: Vec<Sums>) -> Result<Vec<
 }
 
 /// Gold tables with rows of one entity and nothing else.
-fn gold_of(entity: &'static Entity, rows: DataFrame) -> Result<GoldTables, StageError> {
+pub(crate) fn gold_of(entity: &'static Entity, rows: DataFrame) -> Result<GoldTables, StageError> {
     let none = |entity, columns: &[&str]| {
         let schema = silver_schema(entity);
         let fields: Schema = columns.iter().filter_map(|name| schema.get_field(name)).collect();

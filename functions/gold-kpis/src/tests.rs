@@ -1,6 +1,7 @@
 //! The three gold stages, one after the other, on silver tables written here.
 
 mod changes;
+mod months;
 mod past;
 
 use chrono::NaiveDate;

@@ -2,8 +2,9 @@
 //! fits a desktop, a phone and paper. What a chart shows is in a table beside it too, so that charts are hidden from
 //! readers of screens.
 
-use std::fmt::Write;
+use std::fmt::{Display, Write};
 
+use askama::filters;
 use rcm_domain::report::figures::days;
 use rcm_domain::report::{Bullet, Days, Multiple, Range, SeriesKind, Stack};
 
@@ -20,18 +21,10 @@ fn at(value: f64) -> String {
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
-pub(crate) fn escaped(text: &str) -> String {
-    let mut safe = String::with_capacity(text.len());
-    for letter in text.chars() {
-        match letter {
-            '&' => safe.push_str("&amp;"),
-            '<' => safe.push_str("&lt;"),
-            '>' => safe.push_str("&gt;"),
-            '"' => safe.push_str("&quot;"),
-            letter => safe.push(letter),
-        }
-    }
-    safe
+/// A text of which nothing is markup.
+pub(crate) fn escaped(text: &str) -> impl Display {
+    let Ok(escaped) = filters::escape(text, filters::Html);
+    escaped
 }
 
 /// Places of the known values from left to right, in pieces without gaps.
@@ -333,11 +326,12 @@ mod tests {
     fn names_are_text_and_no_markup() {
         let range = Range {
             name: "<b>".to_owned(),
+            said: "<b>".to_owned(),
             payer: None,
             days: Some((10.0, 30.0)),
             figure: rcm_domain::report::figures::none(),
         };
         assert!(!self::range(&range, &30.0).contains("<b>"));
-        assert_eq!(escaped("a<b>&\"c\""), "a&lt;b&gt;&amp;&quot;c&quot;");
+        assert_eq!(escaped("a<b>&\"c\"").to_string(), "a&#60;b&#62;&#38;&#34;c&#34;");
     }
 }

@@ -18,9 +18,16 @@ const KPIS: [&str; 7] = [
     "kpi_days_to_payment",
     "kpi_payer_mix",
 ];
+/// What has changed the figures of closed months.
+const RESTATEMENTS: &str = rcm_domain::close::RESTATEMENTS;
 /// Facts, the entity that each is of, and the date that says how far it reaches.
 const FEEDS: [(&str, &str, &str); 2] =
     [("fact_transactions", "transactions", "service_date"), ("fact_claims", "claims", "claim_date")];
+
+/// Names of the tables that the report is made from.
+fn names() -> impl Iterator<Item = &'static str> {
+    KPIS.into_iter().chain(FEEDS.map(|(fact, ..)| fact)).chain([RESTATEMENTS])
+}
 
 /// The tables of gold that the report is made from.
 pub(crate) struct Gold(Tables);
@@ -31,14 +38,13 @@ impl Gold {
     /// # Errors
     /// A log cannot be read.
     pub(crate) async fn open(context: &Context) -> Result<Self, StageError> {
-        let names = KPIS.into_iter().chain(FEEDS.map(|(fact, ..)| fact));
-        Ok(Self(Tables::open(&context.lake, names.map(lake::gold)).await?))
+        Ok(Self(Tables::open(&context.lake, names().map(lake::gold)).await?))
     }
 
     /// A hash of what the tables hold, and of whatever else the report depends on.
     pub(crate) fn fingerprint(&self, also: &str) -> String {
         let mut hash = Sha256::new();
-        for name in KPIS.into_iter().chain(FEEDS.map(|(fact, ..)| fact)) {
+        for name in names() {
             hash.update(format!("{:?}", self.0.made_from(&lake::gold(name))));
         }
         hash.update(also);
@@ -60,6 +66,7 @@ impl Gold {
             waits: self.of_date(waits, as_of).await?,
             volumes: self.of_date(volumes, as_of).await?,
             feeds: self.feeds(as_of).await?,
+            restatements: self.restatements(as_of).await?,
         })
     }
 
@@ -77,6 +84,12 @@ impl Gold {
     async fn of_date(&self, name: &str, as_of: NaiveDate) -> Result<DataFrame, StageError> {
         let Some(rows) = self.0.scan(&lake::gold(name)).await? else { return Ok(DataFrame::empty()) };
         blocking(move || Ok(rows.filter(col("as_of").eq(lit(as_of))).collect()?)).await
+    }
+
+    /// What has changed the figures of months that had ended by a date.
+    async fn restatements(&self, as_of: NaiveDate) -> Result<DataFrame, StageError> {
+        let Some(rows) = self.0.scan(&lake::gold(RESTATEMENTS)).await? else { return Ok(DataFrame::empty()) };
+        blocking(move || Ok(rows.filter(col("month_end").lt_eq(lit(as_of))).collect()?)).await
     }
 
     /// How far the facts of each datasource reach, up to the date.

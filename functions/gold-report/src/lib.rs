@@ -34,7 +34,7 @@ const RECORD: &str = "made-from.json";
 /// Key of the configuration.
 pub const CONFIG: &str = "configs/report.toml";
 /// Raised when the same gold gives another page.
-const REVISION: u32 = 1;
+const REVISION: u32 = 2;
 
 /// What a report was made from.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -80,17 +80,45 @@ pub async fn last_date(context: &Context) -> Result<Option<NaiveDate>, StageErro
     gold::Gold::open(context).await?.last_date().await
 }
 
+/// Whether the report of a date would be made: gold, its configuration or the product have changed since it was.
+///
+/// # Errors
+/// A table cannot be read.
+pub async fn is_due(context: &Context, as_of: NaiveDate) -> Result<bool, StageError> {
+    let config_text = config_text(context).await?;
+    let gold = gold::Gold::open(context).await?;
+    let record = Record { as_of, made_from: made_from(&gold, as_of, &config_text) };
+    Ok(!is_made(context, &record, &format!("{FOLDER}/{as_of}")).await?)
+}
+
+/// Hash of the tables, the configuration and the product.
+fn made_from(gold: &gold::Gold, as_of: NaiveDate, config_text: &str) -> String {
+    gold.fingerprint(&format!("{REVISION} {} {as_of} {config_text}", env!("CARGO_PKG_VERSION")))
+}
+
+/// The figures and sentences of the report of a date, without a page of them. `run_id` is the run whose control checks are
+/// told.
+///
+/// # Errors
+/// `BadConfig` if `configs/report.toml` cannot be read. A table cannot be read.
+pub async fn report(context: &Context, run_id: &str, as_of: NaiveDate) -> Result<Report, StageError> {
+    let config_text = config_text(context).await?;
+    let gold = gold::Gold::open(context).await?;
+    let run = run_facts::of_run(context, run_id).await?;
+    report_of(context, &gold, as_of, run, &config_text).await
+}
+
 async fn make(context: &Context, run_id: &str, as_of: NaiveDate) -> Result<Work, Failure> {
     let config_text = config_text(context).await?;
     let gold = gold::Gold::open(context).await?;
-    let made_from = gold.fingerprint(&format!("{REVISION} {} {as_of} {config_text}", env!("CARGO_PKG_VERSION")));
-    let record = Record { as_of, made_from };
+    let record = Record { as_of, made_from: made_from(&gold, as_of, &config_text) };
     let folder = format!("{FOLDER}/{as_of}");
     if is_made(context, &record, &folder).await? {
         return Ok(Work { outcome: Some(Outcome::NothingNew), ..Work::default() });
     }
     let run = run_facts::of_run(context, run_id).await?;
-    let Files { page, workbook } = files(context, &gold, as_of, run, &config_text).await?;
+    let report = report_of(context, &gold, as_of, run, &config_text).await?;
+    let Files { page, workbook } = blocking(move || files(&report)).await?;
     let bytes = page.len();
     let json = serde_json::to_vec(&record).map_err(|_| StageError::internal("a record cannot be written as JSON"))?;
     for folder in [folder.as_str(), LATEST] {
@@ -119,23 +147,26 @@ async fn config_text(context: &Context) -> Result<String, StageError> {
     String::from_utf8(bytes.to_vec()).map_err(|_| StageError::bad_config(format!("`{CONFIG}` is not UTF-8")))
 }
 
-async fn files(
+async fn report_of(
     context: &Context,
     gold: &gold::Gold,
     as_of: NaiveDate,
     run: RunFacts,
     config_text: &str,
-) -> Result<Files, StageError> {
+) -> Result<Report, StageError> {
     let config = config(config_text)?;
     let frames: Frames = gold.frames(as_of).await?;
     let made_at = context.now();
     blocking(move || {
         let facts = Facts::read(&frames, |word| config.payer(word))?;
-        let report = Report::of(&facts, About { config: &config, as_of, made_at, run: &run });
-        let page = page::page(&report).map_err(|error| StageError::internal(format!("the page: {error}")))?;
-        let workbook =
-            workbook::workbook(&report).map_err(|error| StageError::internal(format!("the workbook: {error}")))?;
-        Ok(Files { page, workbook })
+        Ok(Report::of(&facts, About { config: &config, as_of, made_at, run: &run }))
     })
     .await
+}
+
+fn files(report: &Report) -> Result<Files, StageError> {
+    let page = page::page(report).map_err(|error| StageError::internal(format!("the page: {error}")))?;
+    let workbook =
+        workbook::workbook(report).map_err(|error| StageError::internal(format!("the workbook: {error}")))?;
+    Ok(Files { page, workbook })
 }

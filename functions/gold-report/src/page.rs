@@ -58,11 +58,12 @@ fn style(report: &Report) -> String {
 
 /// A figure, with the exact value behind it for whoever reads the page with a program.
 fn figure(figure: &Figure) -> String {
-    let text = charts::escaped(&figure.whole());
-    figure
-        .value
-        .as_ref()
-        .map_or_else(|| format!("<span>{text}</span>"), |value| format!("<span data-v=\"{value}\">{text}</span>"))
+    let whole = figure.whole();
+    let text = charts::escaped(&whole);
+    match &figure.value {
+        Some(value) => format!("<span data-v=\"{value}\">{text}</span>"),
+        None => format!("<span>{text}</span>"),
+    }
 }
 
 /// Class names of a line of a table.

@@ -28,7 +28,7 @@ async fn a_report_is_made_once_and_again_when_its_configuration_changes() {
     lake.edit(CONFIG, "title = \"Hospital group\"", "title = \"<Made-up> & group\"");
     assert_eq!(handle(context.clone(), input("2024-11-07")).await.unwrap().outcome, Outcome::Done);
     let page = lake.read("report/latest/index.html");
-    assert!(page.contains("&#60;Made-up&#62; &#38; group") || page.contains("&lt;Made-up&gt; &amp; group"), "{page}");
+    assert!(page.contains("&#60;Made-up&#62; &#38; group"), "{page}");
 
     assert_eq!(handle(context.clone(), input("2024-12-31")).await.unwrap().outcome, Outcome::Done);
     assert!(lake.read("report/latest/index.html").contains("31 December 2024"));

@@ -71,6 +71,14 @@ pub(crate) fn workbook(report: &Report) -> Result<Vec<u8>, XlsxError> {
     add("Collection", &|sheet| each(sheet, &|scope| vec![scope.collection.table.clone()]))?;
     add("Denials", &|sheet| each(sheet, &|scope| vec![scope.denials.table.clone()]))?;
     add("Speed and volume", &|sheet| each(sheet, &|scope| vec![scope.speed.table.clone()]))?;
+    if report.scopes.iter().any(|scope| scope.closed.is_some()) {
+        add("Closed months", &|sheet| {
+            each(sheet, &|scope| {
+                let closed = scope.closed.iter();
+                closed.flat_map(|closed| closed.tables.iter().chain([&closed.measures])).cloned().collect()
+            })
+        })?;
+    }
     add("How they are made", &|sheet| {
         for (name, text) in &report.behind.definitions {
             sheet.text(0, name)?;

@@ -145,7 +145,7 @@ pub(crate) async fn first_of_same(
 ) -> Result<SourceObject, StageError> {
     let feed = landed.feed;
     let datasource = &landed.mapping(&context.settings)?.datasource;
-    let loaded = loads.iter().filter(|load| load.datasource == *datasource);
+    let loaded = loads.iter().filter(|load| load.datasource == *datasource && !load.is_correction());
     let mut others: Vec<(SourceObject, Option<&str>)> =
         loaded.map(|load| (load.source.clone(), Some(load.content_hash.as_str()))).collect();
     let waiting = sources(context, feed, datasource).await?.into_iter();

@@ -23,7 +23,7 @@ pub(crate) async fn same_load<'a>(
     loads: &'a [Manifest],
 ) -> Result<Option<&'a Manifest>, StageError> {
     let mapping = landed.mapping(&context.settings)?;
-    let of_datasource = || loads.iter().filter(|load| load.datasource == mapping.datasource);
+    let of_datasource = || loads.iter().filter(|load| load.datasource == mapping.datasource && !load.is_correction());
     let same = || of_datasource().filter(|load| load.content_hash == content_hash);
     if let Some(load) = same().find(|load| load.source == *source) {
         return Ok(Some(load));

@@ -32,6 +32,27 @@ const LONGEST_FAILURE: usize = LONGEST_MESSAGE + 200;
 /// # Errors
 /// The lake cannot be read.
 pub async fn handle(context: Context, input: PlanInput) -> Result<WorkPlan, StageError> {
+    let entities: BTreeSet<&str> = context.settings.sources.feeds.iter().map(|feed| feed.entity.as_str()).collect();
+    streams::split_shared(&context.lake, entities).await?;
+    write_checkpoints(&context).await?;
+    let now = context.now();
+    let plan = work_list(&context, input).await?;
+    if context.environment.in_lambda {
+        match freshness::load_ages(&context, now).await {
+            Ok(ages) => metrics::emit_metrics(&context.environment, "plan", &plan.run_id, now, &ages),
+            Err(error) => warn!(error = error.name(), message = %error, "the loads' ages are not known"),
+        }
+    }
+    let (extracts, files) = (plan.extracts.len(), plan.files.len());
+    info!(run_id = plan.run_id, extracts, files, files_left = plan.files_left, "run planned");
+    Ok(plan)
+}
+
+/// Returns the work list that [`handle`] answers, and writes nothing to the lake.
+///
+/// # Errors
+/// As [`handle`].
+pub async fn work_list(context: &Context, input: PlanInput) -> Result<WorkPlan, StageError> {
     let now = context.now();
     let run_id = input.run_id.unwrap_or_else(|| stage::new_id(now));
     let day = || context.day_of(input.scheduled_at.unwrap_or(now));
@@ -42,15 +63,12 @@ pub async fn handle(context: Context, input: PlanInput) -> Result<WorkPlan, Stag
         input: ExtractInput { run_id: run_id.clone(), row: row.clone(), force: input.force },
     });
     let extracts: Vec<PlannedExtract> = extracts.collect();
-    let entities: BTreeSet<&str> = context.settings.sources.feeds.iter().map(|feed| feed.entity.as_str()).collect();
-    streams::split_shared(&context.lake, entities).await?;
-    write_checkpoints(&context).await?;
-    let files = landing::new_files(&context).await?;
+    let files = landing::new_files(context).await?;
     let files = files.into_iter().map(|key| LandedFileInput { run_id: run_id.clone(), key, force: input.force });
     let mut files: Vec<LandedFileInput> = files.collect();
     let room = LONGEST_PLAN.saturating_sub(length(&extracts) + extracts.len() * LONGEST_FAILURE);
     let files_left = files.split_off(fitting(&files, room)).len();
-    let plan = WorkPlan {
+    Ok(WorkPlan {
         as_of,
         force: input.force,
         concurrency: context.settings.sources.run.concurrency.max(1),
@@ -58,16 +76,7 @@ pub async fn handle(context: Context, input: PlanInput) -> Result<WorkPlan, Stag
         files,
         files_left,
         run_id,
-    };
-    if context.environment.in_lambda {
-        match freshness::load_ages(&context, now).await {
-            Ok(ages) => metrics::emit_metrics(&context.environment, "plan", &plan.run_id, now, &ages),
-            Err(error) => warn!(error = error.name(), message = %error, "the loads' ages are not known"),
-        }
-    }
-    let (extracts, files) = (plan.extracts.len(), plan.files.len());
-    info!(run_id = plan.run_id, extracts, files, files_left, "run planned");
-    Ok(plan)
+    })
 }
 
 /// Writes checkpoints of the load logs that have grown since the last ones, so that no function reads a whole log.

@@ -2,13 +2,26 @@
 
 mod arguments;
 mod call;
+mod diff;
 mod dismiss;
+mod doctor;
+#[cfg(test)]
+mod doctor_tests;
+mod explain;
+mod history;
+mod hospital;
 mod loads;
+#[cfg(test)]
+mod look_tests;
+mod months;
+mod plan;
+mod profile;
 mod quarantine;
 mod reason;
 mod rebuild;
 mod report;
 mod run_demo;
+mod sql;
 #[cfg(test)]
 mod tests;
 
@@ -16,6 +29,8 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
 
+use clap::CommandFactory;
+use clap_complete::Shell;
 use rcm_model::cdm::PATIENTS;
 use rcm_model::event::{Outcome, StageFailure, StageReport, StageTimes};
 use rcm_platform::config::Environment;
@@ -24,16 +39,19 @@ use rcm_platform::voids::Decision;
 use rcm_platform::{Context, Lake, StageError};
 use rcm_tables::rulebooks::Rulebooks;
 use rcm_tables::{conditions, gold};
+use serde::Serialize;
 use serde_json::json;
 use url::Url;
 
 pub use self::arguments::Arguments;
-use self::arguments::{Command, LandingCommand, LoadCommand, LoadDecision, QuarantineCommand, RunArguments};
+use self::arguments::{Command, HospitalCommand, LandingCommand, LoadCommand, LoadDecision, LogFormat, RunArguments};
+pub use self::hospital::AddedHospital;
 pub use self::loads::{LoadLine, StreamLoads};
+pub use self::quarantine::ReplayedTable;
 
 use crate::print::{self, Kpis, PassedOver, Progress};
 use crate::run::{Options, Run, run};
-use crate::{defaults, demo, functions, history, kpis, landing, status};
+use crate::{defaults, demo, functions, hint, kpis, landing, schema, status};
 
 /// Output of a command.
 #[derive(Debug)]
@@ -41,6 +59,18 @@ pub struct CommandOutput {
     /// Text for standard output.
     pub text: String,
     pub exit: ExitCode,
+}
+
+impl CommandOutput {
+    /// The output of a command that prints JSON if it is asked to, else text.
+    fn of(is_json: bool, value: &impl Serialize, text: impl FnOnce() -> String, exit: ExitCode) -> Self {
+        Self { text: if is_json { print::json(value) } else { text() }, exit }
+    }
+
+    /// The same output, with its text as the message of a JSON document if that is asked for.
+    fn into_message(self, is_json: bool) -> Self {
+        if is_json { Self { text: print::json(&json!({ "message": self.text.trim_end() })), ..self } } else { self }
+    }
 }
 
 /// Exit code: some stages failed, or something waits for a person; everything else is in the lake.
@@ -63,42 +93,58 @@ pub fn nothing_done() -> ExitCode {
 /// The command could not start.
 pub async fn carry_out(arguments: Arguments) -> Result<CommandOutput, StageError> {
     match arguments.command {
-        Command::Demo { dir, seed } => run_demo::run_demo(&dir, seed).await,
+        Command::Demo { dir, seed, verbose } => run_demo::run_demo(&dir, seed, verbose).await,
         Command::Run(arguments) => run_once(arguments).await,
+        Command::Hospital { command: HospitalCommand::Add(arguments) } => hospital::add(arguments).await,
+        Command::Plan { as_of, emr, lake, json } => {
+            plan::plan(&existing_with(&lake, emr.as_deref()).await?, as_of, json).await
+        }
+        Command::Doctor(arguments) => doctor::doctor(arguments).await,
+        Command::Explain { what, json } => explain::explain(what.as_deref(), json),
+        Command::Schema { file } => {
+            Ok(CommandOutput { text: print::json(&schema::schema(file)), exit: ExitCode::SUCCESS })
+        }
+        Command::Completions { shell } => Ok(completions(shell)),
         Command::Status { lake, json } => {
             let context = existing(&lake).await?;
             let status = status::read(&context).await?;
-            let text = if json { format!("{:#}\n", json!(status)) } else { print::status(&status) };
-            Ok(CommandOutput { text, exit: ExitCode::SUCCESS })
+            Ok(CommandOutput::of(json, &status, || print::status(&status), ExitCode::SUCCESS))
         }
-        Command::Landing { command: LandingCommand::Dismiss { file, reason, lake } } => {
+        Command::Landing { command: LandingCommand::Dismiss { file, reason, lake, json } } => {
             let reason = reason.check()?;
-            dismiss::dismiss(&existing(&lake).await?, &file, reason).await
+            Ok(dismiss::dismiss(&existing(&lake).await?, &file, reason).await?.into_message(json))
         }
         Command::Load { command } => load(command).await,
-        Command::Quarantine { command } => match command {
-            QuarantineCommand::List { entity, rule, hospital, status, lake, json } => {
-                let wanted = crate::quarantine::Wanted { entity, rule, hospital, status };
-                quarantine::list(&existing(&lake).await?, &wanted, json).await
-            }
-            QuarantineCommand::Show { which, lake } => quarantine::show(&existing(&lake).await?, &which).await,
-        },
-        Command::Rebuild { entity, force, lake } => rebuild::rebuild(existing(&lake).await?, &entity, force).await,
-        Command::History { entity, key, lake } => show_history(&lake, &entity, &key).await,
-        Command::Report { as_of, out, open, lake } => {
-            report::report(existing(&lake).await?, report::Request { as_of, out, open }).await
+        Command::Quarantine { command } => quarantine::carry_out(command).await,
+        Command::Rebuild { entity, force, lake, json } => {
+            rebuild::rebuild(existing(&lake).await?, &entity, force, json).await
         }
-        Command::Maintain { lake } => maintain(&lake).await,
+        Command::History(arguments) => history::history(&existing(&arguments.lake).await?, arguments).await,
+        Command::Report { as_of, out, open, lake, json } => {
+            report::report(existing(&lake).await?, report::Request { as_of, out, open, json }).await
+        }
+        Command::Diff(arguments) => diff::diff(&existing(&arguments.lake).await?, arguments).await,
+        Command::Profile(arguments) => profile::profile(arguments).await,
+        Command::Sql(arguments) => sql::sql(&existing(&arguments.lake).await?, arguments).await,
+        Command::Close(arguments) => months::close(arguments).await,
+        Command::Reopen(arguments) => months::reopen(arguments).await,
+        Command::Maintain { lake, json } => maintain(&lake, json).await,
         Command::Call { function, event, lake, emr } => {
             let event = call::event(event.as_deref())?;
             call::call(existing_with(&lake, emr.as_deref()).await?, &function, event).await
         }
-        Command::Generate { rows, changes, seed, out } => generate(rows, changes, seed, &out),
+        Command::Generate { rows, changes, seed, out, json } => generate(rows, changes, seed, &out, json),
     }
 }
 
+fn completions(shell: Shell) -> CommandOutput {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Arguments::command(), "rcm", &mut script);
+    CommandOutput { text: String::from_utf8_lossy(&script).into_owned(), exit: ExitCode::SUCCESS }
+}
+
 async fn load(command: LoadCommand) -> Result<CommandOutput, StageError> {
-    let (decision, LoadDecision { stream, sequence, reason, lake }) = match command {
+    let (decision, LoadDecision { stream, sequence, reason, lake, json }) = match command {
         LoadCommand::List { stream, lake, json } => {
             return loads::list(&existing(&lake).await?, stream.as_deref(), json).await;
         }
@@ -106,7 +152,8 @@ async fn load(command: LoadCommand) -> Result<CommandOutput, StageError> {
         LoadCommand::Unvoid(load) => (Decision::Unvoid, load),
     };
     let reason = reason.check()?;
-    loads::decide(&existing(&lake).await?, loads::Request { stream, sequence, decision, reason }).await
+    let request = loads::Request { stream, sequence, decision, reason };
+    Ok(loads::decide(&existing(&lake).await?, request).await?.into_message(json))
 }
 
 async fn run_once(arguments: RunArguments) -> Result<CommandOutput, StageError> {
@@ -123,7 +170,10 @@ async fn run_once(arguments: RunArguments) -> Result<CommandOutput, StageError> 
         Some(folder) => landing::copy(&context.lake, &context.settings.landing_folders(), folder).await?,
         None => Vec::new(),
     };
-    let progress = Progress::new(arguments.json);
+    let progress = match arguments.log_format {
+        LogFormat::Json => Progress::events(context.clock.clone()),
+        LogFormat::Text => Progress::new(arguments.json),
+    };
     let options = Options { as_of: arguments.as_of, force: arguments.force, ..Options::default() };
     let mut run = run(&context, options, &progress).await?;
     let kpis = kpis_of(&context, &mut run).await;
@@ -140,7 +190,7 @@ async fn run_once(arguments: RunArguments) -> Result<CommandOutput, StageError> 
             "passed_over": passed_over.iter().map(|passed_over| &passed_over.name).collect::<Vec<_>>(),
             "kpis": kpis.filter(|_| run.ended_well(GOLD_KPIS)),
         });
-        format!("{document:#}\n")
+        print::json(&document)
     } else {
         let next = next_lines(&arguments.lake, &context.lake, &run).await;
         let kpis = kpi_text(kpis.as_ref(), &run);
@@ -203,40 +253,30 @@ fn passed_over(not_copied: Vec<PassedOver>, run: &Run) -> Vec<PassedOver> {
     not_copied.into_iter().chain(left).collect()
 }
 
-async fn show_history(lake: &str, entity: &str, key: &str) -> Result<CommandOutput, StageError> {
-    let context = existing(lake).await?;
-    let Some(found) = history::read(&context.lake, entity, key).await? else {
-        let text = format!(
-            "{entity} has no key `{key}` in this lake; hint: keys are <id>-<datasource>, such as HOSP1-000402-hos-b\n"
-        );
-        return Ok(CommandOutput { text, exit: ExitCode::from(SOME_FAILED) });
-    };
-    Ok(CommandOutput { text: print::history(&found), exit: ExitCode::SUCCESS })
-}
-
-async fn maintain(lake: &str) -> Result<CommandOutput, StageError> {
+async fn maintain(lake: &str, json: bool) -> Result<CommandOutput, StageError> {
     let context = existing(lake).await?;
     match functions::call("maintenance", context, json!({})).await {
-        Ok(report) => Ok(CommandOutput { text: print::maintenance(&report), exit: ExitCode::SUCCESS }),
+        Ok(report) => Ok(CommandOutput::of(json, &report, || print::maintenance(&report), ExitCode::SUCCESS)),
         Err(error) => {
-            let what_now = if error.is_retryable() { "No table is damaged. hint: run it again.\n" } else { "" };
-            let text = format!("{}: {error}\n{what_now}", error.name());
-            Ok(CommandOutput { text, exit: ExitCode::from(SOME_FAILED) })
+            let what_now = if error.is_retryable() { "No table is damaged.\n" } else { "" };
+            Ok(failed(&error, what_now, json))
         }
     }
 }
 
-fn generate(rows: u64, changes: f64, seed: u64, out: &Path) -> Result<CommandOutput, StageError> {
+/// The output of a command of which a stage failed: its name, its message and what to do.
+fn failed(error: &StageError, what_now: &str, json: bool) -> CommandOutput {
+    let text = || format!("{}: {}{what_now}", error.name(), hint::with_hint(error));
+    CommandOutput::of(json, &json!({ "error": StageFailure::from(error) }), text, ExitCode::from(SOME_FAILED))
+}
+
+fn generate(rows: u64, changes: f64, seed: u64, out: &Path, json: bool) -> Result<CommandOutput, StageError> {
     let files = demo::generate(rows, changes, seed, out)
         .map_err(|error| StageError::bad_config(format!("{}: {error}", out.display())))?;
-    let text = format!(
-        "{} rows in {}\n{} rows in {}\n",
-        files.base_rows,
-        files.base.display(),
-        files.change_rows,
-        files.changes.display()
-    );
-    Ok(CommandOutput { text, exit: ExitCode::SUCCESS })
+    let folders = [(files.base_rows, &files.base), (files.change_rows, &files.changes)];
+    let document = folders.map(|(rows, folder)| json!({ "rows": rows, "folder": folder.display().to_string() }));
+    let text = || folders.map(|(rows, folder)| format!("{rows} rows in {}\n", folder.display())).concat();
+    Ok(CommandOutput::of(json, &json!({ "folders": document }), text, ExitCode::SUCCESS))
 }
 
 /// Returns the context of an existing lake.
@@ -246,12 +286,18 @@ async fn existing(lake: &str) -> Result<Context, StageError> {
 
 /// Returns the context of an existing lake, whose extracts are read from a folder.
 async fn existing_with(lake: &str, emr: Option<&Path>) -> Result<Context, StageError> {
-    let url = lake_url(lake)?;
-    let folder = Url::parse(&url).ok().filter(|url| url.scheme() == "file").and_then(|url| url.to_file_path().ok());
-    if folder.is_some_and(|folder| !folder.is_dir()) {
-        return Err(StageError::bad_config(format!("there is no lake in {lake}")));
+    check_is_there(lake)?;
+    Context::of(Lake::open(&lake_url(lake)?)?, environment(lake, emr)?, Clock::system()).await
+}
+
+/// Checks that the folder of a lake is there; a bucket is asked when it is read.
+fn check_is_there(lake: &str) -> Result<(), StageError> {
+    let url = Url::parse(&lake_url(lake)?).ok().filter(|url| url.scheme() == "file");
+    if url.and_then(|url| url.to_file_path().ok()).is_some_and(|folder| !folder.is_dir()) {
+        let message = format!("there is no lake in {lake}; hint: name the folder of one, or `rcm run` makes it");
+        return Err(StageError::bad_config(message));
     }
-    Context::of(Lake::open(&url)?, environment(lake, emr)?, Clock::system()).await
+    Ok(())
 }
 
 fn environment(lake: &str, emr: Option<&Path>) -> Result<Environment, StageError> {
@@ -281,7 +327,7 @@ async fn next_lines(name: &str, lake: &Lake, run: &Run) -> Vec<String> {
     }
     // A shell reads such a key as one word.
     let is_plain = |key: &String| key.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c));
-    if let Some(key) = history::example(lake, &PATIENTS).await.ok().flatten().filter(is_plain) {
+    if let Some(key) = crate::history::example(lake, &PATIENTS).await.ok().flatten().filter(is_plain) {
         lines.push(format!("rcm history patients {key} --lake {name}"));
     }
     lines

@@ -1,9 +1,13 @@
 //! Installs the default configuration in a lake that has none.
 
 use include_dir::{Dir, include_dir};
+use rcm_model::load_config::HEADER;
 use rcm_platform::config::keys;
 use rcm_platform::lake::CONFIGS;
 use rcm_platform::{Lake, StageError};
+
+/// Datasources of the default configuration that are there to be tried.
+const SAMPLE_HOSPITALS: [&str; 2] = ["hos-a", "hos-b"];
 
 static DEFAULTS: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/../config");
 
@@ -18,6 +22,24 @@ pub async fn install_defaults(lake: &Lake) -> Result<(), StageError> {
         return Ok(());
     }
     let mut files = files(&DEFAULTS);
+    files.sort_by_key(|(key, _)| key == keys::SOURCES);
+    for (key, contents) in files {
+        lake.put_if_absent(&key, contents).await?;
+    }
+    Ok(())
+}
+
+/// As [`install_defaults`], without the sample hospitals: their mappings, and their lines of `load_config.csv`.
+///
+/// # Errors
+/// The store fails.
+pub async fn install_without_hospitals(lake: &Lake) -> Result<(), StageError> {
+    if lake.head(keys::SOURCES).await?.is_some() {
+        return Ok(());
+    }
+    lake.put_if_absent(keys::LOAD_CONFIG, format!("{HEADER}\n")).await?;
+    let mut files = files(&DEFAULTS);
+    files.retain(|(key, _)| !SAMPLE_HOSPITALS.iter().any(|name| *key == format!("{}/{name}.toml", keys::CDM)));
     files.sort_by_key(|(key, _)| key == keys::SOURCES);
     for (key, contents) in files {
         lake.put_if_absent(&key, contents).await?;
@@ -48,6 +70,16 @@ mod tests {
         install_defaults(&lake).await.unwrap();
         assert_eq!(keys_of(&lake).await, keys_of(&whole).await);
         assert_eq!(lake.get("configs/cdm/hos-a.toml").await.unwrap(), "changed");
+    }
+
+    #[tokio::test]
+    async fn a_lake_for_ones_own_hospitals_has_no_others() {
+        let lake = Lake::in_memory();
+        install_without_hospitals(&lake).await.unwrap();
+        let settings = rcm_platform::config::Settings::read(&lake).await.unwrap();
+        let datasources: Vec<&str> = settings.mappings().map(|mapping| mapping.datasource.as_str()).collect();
+        assert_eq!((settings.load_config.len(), datasources), (0, vec!["cpt", "icd", "icd10cm", "npi"]));
+        assert!(lake.head("configs/quality/patients.toml").await.unwrap().is_some());
     }
 
     #[tokio::test]

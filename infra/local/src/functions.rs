@@ -6,6 +6,8 @@ use rcm_platform::{Context, StageError};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use crate::hint;
+
 // xtask begin: silver functions
 /// The silver functions, in the order of the model's entities.
 pub const SILVER: [&str; 9] = [
@@ -20,6 +22,20 @@ pub const SILVER: [&str; 9] = [
     "silver-npi",
 ];
 // xtask end: silver functions
+
+/// The other functions that answer a stage report.
+const OTHERS: [&str; 10] = [
+    "emr-extract",
+    "landing-to-bronze",
+    "npi-pull",
+    "icd-pull",
+    "gold-dimensions",
+    "gold-facts",
+    "gold-kpis",
+    "gold-report",
+    "audit",
+    "maintenance",
+];
 
 /// Calls a function that answers a stage report.
 ///
@@ -48,7 +64,10 @@ pub async fn call(name: &str, context: Context, input: Value) -> Result<StageRep
         "gold-report" => Box::pin(gold_report::handle(context, decode(name, input)?)),
         "audit" => Box::pin(audit::handle(context, decode(name, input)?)),
         "maintenance" => Box::pin(maintenance::handle(context, decode(name, input)?)),
-        other => return Err(StageError::bad_config(format!("there is no function `{other}`"))),
+        other => {
+            let known = SILVER.into_iter().chain(OTHERS);
+            return Err(hint::unknown("function", other, known, "events/ has an event of each"));
+        }
     };
     in_a_task(name, answer).await
 }

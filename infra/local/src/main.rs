@@ -8,7 +8,7 @@ use rcm::command::{self, Arguments};
 async fn main() -> ExitCode {
     rcm_platform::crypto::install();
     let arguments = Arguments::parse();
-    rcm_platform::telemetry::start_for_terminal();
+    rcm_platform::telemetry::start_for_terminal(arguments.log_format());
     match command::carry_out(arguments).await {
         Ok(answer) => {
             // A closed pipe is no error: the reader needs no more output.
@@ -16,7 +16,7 @@ async fn main() -> ExitCode {
             answer.exit
         }
         Err(error) => {
-            let _ = writeln!(std::io::stderr(), "rcm: {error}");
+            let _ = write!(std::io::stderr(), "rcm: {}", rcm::hint::with_hint(&error));
             command::nothing_done()
         }
     }

@@ -44,7 +44,8 @@ async fn streams(context: &Context) -> Result<Vec<StreamStatus>, StageError> {
     let mut streams = Vec::new();
     for stream in context.settings.streams.iter().map(|stream| stream.name.clone()) {
         let loads = LoadLog::new(&context.lake, &stream).after(0).await?;
-        let watermark = loads.last().and_then(|load| load.watermark.as_ref()?.to);
+        let of_source = loads.iter().rfind(|load| !load.is_correction());
+        let watermark = of_source.and_then(|load| load.watermark.as_ref()?.to);
         streams.push(StreamStatus {
             loads: loads.len() as u64,
             rows: loads.iter().map(|load| load.rows).sum(),

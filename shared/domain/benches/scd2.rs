@@ -99,6 +99,7 @@ fn snapshots(rows: usize, days: usize) {
             extracted_at,
             is_full: true,
             untracked: Vec::new(),
+            corrected_by: Vec::new(),
         };
         let named = df!("key" => Vec::<String>::new(), LOAD_ID => Vec::<String>::new()).unwrap();
         let batch = ExtractBatch { loads: &[load], rows: &extract, named: &named, may_hash_otherwise: false };

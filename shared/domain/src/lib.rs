@@ -8,6 +8,7 @@
 //! - [`quality`]: rules as data, and the rows they keep out of silver;
 //! - [`gold`]: dimensions, facts, and the figures that must agree;
 //! - [`kpi`]: the measures finance reads;
+//! - [`close`]: closed months, and what has changed their figures since;
 //! - [`report`]: what gold says, as figures and sentences;
 //! - [`money`]: amounts, to the cent.
 //!
@@ -39,6 +40,7 @@
 //! ```
 
 pub mod cdm;
+pub mod close;
 pub mod gold;
 pub mod kpi;
 pub mod money;

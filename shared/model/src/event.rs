@@ -1,10 +1,14 @@
 //! What the functions are called with and what they return: the contract between the state
 //! machine, the command line and the functions.
 
+use std::collections::BTreeMap;
+
 use chrono::{DateTime, NaiveDate, Utc};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::load_config::LoadRow;
+use crate::month::Month;
 use crate::standstill::Standstill;
 
 /// Input of `plan`: the start of a run.
@@ -101,6 +105,97 @@ pub struct StageInput {
     /// Of a silver function.
     #[serde(default, skip_serializing_if = "Part::is_all")]
     pub part: Part,
+    /// Of `gold-kpis`: close a month, and do nothing else.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub close: Option<CloseMonth>,
+    /// Of `gold-kpis`: open a closed month again, and do nothing else.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reopen: Option<ReopenMonth>,
+    /// Of a silver function: assess rows in quarantine anew, and do nothing else.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replay: Option<Replay>,
+}
+
+/// A month to close.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CloseMonth {
+    pub month: Month,
+    /// Who decides; it is recorded.
+    pub by: String,
+}
+
+/// A closed month to open again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ReopenMonth {
+    pub month: Month,
+    /// Who decides; it is recorded.
+    pub by: String,
+    /// The reason; it is recorded.
+    pub why: String,
+}
+
+/// Which rows in quarantine are assessed anew. All open ones of the entity, but for those that a condition excludes.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Replay {
+    /// Only rows that failed this rule.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rule: Option<String>,
+    /// Only rows of this datasource.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hospital: Option<String>,
+    /// Only rows that are in quarantine since this day or later.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<NaiveDate>,
+    /// Only rows whose fingerprint begins with one of these; any where there is none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub fingerprints: Vec<String>,
+    /// Person who asks for it; it is recorded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub who: Option<String>,
+    /// Reason; it is recorded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
+}
+
+/// What becomes of a row in quarantine that is assessed anew.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ReplayOutcome {
+    /// It passes, and is the newest version of its key.
+    Newest,
+    /// It passes, and takes a place before later versions of its key.
+    Older,
+    /// It passes, and its key was missing from the lake.
+    Missing,
+    /// It passes, and the lake says the same already, or another row of its load counts.
+    Unchanged,
+    /// It fails a rule of today.
+    FailsAgain,
+    /// It passes, but other rows of its key would come out otherwise today: only a rebuild may change them.
+    WaitsForRebuild,
+    /// Its load is voided, or of a source that the configuration no longer names.
+    LoadLeftOut,
+}
+
+impl ReplayOutcome {
+    /// Whether the row passes and leaves the quarantine.
+    #[must_use]
+    pub fn passes(self) -> bool {
+        matches!(self, Self::Newest | Self::Older | Self::Missing | Self::Unchanged)
+    }
+}
+
+/// Rows in quarantine that were assessed anew, by what becomes of them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReplayCount {
+    pub outcome: ReplayOutcome,
+    /// First rule that they fail today.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rule: Option<String>,
+    pub rows: u64,
 }
 
 /// Which part of its work a silver function is to do.
@@ -192,6 +287,9 @@ pub struct StageReport {
     /// Rows that failed a rule, one item per rule and load.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub rules: Vec<RuleCount>,
+    /// What the rows of the loads that it read are like, whatever the rules say.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub profiles: Vec<LoadProfile>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub checks: Vec<ControlCheck>,
     /// What it measured beside its counts. Reports of version 0.1 call them figures.
@@ -206,6 +304,9 @@ pub struct StageReport {
     /// Calls that are to follow, of a silver function that prepared a batch.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shared_out: Option<SharedOut>,
+    /// Rows in quarantine that a silver function assessed anew.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub replayed: Vec<ReplayCount>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<StageFailure>,
 }
@@ -225,11 +326,13 @@ impl StageReport {
             loads: Vec::new(),
             commits: Vec::new(),
             rules: Vec::new(),
+            profiles: Vec::new(),
             checks: Vec::new(),
             metrics: Vec::new(),
             notes: Vec::new(),
             standstills: Vec::new(),
             shared_out: None,
+            replayed: Vec::new(),
             error: None,
         }
     }
@@ -312,7 +415,7 @@ pub struct Metric {
 }
 
 /// What becomes of a row that fails a rule.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Severity {
     /// It goes to quarantine.
@@ -332,12 +435,87 @@ impl Severity {
     }
 }
 
-/// Rows of one load that failed one rule: the grain of `audit/quality_metrics`.
+/// What a figure of data quality is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Dimension {
+    /// Whether there is a value.
+    Completeness,
+    /// Whether a value is one that its column may have.
+    #[default]
+    Validity,
+    /// Whether a row is there once.
+    Uniqueness,
+    /// Whether the row that a key names is in the lake.
+    ReferentialIntegrity,
+    /// Whether rows come when they should.
+    Timeliness,
+}
+
+impl Dimension {
+    /// The word in `audit/quality_metrics`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Completeness => "completeness",
+            Self::Validity => "validity",
+            Self::Uniqueness => "uniqueness",
+            Self::ReferentialIntegrity => "referential_integrity",
+            Self::Timeliness => "timeliness",
+        }
+    }
+}
+
+/// What the rows of one load are like in the columns of the model that its source has.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LoadProfile {
+    pub entity: String,
+    pub stream: String,
+    pub load_id: String,
+    pub rows: u64,
+    /// Rows without a value, by column.
+    pub nulls: BTreeMap<String, u64>,
+    /// Time of the extract, or of the landed file.
+    pub extracted_at: DateTime<Utc>,
+    /// Latest modified time of a row that is not after the extract; none where there is none.
+    #[serde(default)]
+    pub newest: Option<DateTime<Utc>>,
+}
+
+impl LoadProfile {
+    /// Share of the rows without a value in a column, from 0 to 1; none without rows, or where the source does not have
+    /// the column.
+    #[must_use]
+    pub fn null_share(&self, column: &str) -> Option<f64> {
+        let nulls = self.nulls.get(column)?;
+        (self.rows > 0).then(|| *nulls as f64 / self.rows as f64)
+    }
+
+    /// Hours between the latest modified time and the extract.
+    #[must_use]
+    pub fn hours_behind(&self) -> Option<f64> {
+        self.newest.map(|newest| (self.extracted_at - newest).num_seconds() as f64 / 3600.0)
+    }
+
+    /// Adds other rows of the same load.
+    pub fn add(&mut self, more: &Self) {
+        self.rows += more.rows;
+        for (column, nulls) in &more.nulls {
+            *self.nulls.entry(column.clone()).or_default() += nulls;
+        }
+        self.newest = self.newest.max(more.newest);
+    }
+}
+
+/// Rows of one load that failed one rule.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RuleCount {
     pub entity: String,
     pub rule: String,
     pub severity: Severity,
+    /// Reports up to version 0.2 do not say it.
+    #[serde(default)]
+    pub dimension: Dimension,
     pub load_id: String,
     pub checked: u64,
     pub failed: u64,

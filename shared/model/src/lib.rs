@@ -8,6 +8,7 @@
 //! - [`codes`]: syntax and check digits of NPI, ICD-10 and CPT codes;
 //! - [`event`]: what the functions are called with and what they return;
 //! - [`load_config`]: the table of sources, `load_config.csv`;
+//! - [`month`]: a month of the calendar;
 //! - [`report_config`]: what the report calls things, `report.toml`;
 //! - [`standstill`]: what waits for a person.
 //!
@@ -42,5 +43,6 @@ pub mod cdm;
 pub mod codes;
 pub mod event;
 pub mod load_config;
+pub mod month;
 pub mod report_config;
 pub mod standstill;

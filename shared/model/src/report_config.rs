@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 /// What the report is told about the group. Everything has a default.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct ReportConfig {
     /// Name of the group.
@@ -22,7 +23,7 @@ pub struct ReportConfig {
 }
 
 /// What the group wants to reach; a figure without a target is compared with nothing.
-#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Targets {
     pub days_in_ar: Option<f64>,
@@ -33,13 +34,15 @@ pub struct Targets {
 }
 
 /// When a figure is worth a word.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Materiality {
     /// Relative change below which a balance is steady.
     pub steady: f64,
     /// Share of a change from which on the largest part of it is named.
     pub culprit: f64,
+    /// Relative change of a closed month's balance from which on it is said to be restated.
+    pub restated: f64,
     /// Counts from 1 up to one below this are not shown.
     pub small_cells: u64,
     /// Rows of which a rate is made at least.
@@ -47,7 +50,7 @@ pub struct Materiality {
 }
 
 /// How old data may be.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Freshness {
     /// Days before D at which the newest row of a feed may lie.
@@ -72,7 +75,7 @@ impl Default for ReportConfig {
 
 impl Default for Materiality {
     fn default() -> Self {
-        Self { steady: 0.04, culprit: 0.4, small_cells: 11, least_for_rate: 100 }
+        Self { steady: 0.04, culprit: 0.4, restated: 0.005, small_cells: 11, least_for_rate: 100 }
     }
 }
 
@@ -95,6 +98,7 @@ impl ReportConfig {
             ("targets.claims_denied", config.targets.claims_denied),
             ("materiality.steady", Some(config.materiality.steady)),
             ("materiality.culprit", Some(config.materiality.culprit)),
+            ("materiality.restated", Some(config.materiality.restated)),
         ];
         for (name, share) in shares {
             if share.is_some_and(|share| !(0.0..=1.0).contains(&share)) {
@@ -165,6 +169,7 @@ mod tests {
     #[case("[targets]\nover_90_days = 10", "targets.over_90_days")]
     #[case("[target]", "target")]
     #[case("[materiality]\nculprit = 1.5", "materiality.culprit")]
+    #[case("[materiality]\nrestated = -0.1", "materiality.restated")]
     fn what_cannot_be_meant_is_refused_by_name(#[case] text: &str, #[case] expected: &str) {
         let error = ReportConfig::parse(text).unwrap_err();
         assert!(error.contains(expected), "{error}");

@@ -68,6 +68,9 @@ pub struct Manifest {
     /// Columns of the source that the mapping does not use.
     #[serde(default)]
     pub unmapped_columns: Vec<String>,
+    /// Of a load that corrects rows of another one. Its source is that of the other one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub correction: Option<Correction>,
     pub started_at: DateTime<Utc>,
     pub finished_at: DateTime<Utc>,
 }
@@ -79,12 +82,34 @@ impl Manifest {
         LandingKey::parse(&self.source.name).is_some()
     }
 
+    /// Whether a person has made it of mended rows of another load, and no source was read for it.
+    #[must_use]
+    pub fn is_correction(&self) -> bool {
+        self.correction.is_some()
+    }
+
     /// Whether it is a load of the stream that all datasources shared in version 0.1 and that is now one of its
     /// datasource's own.
     #[must_use]
     pub fn was_moved(&self) -> bool {
         self.stream == self.entity && self.has_landed()
     }
+}
+
+/// What a load corrects: a person has mended rows of an earlier load that are in quarantine. Each row takes the place of
+/// the one that it corrects.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Correction {
+    /// Number of the load in the same stream that has the rows.
+    pub sequence: u64,
+    /// How that load was ingested.
+    pub kind: LoadKind,
+    /// Fingerprints of the rows in quarantine, in the order of the rows that correct them.
+    pub fingerprints: Vec<String>,
+    /// Number of the decision about the rows.
+    pub decision: u64,
+    pub who: String,
+    pub why: String,
 }
 
 /// What a load was read from.

@@ -14,6 +14,7 @@ pub mod bronze_file;
 pub mod bronze_rows;
 pub mod config;
 pub mod context;
+pub mod corrections;
 pub mod crypto;
 pub mod csv_stream;
 pub mod emr;

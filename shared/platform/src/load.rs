@@ -125,6 +125,7 @@ async fn put(
         extracted_at,
         data_files: vec![rows.data_key.clone()],
         unmapped_columns: rows.unmapped_columns.clone(),
+        correction: None,
         started_at: subject.started_at,
         finished_at: context.now(),
     };
@@ -163,7 +164,7 @@ pub async fn check_lost_keys(context: &Context, subject: &Subject<'_>, loads: &[
         return Ok(());
     }
     let mapping = context.settings.mapping(subject.datasource)?;
-    let Some(entity) = cdm::entity(subject.entity) else { return Ok(()) };
+    let Some(entity) = cdm::entity(mapping.entity_of(subject.entity)) else { return Ok(()) };
     let max_share = context.settings.sources.emr.max_lost_share(subject.stream);
     let known = bronze::since_last_snapshot(loads, subject.datasource);
     let checked =

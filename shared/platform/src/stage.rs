@@ -3,8 +3,8 @@
 use chrono::{DateTime, Utc};
 use futures::Future;
 use rcm_model::event::{
-    ControlCheck, ErrorContext, LoadCounts, Metric, Outcome, RuleCount, SharedOut, StageFailure, StageReport,
-    TableCommit,
+    ControlCheck, ErrorContext, LoadCounts, LoadProfile, Metric, Outcome, ReplayCount, RuleCount, SharedOut,
+    StageFailure, StageReport, TableCommit,
 };
 use tracing::{Instrument, info, info_span, warn};
 use uuid::Uuid;
@@ -24,11 +24,14 @@ pub struct Work {
     pub loads: Vec<LoadCounts>,
     pub commits: Vec<TableCommit>,
     pub rules: Vec<RuleCount>,
+    pub profiles: Vec<LoadProfile>,
     pub checks: Vec<ControlCheck>,
     pub metrics: Vec<Metric>,
     pub notes: Vec<String>,
     /// How a silver step goes on that was shared out.
     pub shared_out: Option<SharedOut>,
+    /// Rows in quarantine that were assessed anew.
+    pub replayed: Vec<ReplayCount>,
 }
 
 impl Work {
@@ -43,8 +46,10 @@ impl Work {
         self.loads.extend(more.loads);
         self.commits.extend(more.commits);
         self.rules.extend(more.rules);
+        self.profiles.extend(more.profiles);
         self.checks.extend(more.checks);
         self.metrics.extend(more.metrics);
+        self.replayed.extend(more.replayed);
         self.shared_out = more.shared_out.or(self.shared_out.take());
         for note in more.notes {
             if !self.notes.contains(&note) {
@@ -104,11 +109,13 @@ where
             loads: work.loads,
             commits: work.commits,
             rules: work.rules,
+            profiles: work.profiles,
             checks: work.checks,
             metrics: work.metrics,
             notes: work.notes,
             standstills: Vec::new(),
             shared_out: work.shared_out,
+            replayed: work.replayed,
             error: error.as_ref().map(StageFailure::from),
         };
         metrics::emit(&context.environment, &report);

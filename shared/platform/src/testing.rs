@@ -46,6 +46,7 @@ pub fn manifest(stream: &str, sequence: u64, at: DateTime<Utc>) -> Manifest {
         extracted_at: at,
         data_files: Vec::new(),
         unmapped_columns: Vec::new(),
+        correction: None,
         started_at: at,
         finished_at: at,
     }

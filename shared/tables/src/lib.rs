@@ -8,6 +8,7 @@ pub mod audit;
 mod chunks;
 pub mod conditions;
 pub mod delta;
+pub mod desk;
 pub mod frames;
 pub mod gold;
 #[doc(hidden)]

@@ -1,5 +1,8 @@
 //! Quarantine tables: rows that failed an error rule, kept once, with every reason.
 
+mod settle;
+mod withheld;
+
 use polars::prelude::*;
 use rcm_domain::cdm::timestamp;
 use rcm_model::event::TableCommit;
@@ -11,6 +14,25 @@ use sha2::{Digest, Sha256};
 
 use crate::delta::{self, Append, Change, DataFile, NewFile, Table, retry_on_conflict};
 use crate::frames::blocking;
+
+pub use settle::{Settled, settle};
+pub(crate) use withheld::Withheld;
+
+/// Status of an entry that nobody has decided about.
+pub const OPEN: &str = "open";
+/// Status of an entry whose row is in silver, as it is or corrected: see the column `resolution`.
+pub const RESOLVED: &str = "resolved";
+/// Status of an entry whose row a person has declared void.
+pub const DISCARDED: &str = "discarded";
+/// Resolution of an entry whose row passes the rules and was taken in at its own place.
+pub const BY_REPLAY: &str = "replay";
+/// Resolution of an entry whose row was corrected: the corrected row is in a load of its own.
+pub const BY_CORRECTION: &str = "correction";
+
+/// Application of the last decision that changed the table.
+const DECISIONS: &str = "decisions";
+/// Columns that a decision sets.
+const DECIDED: [&str; 5] = ["resolution", "decision", "decided_by", "why", "decided_at"];
 
 /// Entries of a table that are worked on at once.
 const MOST_ROWS: u64 = 50_000;
@@ -25,6 +47,11 @@ pub fn schema() -> Schema {
     schema.with_column("status".into(), DataType::String);
     schema.with_column("quarantined_at".into(), timestamp());
     schema.with_column("updated_at".into(), timestamp());
+    schema.with_column("resolution".into(), DataType::String);
+    schema.with_column("decision".into(), DataType::Int64);
+    schema.with_column("decided_by".into(), DataType::String);
+    schema.with_column("why".into(), DataType::String);
+    schema.with_column("decided_at".into(), timestamp());
     schema
 }
 
@@ -48,7 +75,9 @@ pub fn entries(
         .map(|(raw, key)| fingerprint(&[&load.entity, &load.datasource, key.unwrap_or(""), raw]))
         .collect();
     let moment = || lit(now.timestamp_micros()).cast(timestamp());
-    let columns: Vec<Expr> = schema().iter_names().map(|name| col(name.clone())).collect();
+    let schema = schema();
+    let columns: Vec<Expr> = schema.iter_names().map(|name| col(name.clone())).collect();
+    let undecided = DECIDED.map(|name| lit(NULL).cast(schema.get(name).cloned().unwrap_or(DataType::Null)).alias(name));
     let frame = df!(
         "fingerprint" => fingerprints,
         "key" => keys.clone().into_series(),
@@ -63,10 +92,11 @@ pub fn entries(
             lit(load.load_id.clone()).alias("load_id"),
             lit(load.stream.clone()).alias("stream"),
             lit(load.sequence as i64).cast(DataType::Int64).alias("sequence"),
-            lit("open").alias("status"),
+            lit(OPEN).alias("status"),
             moment().alias("quarantined_at"),
             moment().alias("updated_at"),
         ])
+        .with_columns(undecided)
         .select(columns)
         .collect()?)
 }
@@ -91,13 +121,21 @@ pub struct Replacement {
 }
 
 /// Replaces the entries of the table at `path` by those of another one, in one commit. An entry that both have keeps
-/// its status and times. An entry whose status is not `open` stays: a person has decided about it.
+/// its status and times, but for one that a replay had resolved, or a correction that does not count any more: its
+/// fingerprint is not among `corrected`. Such a row fails again, and is open again. An entry whose status is not `open`
+/// stays: a person has decided about it.
 ///
 /// Of both tables one part is in memory at once.
 ///
 /// # Errors
 /// The store fails, or other runs kept committing.
-pub async fn replace(context: &Context, path: &str, found: Option<&Table>, run_id: &str) -> Result<Replacement> {
+pub async fn replace(
+    context: &Context,
+    path: &str,
+    found: Option<&Table>,
+    corrected: &[String],
+    run_id: &str,
+) -> Result<Replacement> {
     let schema = schema();
     let found_rows = found.map_or(0, Table::rows);
     let found = match found {
@@ -114,7 +152,8 @@ pub async fn replace(context: &Context, path: &str, found: Option<&Table>, run_i
         let (mut open_gone, mut is_same) = (0, true);
         for prefix in &parts {
             let (own, found) = (of_part(own.clone(), prefix), of_part(found.clone(), prefix));
-            let compared = blocking(move || compare(own, found)).await?;
+            let corrected = corrected.to_vec();
+            let compared = blocking(move || compare(own, found, &corrected)).await?;
             open_gone += compared.open_gone;
             is_same &= compared.is_same;
         }
@@ -124,7 +163,8 @@ pub async fn replace(context: &Context, path: &str, found: Option<&Table>, run_i
         let mut add = Vec::new();
         for prefix in &parts {
             let (own, found) = (of_part(own.clone(), prefix), of_part(found.clone(), prefix));
-            let entries = blocking(move || Ok(after(own, found)?.collect()?)).await?;
+            let corrected = corrected.to_vec();
+            let entries = blocking(move || Ok(after(own, found, &corrected)?.collect()?)).await?;
             if entries.height() > 0 {
                 add.push(delta::write(context, path, &entries, &[]).await?);
             }
@@ -150,10 +190,21 @@ async fn commit(
     files: FileChange,
     run_id: &str,
 ) -> Result<TableCommit> {
+    commit_with(context, path, table, files, Vec::new(), run_id).await
+}
+
+/// As [`commit`], with application transactions.
+async fn commit_with(
+    context: &Context,
+    path: &str,
+    table: Option<&Table>,
+    files: FileChange,
+    transactions: Vec<(String, i64)>,
+    run_id: &str,
+) -> Result<TableCommit> {
     let FileChange { add, remove } = files;
     let rows = add.iter().map(|file| file.rows).sum();
-    let change =
-        Change { schema: &schema(), partition_by: &[], properties: &[], add, remove, transactions: Vec::new(), run_id };
+    let change = Change { schema: &schema(), partition_by: &[], properties: &[], add, remove, transactions, run_id };
     let committed = delta::commit(&context.lake, path, table, change).await?;
     Ok(TableCommit { table: path.to_owned(), version: committed.version, rows })
 }
@@ -179,26 +230,34 @@ struct Compared {
     open_gone: u64,
 }
 
-fn compare(own: LazyFrame, found: LazyFrame) -> Result<Compared> {
+fn compare(own: LazyFrame, found: LazyFrame, corrected: &[String]) -> Result<Compared> {
     let id = [col("fingerprint")];
-    let gone = own.clone().filter(col("status").eq(lit("open")));
+    let gone = own.clone().filter(col("status").eq(lit(OPEN)));
     let gone = gone.join(found.clone(), id.clone(), id, JoinArgs::new(JoinType::Anti)).collect()?.height();
-    let entries = after(own.clone(), found)?.collect()?;
+    let entries = after(own.clone(), found, corrected)?.collect()?;
     let own = own.sort(["fingerprint"], SortMultipleOptions::default()).collect()?;
     let is_same = entries.equals_missing(&own.select(entries.get_column_names_owned())?);
     Ok(Compared { is_same, open_gone: gone as u64 })
 }
 
 /// The entries of a table after those that were found are in it.
-fn after(own: LazyFrame, found: LazyFrame) -> Result<LazyFrame> {
+fn after(own: LazyFrame, found: LazyFrame, corrected: &[String]) -> Result<LazyFrame> {
     let id = [col("fingerprint")];
-    let kept = ["status", "quarantined_at", "updated_at"];
-    let known = own.clone().select([col("fingerprint"), as_struct(kept.map(col).to_vec()).alias("known")]);
+    let kept: Vec<&str> = ["status", "quarantined_at", "updated_at"].into_iter().chain(DECIDED).collect();
+    let corrected = df!("fingerprint" => corrected, "corrected" => vec![true; corrected.len()])?.lazy();
+    let known = own.clone().join(corrected, id.clone(), id.clone(), JoinArgs::new(JoinType::Left));
+    let is_by = |resolution: &'static str| col("resolution").eq(lit(resolution)).fill_null(lit(false));
+    let fails_again = is_by(BY_REPLAY).or(is_by(BY_CORRECTION).and(col("corrected").is_null()));
+    // A row that was decided about is found because it is left out, which is no rule that it fails.
+    let reasons = when(col("status").eq(lit(OPEN))).then(lit(NULL).cast(DataType::String)).otherwise(col("reasons"));
+    let values = kept.iter().map(|name| col(*name)).chain([reasons.alias("reasons")]).collect();
+    let known = known.filter(fails_again.not()).select([col("fingerprint"), as_struct(values).alias("known")]);
     let columns: Vec<Expr> = schema().iter_names().map(|name| col(name.clone())).collect();
     let of_known = |name: &str| coalesce(&[col("known").struct_().field_by_name(name), col(name)]).alias(name);
     let still = found.clone().join(known, id.clone(), id.clone(), JoinArgs::new(JoinType::Left));
-    let still = still.with_columns(kept.map(of_known)).select(columns.clone());
-    let decided = own.filter(col("status").neq(lit("open")));
+    let kept = kept.into_iter().chain(["reasons"]).map(of_known);
+    let still = still.with_columns(kept.collect::<Vec<_>>()).select(columns.clone());
+    let decided = own.filter(col("status").neq(lit(OPEN)));
     let decided = decided.join(found, id.clone(), id, JoinArgs::new(JoinType::Anti)).select(columns);
     let all = concat([still, decided], UnionArgs::default())?;
     Ok(all.sort(["fingerprint"], SortMultipleOptions::default()))
@@ -246,7 +305,7 @@ mod tests {
     const PATH: &str = "quarantine/things";
 
     /// Made-up entries, of which some are decided about.
-    fn entries(numbers: std::ops::Range<u64>, status: &str) -> DataFrame {
+    pub(super) fn entries(numbers: std::ops::Range<u64>, status: &str) -> DataFrame {
         let fingerprints: Vec<String> = numbers.clone().map(|number| fingerprint(&[&number.to_string()])).collect();
         let given = df!("fingerprint" => fingerprints, "status" => vec![status; numbers.count()]).unwrap();
         let schema = schema();
@@ -258,7 +317,7 @@ mod tests {
     }
 
     /// Makes a quarantine table as a version of the product does that knows some columns.
-    async fn make(context: &Context, path: &str, rows: &DataFrame) {
+    pub(super) async fn make(context: &Context, path: &str, rows: &DataFrame) {
         let change = Change {
             schema: rows.schema(),
             partition_by: &[],
@@ -271,7 +330,7 @@ mod tests {
         delta::commit(&context.lake, path, None, change).await.unwrap();
     }
 
-    async fn table(context: &Context, path: &str) -> Table {
+    pub(super) async fn table(context: &Context, path: &str) -> Table {
         Table::open(&context.lake, path).await.unwrap().unwrap()
     }
 
@@ -285,7 +344,7 @@ mod tests {
         add(&context, "quarantine/added", "run", entries(1..3, "open")).await.unwrap();
         make(&context, PATH, &entries(1..3, "open")).await;
         let found = table(&context, PATH).await;
-        let replaced = replace(&context, "quarantine/replaced", Some(&found), "run").await.unwrap();
+        let replaced = replace(&context, "quarantine/replaced", Some(&found), &[], "run").await.unwrap();
         assert_eq!(replaced.open_gone, 1);
         for (path, rows) in [("quarantine/added", 3), ("quarantine/replaced", 2)] {
             let table = table(&context, path).await;

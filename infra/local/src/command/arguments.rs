@@ -3,10 +3,23 @@
 use std::path::PathBuf;
 
 use chrono::NaiveDate;
-use clap::{Parser, Subcommand};
+use clap::builder::PossibleValuesParser;
+use clap::{Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+use rcm_model::cdm::ENTITIES;
+use rcm_platform::telemetry;
 
+use super::diff::DiffArguments;
+use super::doctor::DoctorArguments;
+use super::history::HistoryArguments;
+use super::hospital::HospitalArguments;
+use super::months::{CloseArguments, ReopenArguments};
+use super::profile::ProfileArguments;
+use super::quarantine::QuarantineCommand;
 use super::reason::ReasonArguments;
+use super::sql::SqlArguments;
 use crate::demo;
+use crate::schema::ConfigFile;
 
 /// Ingests the revenue cycle data of hospitals into one lake and computes the KPIs of accounts receivable.
 #[derive(Debug, Parser)]
@@ -16,9 +29,35 @@ pub struct Arguments {
     pub(super) command: Command,
 }
 
+impl Arguments {
+    /// How the command's log is written.
+    #[must_use]
+    pub fn log_format(&self) -> telemetry::LogFormat {
+        match &self.command {
+            Command::Run(RunArguments { log_format: LogFormat::Json, .. }) => telemetry::LogFormat::Json,
+            _ => telemetry::LogFormat::Text,
+        }
+    }
+}
+
+/// The names of entities: clap lists them, and asks whether another one is meant.
+pub(super) fn entities() -> PossibleValuesParser {
+    PossibleValuesParser::new(ENTITIES.map(|entity| entity.name))
+}
+
+/// How progress is written to standard error.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub(super) enum LogFormat {
+    /// Bars on a terminal, else a line per stage.
+    #[default]
+    Text,
+    /// A JSON object per line: when a stage starts, and how it ends, with its counts.
+    Json,
+}
+
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
-    /// Generate a small hospital group, run three months of it and print the KPIs.
+    /// Generate a small hospital group, run three months of it and show what came of it on one screen.
     Demo {
         /// Folder for the generated files and the lake. Only files of an earlier demo are deleted from it.
         #[arg(long, default_value = "rcm-demo")]
@@ -26,12 +65,65 @@ pub(super) enum Command {
         /// Seed of the random data; the same seed generates the same data.
         #[arg(long, default_value_t = demo::SEED)]
         seed: u64,
+        /// Print every delivery before it, the defects of its files, and the KPIs month by month.
+        #[arg(long)]
+        verbose: bool,
     },
     /// Run the pipeline once: sources, silver, gold, audit.
     ///
     /// The exit code is 0 if every step succeeded and no file, load, stream or table waits for a person; 1 if
     /// something failed or waits, from this run or an earlier one; 2 if the run could not start.
     Run(RunArguments),
+    /// Draft the configuration of a hospital.
+    Hospital {
+        #[command(subcommand)]
+        command: HospitalCommand,
+    },
+    /// Show what a run would do and why, and write nothing.
+    ///
+    /// The exit code is 0 if nothing waits for a person, 1 if something does.
+    #[command(after_help = "Example:\n  rcm plan --lake my-lake --emr exports")]
+    Plan {
+        /// Date of the KPIs; today by default.
+        #[arg(long)]
+        as_of: Option<NaiveDate>,
+        /// Folder with `<datasource>/<table>.csv` that replaces the configured sources.
+        #[arg(long, env = "RCM_EMR_DIR")]
+        emr: Option<PathBuf>,
+        /// Folder or URL (`file:///…`, `s3://bucket/prefix`) of the lake.
+        #[arg(long, env = "LAKE_URL")]
+        lake: String,
+        /// Print one JSON document and nothing else.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Check the configuration, the sources, the rights on the lake, the clock and the disk, and say what to do.
+    ///
+    /// It writes one object below audit/ and removes it again. The exit code is 0 if every check passed, 1 if one failed.
+    #[command(
+        after_help = "Examples:\n  rcm doctor --lake my-lake\n  rcm doctor --source hos-c --lake my-lake\n  rcm doctor --offline --json --lake my-lake"
+    )]
+    Doctor(DoctorArguments),
+    /// Explain an error, what waits for a person, or an alarm: docs/troubleshooting.md.
+    #[command(
+        after_help = "Examples:\n  rcm explain ThresholdExceeded\n  rcm explain load_waits\n  rcm explain 'lacks the column'"
+    )]
+    Explain {
+        /// Name of an error, of a kind of standstill or of an alarm, or words of a message; the names if it is left out.
+        #[arg(value_name = "ERROR")]
+        what: Option<String>,
+        /// Print one JSON document and nothing else.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Print the JSON schema of a file of the configuration, for editors that check TOML.
+    #[command(
+        after_help = "Example:\n  rcm schema cdm > cdm.schema.json\nand in the first line of cdm/hos-c.toml: #:schema ../../cdm.schema.json"
+    )]
+    Schema { file: ConfigFile },
+    /// Print the completions of a shell.
+    #[command(after_help = "Example:\n  rcm completions bash > ~/.local/share/bash-completion/completions/rcm")]
+    Completions { shell: Shell },
     /// Show what the lake holds, how fresh it is, and what waits for a person.
     Status {
         /// Folder or URL (`file:///…`, `s3://bucket/prefix`) of the lake.
@@ -51,7 +143,9 @@ pub(super) enum Command {
         #[command(subcommand)]
         command: LoadCommand,
     },
-    /// Look at the rows that failed a rule.
+    /// Look at the rows that failed a rule, and decide about them.
+    ///
+    /// The exit code is 0 if nothing is left of what was asked, 1 if rows stay open, 2 if nothing was done.
     Quarantine {
         #[command(subcommand)]
         command: QuarantineCommand,
@@ -60,6 +154,7 @@ pub(super) enum Command {
     /// table until one commit replaces it.
     Rebuild {
         /// Entity of the common data model, such as `claims`.
+        #[arg(value_parser = entities())]
         entity: String,
         /// Leave out the rows of sources that the configuration no longer names.
         #[arg(long)]
@@ -67,17 +162,17 @@ pub(super) enum Command {
         /// Folder or URL (`file:///…`, `s3://bucket/prefix`) of the lake.
         #[arg(long, env = "LAKE_URL")]
         lake: String,
+        /// Print one JSON document and nothing else.
+        #[arg(long)]
+        json: bool,
     },
-    /// Show every version of one key.
-    History {
-        /// Entity of the common data model, such as `patients`.
-        entity: String,
-        /// Durable key: source id and datasource, such as `HOSP1-000402-hos-b`.
-        key: String,
-        /// Folder or URL (`file:///…`, `s3://bucket/prefix`) of the lake.
-        #[arg(long, env = "LAKE_URL")]
-        lake: String,
-    },
+    /// Show every version of one key, or the one of a date, or what the lake knew on a date.
+    ///
+    /// The exit code is 0, 1 if the lake has no such key or version, or 2 if it could not be read.
+    ///
+    /// Example: rcm history claims CLAIM1-hos-a --as-of 2024-09-15 --lake my-lake
+    #[command(verbatim_doc_comment)]
+    History(HistoryArguments),
     /// Make the report of a date: a page and a spreadsheet below `report/` in the lake.
     Report {
         /// Date that the figures are of; that of the last run where none is given. The KPIs are computed for it.
@@ -92,13 +187,53 @@ pub(super) enum Command {
         /// Folder or URL (`file:///…`, `s3://bucket/prefix`) of the lake.
         #[arg(long, env = "LAKE_URL")]
         lake: String,
+        /// Print one JSON document and nothing else.
+        #[arg(long)]
+        json: bool,
     },
+    /// Show what the columns of a CSV file or a table look like, and suggest rules for them.
+    ///
+    /// A column that may identify a patient shows `·` and shapes; so does a column of a file that no mapping names. A rule
+    /// is suggested from 200 rows up, if at most one row in a hundred would fail it. The exit code is 0, or 2 if there is
+    /// no such file or table.
+    ///
+    /// Example: rcm profile sources/hos-c/patients.csv --rules --lake my-lake
+    #[command(verbatim_doc_comment)]
+    Profile(ProfileArguments),
+    /// Show what changed between two versions of a table: rows, columns and sums.
+    ///
+    /// Rows are compared by the table's key; a row of which only the load or the time of reading changed is not counted.
+    /// Values are shown only with --values --why. The exit code is 0, 1 if --exit-code is given and there is a difference,
+    /// or 2 if the versions could not be compared.
+    ///
+    /// Example: rcm diff gold/fact_transactions --from 2024-10-31 --lake my-lake
+    #[command(verbatim_doc_comment)]
+    Diff(DiffArguments),
+    /// Ask the lake in SQL.
+    ///
+    /// Tables are `gold.<table>`, `silver.<entity>` (all versions), `silver.<entity>_current` (the current ones),
+    /// `quarantine.<entity>`, `audit.<table>` and `bronze."<stream>"` (all loads, as texts). Columns that may identify a
+    /// patient are shapes (`Aaaa`, `999-99`); keys are tokens (`#3f0c…`) that are equal where the keys are, so that joins
+    /// and counts hold. The query is one of Polars' SQL; it changes nothing. The exit code is 0, or 2 if the query could not
+    /// be asked.
+    ///
+    /// Example: rcm sql "select payor_id, count(*) as claims from gold.fact_claims group by payor_id" --lake my-lake
+    #[command(verbatim_doc_comment)]
+    Sql(SqlArguments),
+    /// Close a month: publish the figures of its end as they stand. Later runs say what has changed them since, and of
+    /// what the change is made.
+    Close(CloseArguments),
+    /// Open a closed month again, with a reason; then it can be closed anew.
+    Reopen(ReopenArguments),
     /// Maintain the tables: merge small files, write checkpoints, delete files that no retained version needs.
     /// Do not use it for a lake on AWS: its function `maintenance` writes with the KMS keys of the layers.
     Maintain {
         /// Folder or URL (`file:///…`, `s3://bucket/prefix`) of the lake.
         #[arg(long, env = "LAKE_URL")]
         lake: String,
+        /// Print one JSON document and nothing else.
+        #[arg(long)]
+        json: bool,
     },
     /// Call one function with an event, as Lambda does, and print its answer as JSON: one stage alone, or a part of
     /// a batch beside others of it. The exit code is 1 if the function failed.
@@ -126,7 +261,22 @@ pub(super) enum Command {
         seed: u64,
         #[arg(long)]
         out: PathBuf,
+        /// Print one JSON document and nothing else.
+        #[arg(long)]
+        json: bool,
     },
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum HospitalCommand {
+    /// Draft cdm/<NAME>.toml and the lines of load_config.csv from the headers of a hospital's CSV files.
+    ///
+    /// Columns are found by their names and by the shapes of their cells. What is a guess is marked `# unsure` in the
+    /// mapping. Shapes are shown, never values. The exit code is 1 if a file was left out.
+    #[command(
+        after_help = "Example:\n  rcm hospital add hos-c --from exports/hos-c --from landed/claims --dry-run --lake my-lake"
+    )]
+    Add(HospitalArguments),
 }
 
 #[derive(Debug, Subcommand)]
@@ -140,39 +290,9 @@ pub(super) enum LandingCommand {
         /// Folder or URL (`file:///…`, `s3://bucket/prefix`) of the lake.
         #[arg(long, env = "LAKE_URL")]
         lake: String,
-    },
-}
-
-#[derive(Debug, Subcommand)]
-pub(super) enum QuarantineCommand {
-    /// List rows in quarantine by rule, and tell which are missing from the lake. The exit code is 1 if there are any.
-    List {
-        /// Only of this entity, such as `patients`.
-        #[arg(long)]
-        entity: Option<String>,
-        /// Only rows that failed this rule.
-        #[arg(long)]
-        rule: Option<String>,
-        /// Only of this datasource.
-        #[arg(long)]
-        hospital: Option<String>,
-        /// `open` by default; another status, or `all`.
-        #[arg(long)]
-        status: Option<String>,
-        /// Folder or URL (`file:///…`, `s3://bucket/prefix`) of the lake.
-        #[arg(long, env = "LAKE_URL")]
-        lake: String,
         /// Print one JSON document and nothing else.
         #[arg(long)]
         json: bool,
-    },
-    /// Show a row as shapes: letters are `A` and `a`, digits `9`.
-    Show {
-        /// Place of the row, `<stream>:<load>:<row>` such as `hosb/patients:1:402`, or the beginning of its fingerprint.
-        which: String,
-        /// Folder or URL (`file:///…`, `s3://bucket/prefix`) of the lake.
-        #[arg(long, env = "LAKE_URL")]
-        lake: String,
     },
 }
 
@@ -206,6 +326,9 @@ pub(super) struct LoadDecision {
     /// Folder or URL (`file:///…`, `s3://bucket/prefix`) of the lake.
     #[arg(long, env = "LAKE_URL")]
     pub(super) lake: String,
+    /// Print one JSON document and nothing else.
+    #[arg(long)]
+    pub(super) json: bool,
 }
 
 #[derive(Debug, clap::Args)]
@@ -227,6 +350,9 @@ pub(super) struct RunArguments {
     /// Print one JSON document and nothing else.
     #[arg(long)]
     pub(super) json: bool,
+    /// How progress is written to standard error.
+    #[arg(long, value_enum, default_value_t)]
+    pub(super) log_format: LogFormat,
     /// Ingest full extracts, landed snapshots and walks even if they lost a larger share of their keys than
     /// configured.
     #[arg(long)]

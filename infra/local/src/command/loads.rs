@@ -14,7 +14,7 @@ use serde_json::json;
 
 use super::CommandOutput;
 use super::reason::Reason;
-use crate::print;
+use crate::{hint, print};
 
 /// A load of bronze, as a person is shown it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -57,10 +57,9 @@ pub(super) async fn list(context: &Context, stream: Option<&str>, json: bool) ->
         }
     }
     if let (Some(stream), true) = (stream, found.is_empty()) {
-        return Err(no_such_stream(stream));
+        return Err(no_such_stream(stream, &all_streams(context).await?));
     }
-    let text = if json { format!("{:#}\n", json!({ "streams": found })) } else { print::loads(&found) };
-    Ok(CommandOutput { text, exit: ExitCode::SUCCESS })
+    Ok(CommandOutput::of(json, &json!({ "streams": found }), || print::loads(&found), ExitCode::SUCCESS))
 }
 
 /// Writes down a decision about a load. The next run carries it out.
@@ -69,8 +68,9 @@ pub(super) async fn list(context: &Context, stream: Option<&str>, json: bool) ->
 /// There is no such load, or the store fails.
 pub(super) async fn decide(context: &Context, request: Request) -> Result<CommandOutput, StageError> {
     let Request { stream, sequence, decision, reason: Reason { who, why } } = request;
-    if !all_streams(context).await?.iter().any(|known| known.name == stream) {
-        return Err(no_such_stream(&stream));
+    let known = all_streams(context).await?;
+    if !known.iter().any(|known| known.name == stream) {
+        return Err(no_such_stream(&stream, &known));
     }
     let mark = VoidMark { sequence, decision, who, why, at: context.now() };
     let changed = voids::decide(&context.lake, &stream, &mark).await?;
@@ -118,10 +118,11 @@ async fn loads_of(context: &Context, stream: ReadStream) -> Result<StreamLoads, 
     let own = loads.into_iter().filter(|load| !load.was_moved());
     let lines = own.map(|load| {
         let voided = voided.remove(&load.sequence);
+        let corrects = load.correction.as_ref().map(|correction| format!(", corrects load {}", correction.sequence));
         LoadLine {
             sequence: load.sequence,
             made_at: load.finished_at,
-            source: printable(&load.source.name),
+            source: printable(&load.source.name) + &corrects.unwrap_or_default(),
             rows: load.rows,
             in_silver: load.sequence <= taken && voided.is_none(),
             voided,
@@ -130,7 +131,7 @@ async fn loads_of(context: &Context, stream: ReadStream) -> Result<StreamLoads, 
     Ok(StreamLoads { loads: lines.collect(), stream })
 }
 
-fn no_such_stream(stream: &str) -> StageError {
-    let stream = printable(stream);
-    StageError::bad_config(format!("there is no stream `{stream}`; hint: `rcm load list` shows all of them"))
+fn no_such_stream(stream: &str, known: &[ReadStream]) -> StageError {
+    let known = known.iter().map(|known| known.name.as_str());
+    hint::unknown("stream", stream, known, "`rcm load list` shows all of them")
 }

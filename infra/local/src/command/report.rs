@@ -10,7 +10,7 @@ use rcm_model::event::StageInput;
 use rcm_platform::{Context, StageError, stage};
 use serde_json::json;
 
-use super::{CommandOutput, SOME_FAILED};
+use super::{CommandOutput, failed};
 use crate::functions;
 
 /// What is asked for.
@@ -22,6 +22,8 @@ pub(super) struct Request {
     pub out: Option<PathBuf>,
     /// Whether to show the page.
     pub open: bool,
+    /// Whether to print JSON.
+    pub json: bool,
 }
 
 /// Makes the report, and the KPIs before it where they are of another date.
@@ -29,7 +31,7 @@ pub(super) struct Request {
 /// # Errors
 /// The lake has no KPIs, a table cannot be read, or the folder cannot be written.
 pub(super) async fn report(context: Context, request: Request) -> Result<CommandOutput, StageError> {
-    let Request { as_of, out, open } = request;
+    let Request { as_of, out, open, json } = request;
     let last = gold_report::last_date(&context).await?;
     let Some(date) = as_of.or(last) else {
         return Err(StageError::bad_config("the lake has no KPIs yet; hint: `rcm run` makes them".to_owned()));
@@ -39,13 +41,11 @@ pub(super) async fn report(context: Context, request: Request) -> Result<Command
     let needed: &[&str] = if last == Some(date) { &["gold-report"] } else { &["gold-kpis", "gold-report"] };
     for function in needed {
         if let Err(error) = functions::call(function, context.clone(), input.clone()).await {
-            return Ok(CommandOutput {
-                text: format!("{}: {error}\n", error.name()),
-                exit: ExitCode::from(SOME_FAILED),
-            });
+            return Ok(failed(&error, "", json));
         }
     }
     let mut text = String::new();
+    let mut made = Vec::new();
     let mut shown = local_path(&context, &format!("{FOLDER}/{date}/{PAGE}"));
     let files = [(PAGE, "for finance: open, mail or print it"), (WORKBOOK, "every figure with what it is made of")];
     for (name, what) in files {
@@ -61,6 +61,7 @@ pub(super) async fn report(context: Context, request: Request) -> Result<Command
             }
         }
         let _ = writeln!(text, "{place}   {} KB   {what}", bytes.len().div_ceil(1000));
+        made.push(json!({ "place": place, "bytes": bytes.len(), "what": what }));
     }
     if open {
         match shown {
@@ -70,7 +71,7 @@ pub(super) async fn report(context: Context, request: Request) -> Result<Command
             }
         }
     }
-    Ok(CommandOutput { text, exit: ExitCode::SUCCESS })
+    Ok(CommandOutput::of(json, &json!({ "as_of": date, "files": made }), || text, ExitCode::SUCCESS))
 }
 
 fn write(file: &Path, bytes: &[u8]) -> Result<(), StageError> {

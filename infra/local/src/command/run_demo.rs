@@ -13,8 +13,9 @@ use rcm_platform::context::Clock;
 use rcm_platform::{Context, Lake, StageError};
 
 use super::{CommandOutput, SOME_FAILED, absolute, kpi_text, kpis_of, lake_url, next_lines};
-use crate::demo::{self, DemoDelivery};
-use crate::print::{self, Progress};
+use crate::demo::{self, DemoDelivery, DemoFiles};
+use crate::print::{self, DemoEnd, Progress};
+use crate::quarantine::{self, Wanted};
 use crate::run::{Failure, Options, Run, run};
 use crate::stand_in::StandIns;
 use crate::{defaults, landing};
@@ -24,7 +25,7 @@ const MARKER: &str = ".rcm-demo";
 const MARKER_TEXT: &str =
     "sources/ and lake/ beside this file were made by `rcm demo`, which deletes them when it runs again.\n";
 
-pub(super) async fn run_demo(dir: &Path, seed: u64) -> Result<CommandOutput, StageError> {
+pub(super) async fn run_demo(dir: &Path, seed: u64, verbose: bool) -> Result<CommandOutput, StageError> {
     let started = Instant::now();
     let unwritable = |error: io::Error| unwritable(dir, &error);
     make_room(dir)?;
@@ -38,28 +39,53 @@ pub(super) async fn run_demo(dir: &Path, seed: u64) -> Result<CommandOutput, Sta
     let registries = StandIns::start(&sources.join("month-1/emr")).await.map_err(unwritable)?;
     let secrets_file = Some(registries.write_secret(&sources).map_err(unwritable)?);
     let environment = Environment { lake_url, secrets_file, ..Environment::default() };
-    let mut text = vec![print::demo_files(&files), registries.describe()];
+    let mut details = vec![print::demo_files(&files), registries.describe()];
     let mut runs = Vec::with_capacity(files.deliveries.len());
     for delivery in &files.deliveries {
         let (context, run) = take(&lake, delivery, &environment, &registries).await?;
         let (summary, waits) = (print::summary(&run.stages, &[]), print::standstills(&run.standstills));
         let break_before = if waits.is_empty() { "" } else { "\n" };
-        text.push(format!("\n=== Delivery of {} ===\n\n{summary}{break_before}{waits}", delivery.month));
+        details.push(format!("\n=== Delivery of {} ===\n\n{summary}{break_before}{waits}", delivery.month));
         runs.push((context, run));
     }
+    let mut text = String::new();
     if let Some((context, run)) = runs.last_mut() {
         let kpis = kpis_of(context, run).await;
-        text.push(format!("\n{}\n", kpi_text(kpis.as_ref(), run)));
-        let page = lake_dir.join(gold_report::LATEST).join(gold_report::PAGE);
-        text.push(format!("The report is {}: open it in a browser.\n\n", page.display()));
-        text.push(format!("The lake is in {}. To look at it:\n", lake_dir.display()));
-        for line in next_lines(&lake_dir.to_string_lossy(), &lake, run).await {
-            text.push(format!("  {line}\n"));
-        }
-        text.push(format!("\nThe demo took {:.1} s.\n", started.elapsed().as_secs_f64()));
+        details.push(format!("\n{}\n", kpi_text(kpis.as_ref(), run)));
+    }
+    // What went wrong without being meant to is not hidden.
+    if verbose || !runs.iter().all(|(_, run)| is_as_meant(run)) {
+        text += &details.concat();
     }
     let exit = exit_of_demo(runs.iter().map(|(_, run)| run));
-    Ok(CommandOutput { text: text.concat(), exit })
+    text += &end(&files, &runs, &lake_dir, started).await?;
+    Ok(CommandOutput { text, exit })
+}
+
+/// What the demo ends with, as text.
+async fn end(
+    files: &DemoFiles,
+    runs: &[(Context, Run)],
+    lake_dir: &Path,
+    started: Instant,
+) -> Result<String, StageError> {
+    let Some((context, run)) = runs.last() else { return Ok(String::new()) };
+    let report = gold_report::report(context, &run.run_id, run.as_of).await?;
+    let quarantine = quarantine::entries(context, &Wanted::default()).await?;
+    let name = lake_dir.to_string_lossy();
+    let mut next = next_lines(&name, &context.lake, run).await;
+    next.extend(["quarantine list", "report --open"].map(|command| format!("rcm {command} --lake {name}")));
+    let page = lake_dir.join(gold_report::LATEST).join(gold_report::PAGE);
+    Ok(print::demo_end(&DemoEnd {
+        files,
+        report: &report,
+        stages: runs.iter().flat_map(|(_, run)| &run.stages).collect(),
+        standstills: &run.standstills,
+        quarantine: &quarantine,
+        page: &page.to_string_lossy(),
+        next: &next,
+        seconds: started.elapsed().as_secs_f64(),
+    }))
 }
 
 /// Runs the pipeline on a delivery, with the clock at the time of the delivery.
@@ -117,8 +143,11 @@ fn clock_from(moment: DateTime<Utc>) -> Clock {
 /// Returns the exit code of the demo. The files that the lake refuses on purpose, and that then wait, are not a
 /// failure.
 fn exit_of_demo<'a>(runs: impl IntoIterator<Item = &'a Run>) -> ExitCode {
-    let as_meant = |run: &Run| run.failures.iter().all(is_on_purpose) && run.standstills.iter().all(waits_on_purpose);
-    if runs.into_iter().all(as_meant) { ExitCode::SUCCESS } else { ExitCode::from(SOME_FAILED) }
+    if runs.into_iter().all(is_as_meant) { ExitCode::SUCCESS } else { ExitCode::from(SOME_FAILED) }
+}
+
+fn is_as_meant(run: &Run) -> bool {
+    run.failures.iter().all(is_on_purpose) && run.standstills.iter().all(waits_on_purpose)
 }
 
 fn waits_on_purpose(standstill: &Standstill) -> bool {

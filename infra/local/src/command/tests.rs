@@ -61,7 +61,7 @@ async fn what_was_not_copied_and_what_has_to_wait_are_told() {
 async fn a_lake_without_tables_has_nothing_to_be_maintained() {
     let folder = tempfile::tempdir().unwrap();
     context(&folder).await;
-    let answer = maintain(folder.path().to_str().unwrap()).await.unwrap();
+    let answer = maintain(folder.path().to_str().unwrap(), false).await.unwrap();
     assert_eq!(answer.text, "There was nothing to do.\n");
 }
 
@@ -72,7 +72,7 @@ async fn maintenance_says_what_it_did() {
     for key in ["P1-hos-a", "P2-hos-a", "P3-hos-a", "P4-hos-a"] {
         put_patient(&context, key, true).await;
     }
-    let answer = maintain(folder.path().to_str().unwrap()).await.unwrap();
+    let answer = maintain(folder.path().to_str().unwrap(), false).await.unwrap();
     assert!(answer.text.contains("silver/patients: 4 small files became 1"), "{}", answer.text);
 }
 
@@ -149,6 +149,70 @@ async fn a_function_that_fails_says_so_in_its_answer_and_in_the_exit_code() {
 async fn a_lake_without_kpis_has_no_report() {
     let folder = tempfile::tempdir().unwrap();
     let context = context(&folder).await;
-    let error = report::report(context, report::Request { as_of: None, out: None, open: false }).await.unwrap_err();
+    let error = report::report(context, report::Request { as_of: None, out: None, open: false, json: false })
+        .await
+        .unwrap_err();
     assert_eq!((error.name(), error.to_string().contains("hint: `rcm run` makes them")), ("BadConfig", true));
+}
+
+/// The output of a command, and whether it succeeded.
+async fn said(words: &[&str]) -> (String, bool) {
+    let output = carry_out(Arguments::parse_from(["rcm"].iter().chain(words))).await.unwrap();
+    (output.text, format!("{:?}", output.exit) == format!("{:?}", ExitCode::SUCCESS))
+}
+
+#[tokio::test]
+async fn an_error_is_explained_and_an_unknown_one_is_refused_with_the_one_that_is_meant() {
+    let (text, is_done) = said(&["explain", "ThresholdExceeded"]).await;
+    assert!(is_done && text.starts_with("ThresholdExceeded\n\nMore rows failed a rule"), "{text}");
+    let (text, _) = said(&["explain"]).await;
+    assert!(text.lines().any(|line| line == "load_waits"), "{text}");
+    let (text, _) = said(&["explain", "Timeout", "--json"]).await;
+    let document: serde_json::Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(document["explanations"][0]["title"], "Tried again by itself");
+    let error = carry_out(Arguments::parse_from(["rcm", "explain", "BadConfg"])).await.unwrap_err();
+    assert!(error.to_string().ends_with("hint: did you mean `BadConfig`?"), "{error}");
+}
+
+#[tokio::test]
+async fn schemas_and_completions_are_printed() {
+    let (text, is_done) = said(&["schema", "cdm"]).await;
+    let schema: serde_json::Value = serde_json::from_str(&text).unwrap();
+    assert!(is_done && schema["properties"]["entities"]["properties"]["claims"].is_object(), "{text}");
+    for shell in ["bash", "zsh", "fish"] {
+        let (text, is_done) = said(&["completions", shell]).await;
+        assert!(is_done && text.contains("hospital") && text.contains("log-format"), "{shell}");
+    }
+}
+
+#[test]
+fn the_arguments_are_well_formed_and_a_mistyped_entity_is_told_with_the_one_that_is_meant() {
+    Arguments::command().debug_assert();
+    for words in [["rebuild", "claim"].as_slice(), &["history", "claim", "K1-hos-a"]] {
+        let error = Arguments::try_parse_from(["rcm"].iter().chain(words).chain(&["--lake", "x"])).unwrap_err();
+        assert!(error.to_string().contains("'claims'") && error.exit_code() == 2, "{error}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_command_that_reads_a_lake_can_print_json() {
+    let folder = tempfile::tempdir().unwrap();
+    context(&folder).await;
+    let lake = folder.path().to_str().unwrap();
+    let commands: [&[&str]; 8] = [
+        &["status"],
+        &["plan"],
+        &["load", "list"],
+        &["quarantine", "list"],
+        &["quarantine", "show", "hosb/patients:1:402"],
+        &["history", "patients", "P9-hos-c"],
+        &["landing", "dismiss", "claims/a.csv", "--why", "a test"],
+        &["maintain"],
+    ];
+    for command in commands {
+        let (text, _) = said(&[command, &["--json", "--lake", lake]].concat()).await;
+        let document: serde_json::Value =
+            serde_json::from_str(&text).unwrap_or_else(|error| panic!("{command:?}: {error}: {text}"));
+        assert!(document.is_object(), "{command:?}: {text}");
+    }
 }

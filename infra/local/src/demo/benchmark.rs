@@ -25,6 +25,7 @@ const CALENDAR: Calendar = Calendar {
     last_day: date(2024, 10, 31),
     moves_from: date(2023, 11, 1),
     closes_on: None,
+    stall: None,
 };
 /// Date of the base: by then the services of the last day are billed.
 const BASE_DAY: NaiveDate = date(2024, 11, 5);

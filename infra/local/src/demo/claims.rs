@@ -61,7 +61,7 @@ pub(super) fn claim(world: &World, number: u64) -> Option<Claim> {
             steps.push(Step { on: days_after(made_on, dice.random_range(2..=5)), status: "Rejected", paid_cents: 0 });
         }
         PayerDecision::Denied => {
-            steps.push(Step { on: days_after(made_on, dice.random_range(10..=30)), status: "Denied", paid_cents: 0 });
+            steps.push(Step { on: days_after(made_on, dice.random_range(7..=20)), status: "Denied", paid_cents: 0 });
         }
         PayerDecision::Paid => {
             if let Some(first) = transaction.payments.first()

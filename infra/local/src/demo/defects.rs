@@ -61,6 +61,12 @@ const SENT_AGAIN: Defect = Defect {
     wrong: "twenty claims of August are sent again unchanged",
     lake: "they count as unchanged",
 };
+const REORDERED: Defect = Defect {
+    month: 2,
+    file: "landing/claims/hospital1_claims_2024-09.csv",
+    wrong: "the columns have another order than in August",
+    lake: "columns are read by name",
+};
 const RAGGED: Defect = Defect {
     month: 2,
     file: "landing/claims/hospital2_claims_2024-09.csv",
@@ -79,12 +85,6 @@ const LATE: Defect = Defect {
     wrong: "five corrections of claims are older than the current version",
     lake: "the corrections become older versions, and the current version stays",
 };
-const REORDERED: Defect = Defect {
-    month: 3,
-    file: "landing/claims/hospital2_claims_2024-10.csv",
-    wrong: "the columns have another order",
-    lake: "columns are read by name",
-};
 const UTF16: Defect = Defect {
     month: 3,
     file: "landing/claims/hospital1_claims_2024-10_supplement.csv",
@@ -93,9 +93,9 @@ const UTF16: Defect = Defect {
 };
 const COPY: Defect = Defect {
     month: 3,
-    file: "landing/claims/hospital2_claims_2024-09_copy.csv",
-    wrong: "the September file is uploaded again under another name",
-    lake: "the content is known, so the file is not loaded again",
+    file: "landing/claims/hospital2_claims_2024-10.csv",
+    wrong: "the September file is sent again in the place of October's",
+    lake: "the content is known, so the file is not loaded again; the report says that these claims are late",
 };
 const CLOSED: Defect = Defect {
     month: 3,
@@ -123,6 +123,7 @@ pub(super) fn spoil(months: &mut [Delivery; 3]) -> Vec<Defect> {
     file_twice(months);
     unknown_hospital(months);
     late_corrections(months);
+    // Last of the claims of September: others take rows from them by position.
     reordered_columns(months);
     other_encoding(months);
     vec![
@@ -135,10 +136,10 @@ pub(super) fn spoil(months: &mut [Delivery; 3]) -> Vec<Defect> {
         PHONE,
         TWICE,
         SENT_AGAIN,
+        REORDERED,
         RAGGED,
         UNKNOWN_HOSPITAL,
         LATE,
-        REORDERED,
         UTF16,
         COPY,
         CLOSED,

@@ -7,6 +7,7 @@ use chrono::NaiveDate;
 use super::claims::{self, claim};
 use super::encounters::{self, encounter};
 use super::patients::patient;
+use super::payments::{Payer, Stall};
 use super::providers::{DEPARTMENT_HEADER, PROVIDER_HEADER, department_record, provider_record};
 use super::sheet::Sheet;
 use super::transactions::{self, transaction};
@@ -16,13 +17,17 @@ use super::{EXTRACTED_AT, MONTHS, cpt_codes, dice};
 /// The delivery of one month: path below its folder → file.
 pub(super) type Delivery = BTreeMap<String, Sheet>;
 
-const SCALE: Scale = Scale { patients: 400, providers: 25, departments: 10, encounters: 1_500, transactions: 2_500 };
+const SCALE: Scale = Scale { patients: 400, providers: 25, departments: 10, encounters: 2_200, transactions: 3_300 };
 
-/// First day on which patients of the demo are treated: half a year before the date of its KPIs.
-const FIRST_DAY: NaiveDate = dice::date(2024, 5, 6);
+/// First day on which patients of the demo are treated: the first of the month ends that the report shows has three months
+/// of billing before it.
+const FIRST_DAY: NaiveDate = dice::date(2023, 9, 4);
 
 /// Day on which a department of the first hospital closes.
 const CLOSES_ON: NaiveDate = dice::date(2024, 10, 20);
+
+/// What the report of the demo has to find: at the second hospital Medicaid pays no claim in the last two months.
+pub(super) const STALL: Stall = Stall { payer: Payer::Medicaid, from: dice::date(2024, 9, 1) };
 
 /// Returns the last day that a month's delivery covers: the day before the extract.
 pub(super) fn last_day(month: usize) -> NaiveDate {
@@ -36,9 +41,11 @@ pub(super) fn deliveries(seed: u64) -> [Delivery; 3] {
         last_day: last_day(2),
         moves_from: dice::days_after(last_day(0), 1),
         closes_on: None,
+        stall: None,
     };
     let closing = Calendar { closes_on: Some(CLOSES_ON), ..calendar };
-    let worlds = [World::new(seed, &HOSPITALS[0], SCALE, closing), World::new(seed, &HOSPITALS[1], SCALE, calendar)];
+    let unpaid = Calendar { stall: Some(STALL), ..calendar };
+    let worlds = [World::new(seed, &HOSPITALS[0], SCALE, closing), World::new(seed, &HOSPITALS[1], SCALE, unpaid)];
     std::array::from_fn(|month| {
         let mut delivery: Delivery = worlds.iter().flat_map(|world| files_of(world, month)).collect();
         if month == 0 {

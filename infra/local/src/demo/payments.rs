@@ -1,4 +1,4 @@
-//! Who pays, when and how much: the payer mix, the days to payment and the denials of the demo.
+//! Who pays, when and how much: the payer mix, the days to payment and the denials of the demo, and a payer that stalls.
 //!
 //! The probabilities are chosen so that, of the balance still open after 30, 60 and 90 days, about as much is paid
 //! later as finance departments aim for (93, 85 and 73 %), that a tenth of the claims is denied at first, and that four
@@ -66,10 +66,11 @@ pub(super) struct Coverage {
 /// Returns the insurance of a patient; it is the same for all encounters.
 pub(super) fn coverage(world: &World, patient: u64) -> Coverage {
     let mut dice = world.dice(Purpose::Coverage, patient);
+    let [medicare, medicaid, commercial] = world.hospital.insured_of_hundred;
     let payer = match dice.random_range(0..100) {
-        0..34 => Payer::Medicare,
-        34..54 => Payer::Medicaid,
-        54..90 => Payer::Commercial,
+        at if at < medicare => Payer::Medicare,
+        at if at < medicare + medicaid => Payer::Medicaid,
+        at if at < medicare + medicaid + commercial => Payer::Commercial,
         _ => Payer::SelfPay,
     };
     let (name, payor_number) = match payer {
@@ -100,6 +101,23 @@ pub(super) enum PayerDecision {
     Denied,
     /// Returned for an error before it was processed; paid after it was sent again.
     Rejected,
+}
+
+/// A payer that stops paying.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Stall {
+    pub(super) payer: Payer,
+    /// First day on which it pays nothing. What it denies or rejects, it still does.
+    pub(super) from: NaiveDate,
+}
+
+impl Stall {
+    /// Removes the payments that a payer does not make.
+    pub(super) fn hold_back(self, payer: Payer, payments: &mut Vec<Payment>) {
+        if payer == self.payer {
+            payments.retain(|payment| payment.on < self.from);
+        }
+    }
 }
 
 /// A date and the total paid by then; a later payment has the new total.

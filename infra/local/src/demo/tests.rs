@@ -100,10 +100,10 @@ fn the_defects_are_what_they_are_said_to_be() {
     let bytes = |path: &str| fs::read(dir.path().join(path)).unwrap();
     assert!(bytes("month-1/landing/claims/hospital2_claims_2024-08.csv").starts_with(b"\xef\xbb\xbf"));
     assert!(bytes("month-3/landing/claims/hospital1_claims_2024-10_supplement.csv").starts_with(b"\xff\xfe"));
-    assert!(bytes("month-3/landing/claims/hospital2_claims_2024-10.csv").starts_with(b"ServiceDate,ClaimDate,"));
+    assert!(bytes("month-2/landing/claims/hospital1_claims_2024-09.csv").starts_with(b"ServiceDate,ClaimDate,"));
     assert_eq!(
         bytes("month-2/landing/claims/hospital2_claims_2024-09.csv"),
-        bytes("month-3/landing/claims/hospital2_claims_2024-09_copy.csv")
+        bytes("month-3/landing/claims/hospital2_claims_2024-10.csv")
     );
 }
 
@@ -142,12 +142,26 @@ fn what_a_month_adds_is_modified_after_the_month_before() {
     }
 }
 
-/// Amount, paid amount, days from service to payment, age on [`AS_OF`] of every transaction.
-fn receivables() -> Vec<(f64, f64, Option<i64>, i64)> {
+/// The transactions of both hospitals, the datasource first.
+fn transactions() -> Vec<(&'static str, BTreeMap<String, String>)> {
     let (dir, _) = demo(SEED);
-    let path = |datasource: &str| dir.path().join(format!("month-3/emr/{datasource}/transactions.csv"));
-    let rows = rows_of(&path("hos-a")).into_iter().chain(rows_of(&path("hos-b")));
-    rows.filter_map(|row| {
+    let rows = |datasource| {
+        let rows = rows_of(&dir.path().join(format!("month-3/emr/{datasource}/transactions.csv")));
+        rows.into_iter().map(move |row| (datasource, row))
+    };
+    rows("hos-a").chain(rows("hos-b")).collect()
+}
+
+/// Whether a transaction is billed to the payer that stalls.
+fn is_stalled(datasource: &str, row: &BTreeMap<String, String>) -> bool {
+    datasource == "hos-b" && row["LineOfBusiness"] == months::STALL.payer.line_of_business()
+}
+
+/// Amount, paid amount, days from service to payment, age on [`AS_OF`] of every transaction but those of the payer that
+/// stalls.
+fn receivables() -> Vec<(f64, f64, Option<i64>, i64)> {
+    let rows = transactions().into_iter().filter(|(datasource, row)| !is_stalled(datasource, row));
+    rows.filter_map(|(_, row)| {
         let service: NaiveDate = row["ServiceDate"].parse().unwrap();
         let days = row["PaidDate"].parse::<NaiveDate>().ok().map(|paid| (paid - service).num_days());
         let amount = row["Amount"].parse().ok()?;
@@ -187,6 +201,19 @@ fn every_ageing_bucket_holds_some_balance_and_the_youngest_the_most() {
     }
     assert!(buckets.iter().all(|balance| *balance > 0.0), "{buckets:?}");
     assert!(buckets[1..].iter().all(|balance| *balance < buckets[0] / 2.0), "{buckets:?}");
+}
+
+#[test]
+fn one_payer_pays_no_claim_of_one_hospital_from_a_day_on_and_all_others_pay() {
+    let from = months::STALL.from.to_string();
+    let claims = transactions().into_iter().filter(|(_, row)| !row["ClaimID"].is_empty());
+    let paid = claims.filter(|(_, row)| !row["PaidDate"].is_empty());
+    let (stalled, others): (Vec<_>, Vec<_>) = paid.partition(|(datasource, row)| is_stalled(datasource, row));
+    assert!(stalled.len() > 50 && stalled.iter().all(|(_, row)| row["PaidDate"] < from), "{}", stalled.len());
+    for payer in ["Medicare", "Medicaid", "Commercial"] {
+        let late = others.iter().filter(|(_, row)| row["LineOfBusiness"] == payer && row["PaidDate"] >= from);
+        assert!(late.count() > 50, "{payer}");
+    }
 }
 
 #[test]

@@ -65,11 +65,16 @@ pub(super) fn transaction(world: &World, number: u64) -> Transaction {
         _ => dice.random_range(12_000..160_000),
     };
     let answer = (coverage.payer != Payer::SelfPay && !is_copay).then(|| payments::answer(&mut dice));
-    let payments = match answer {
+    let mut payments = match answer {
         Some(answer) => payments::insurer_payments(&mut dice, coverage.payer, answer, service_date, amount_cents),
         None if is_copay => payments::copay_payments(&mut dice, service_date, amount_cents),
         None => payments::patient_payments(&mut dice, service_date, amount_cents),
     };
+    if let Some(stall) = world.calendar.stall
+        && answer.is_some()
+    {
+        stall.hold_back(coverage.payer, &mut payments);
+    }
     Transaction {
         number,
         service_date,

@@ -7,6 +7,7 @@ use chrono::NaiveDate;
 use rand::SeedableRng;
 
 use super::dice::{Dice, days_after};
+use super::payments::Stall;
 
 /// The differences between the hospitals.
 #[derive(Debug)]
@@ -18,6 +19,8 @@ pub(super) struct Hospital {
     pub(super) provider_prefix: &'static str,
     /// Header of its patients table: the hospitals name the same columns differently.
     pub(super) patient_header: [&'static str; 10],
+    /// Of a hundred patients, those insured by Medicare, Medicaid and private insurers; the others pay themselves.
+    pub(super) insured_of_hundred: [u32; 3],
     number: u64,
 }
 
@@ -39,6 +42,7 @@ pub(super) static HOSPITALS: [Hospital; 2] = [
             "Address",
             "ModifiedDate",
         ],
+        insured_of_hundred: [34, 20, 36],
         number: 1,
     },
     Hospital {
@@ -57,6 +61,7 @@ pub(super) static HOSPITALS: [Hospital; 2] = [
             "Address",
             "Updated_Date",
         ],
+        insured_of_hundred: [28, 32, 30],
         number: 2,
     },
 ];
@@ -81,6 +86,8 @@ pub(super) struct Calendar {
     pub(super) moves_from: NaiveDate,
     /// Day on which the last department closes.
     pub(super) closes_on: Option<NaiveDate>,
+    /// A payer that stops paying claims.
+    pub(super) stall: Option<Stall>,
 }
 
 /// One hospital at one scale.

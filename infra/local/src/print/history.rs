@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use rcm_platform::load::printable;
+use serde::Serialize;
 
 use super::figures::{NONE, moment};
 use super::table::{sections, table};
@@ -10,10 +11,12 @@ use super::table::{sections, table};
 const CHANGED: &str = "* ";
 
 /// Every version of one key.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct History {
     pub entity: String,
     pub key: String,
+    /// Datasource of the key.
+    pub datasource: String,
     /// Tracked columns, in the order of the values.
     pub columns: Vec<String>,
     /// Oldest first.
@@ -23,7 +26,7 @@ pub struct History {
 }
 
 /// A row of a key that failed a rule. It is in quarantine and not a version of the key.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct QuarantinedRow {
     pub quarantined_at: DateTime<Utc>,
     /// Bronze stream, load and row number, such as `hosb/patients load 1 row 402`.
@@ -35,7 +38,7 @@ pub struct QuarantinedRow {
 }
 
 /// One version of a key: its attributes from one time until another.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Version {
     pub from: DateTime<Utc>,
     /// End of the version, exclusive; `None` while it is open.
@@ -47,16 +50,31 @@ pub struct Version {
     pub load_id: String,
     /// Value of each tracked column.
     pub values: Vec<Option<String>>,
+    /// When the source said so.
+    pub observations: Vec<Observation>,
+}
+
+/// A time at which a source said what a version says.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Observation {
+    /// Modified time of the source's row.
+    pub modified_at: DateTime<Utc>,
+    /// Since when the lake has the row.
+    pub known_at: DateTime<Utc>,
+    /// Number of the load in its stream.
+    pub sequence: u64,
+    /// Stream and load, such as `claims/hos-a load 3`; empty where it is not known.
+    pub load: String,
 }
 
 impl Version {
     /// Returns whether the version was never valid: it lost a tie of modified times, or is the event that deleted the
     /// key.
-    fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.to == Some(self.from)
     }
 
-    fn state(&self) -> &'static str {
+    pub(crate) fn state(&self) -> &'static str {
         match self {
             _ if self.is_empty() && self.is_deleted => "deletion",
             _ if self.is_empty() => "lost a tie",
@@ -150,6 +168,7 @@ mod tests {
             is_deleted: false,
             load_id: format!("load-{from}"),
             values: vec![Some("Corvane".to_owned()), Some(address.to_owned()), phone.map(str::to_owned)],
+            observations: Vec::new(),
         }
     }
 
@@ -158,6 +177,7 @@ mod tests {
         History {
             entity: "patients".to_owned(),
             key: "HOSP1-000001-hos-a".to_owned(),
+            datasource: "hos-a".to_owned(),
             columns,
             versions,
             quarantined: Vec::new(),

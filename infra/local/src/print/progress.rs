@@ -5,8 +5,10 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
-use rcm_model::event::{StageFailure, StageReport};
+use rcm_model::event::{LoadCounts, Outcome, StageFailure, StageReport};
+use rcm_platform::context::Clock;
 use rcm_platform::load::printable;
+use serde_json::{Value, json};
 
 use super::figures::{count, duration};
 use super::summary::outcome;
@@ -16,7 +18,8 @@ use super::table::printable_lines;
 const TICK: Duration = Duration::from_millis(100);
 
 /// Shows the stages of a run on standard error. On a terminal each running stage has a progress bar; elsewhere each
-/// stage has a line when it ends; quiet progress shows nothing.
+/// stage has a line when it ends; quiet progress shows nothing. Events are JSON objects, one line each, when a stage
+/// starts and when it ends.
 #[derive(Clone)]
 pub struct Progress {
     display: Display,
@@ -26,6 +29,7 @@ pub struct Progress {
 enum Display {
     Bars(MultiProgress),
     Lines(Arc<Mutex<dyn Write + Send>>),
+    Events(Arc<Mutex<dyn Write + Send>>, Clock),
     Quiet,
 }
 
@@ -52,12 +56,19 @@ impl Progress {
         Self { display }
     }
 
+    /// Progress as events on standard error.
+    #[must_use]
+    pub fn events(clock: Clock) -> Self {
+        Self { display: Display::Events(Arc::new(Mutex::new(io::stderr())), clock) }
+    }
+
     /// Shows that a stage has started on its subject.
     pub fn start(&self, stage: &str, subject: &str) -> Running {
         let subject = printable(subject);
+        self.display.event(json!({ "event": "stage_started", "stage": stage, "subject": subject }));
         let bar = match &self.display {
             Display::Bars(bars) => Some(bars.add(bar(stage, &subject))),
-            Display::Lines(_) | Display::Quiet => None,
+            Display::Lines(_) | Display::Events(..) | Display::Quiet => None,
         };
         Running { display: self.display.clone(), stage: stage.to_owned(), subject, bar }
     }
@@ -66,6 +77,7 @@ impl Progress {
 impl Running {
     /// Shows how the stage ended.
     pub fn finish(self, report: &StageReport) {
+        self.display.event(ended(&self, report));
         let line = match &report.error {
             Some(error) => failure_line(&self.stage, &self.subject, error),
             None => report_line(&self.stage, &self.subject, report),
@@ -75,6 +87,10 @@ impl Running {
 
     /// Shows that the stage ended with an error and no report.
     pub fn fail(self, error: &StageFailure) {
+        let (stage, subject, outcome) = (&self.stage, &self.subject, Outcome::Failed);
+        self.display.event(
+            json!({ "event": "stage_ended", "stage": stage, "subject": subject, "outcome": outcome, "error": error }),
+        );
         let line = failure_line(&self.stage, &self.subject, error);
         self.end(&line);
     }
@@ -91,6 +107,47 @@ impl Running {
             let _ = writeln!(lines, "{line}");
         }
     }
+}
+
+impl Display {
+    /// Writes an event with the time, if events are what is shown. What is in it names tables, loads, counts and errors:
+    /// never a value of a row.
+    fn event(&self, mut event: Value) {
+        let Self::Events(lines, clock) = self else { return };
+        event["at"] = json!(clock.now());
+        if let Ok(mut lines) = lines.lock() {
+            // A run does not fail if standard error is closed.
+            let _ = writeln!(lines, "{event}");
+        }
+    }
+}
+
+/// How a stage ended, with its counts over all loads.
+fn ended(running: &Running, report: &StageReport) -> Value {
+    let sum = |count: fn(&LoadCounts) -> u64| report.loads.iter().map(count).sum::<u64>();
+    let mut event = json!({
+        "event": "stage_ended",
+        "run_id": report.run_id,
+        "stage": running.stage,
+        "subject": running.subject,
+        "outcome": report.outcome,
+        "seconds": (report.finished_at - report.started_at).num_milliseconds() as f64 / 1000.0,
+        "loads": report.loads.len(),
+        "commits": report.commits.len(),
+        "rows": {
+            "read": sum(|load| load.read),
+            "new": sum(|load| load.new),
+            "changed": sum(|load| load.changed),
+            "unchanged": sum(|load| load.unchanged),
+            "superseded": sum(|load| load.superseded),
+            "quarantined": sum(|load| load.quarantined),
+            "deleted": sum(|load| load.deleted),
+        },
+    });
+    if let Some(error) = &report.error {
+        event["error"] = json!(error);
+    }
+    event
 }
 
 fn bar(stage: &str, subject: &str) -> ProgressBar {
@@ -151,6 +208,25 @@ mod tests {
         ✓ silver-patients      patients: done, 5,000 rows, 15 quarantined (250 ms)
         ✗ emr-extract          hosa/claims: Timeout: no answer
         ");
+    }
+
+    #[test]
+    fn events_are_a_line_each_with_the_counts_of_a_stage() {
+        let written = Arc::new(Mutex::new(Vec::new()));
+        let clock = Clock::from_fn(|| DateTime::<Utc>::UNIX_EPOCH);
+        let progress = Progress { display: Display::Events(written.clone(), clock) };
+        progress.start("silver-patients", "patients").finish(&report());
+        progress.start("audit", "audit").fail(&StageFailure::from(&StageError::timeout("no answer".to_owned())));
+        let text = String::from_utf8(written.lock().unwrap().clone()).unwrap();
+        let events: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        let told: Vec<_> = events.iter().map(|event| (event["event"].as_str().unwrap(), &event["outcome"])).collect();
+        let (none, done, failed) = (Value::Null, json!("done"), json!("failed"));
+        let expected =
+            [("stage_started", &none), ("stage_ended", &done), ("stage_started", &none), ("stage_ended", &failed)];
+        assert_eq!(told, expected);
+        assert_eq!((&events[1]["rows"]["read"], &events[1]["rows"]["quarantined"]), (&json!(5_000), &json!(15)));
+        assert_eq!(events[1]["at"], "1970-01-01T00:00:00Z");
+        assert_eq!(events[3]["error"]["name"], "Timeout");
     }
 
     #[test]

@@ -37,14 +37,15 @@ pub fn quarantine(entries: &[Entry], lines: &[RuleLine]) -> String {
     let body = table("By rule", &header, 3, rows.collect());
     let next = entries.first().map(|entry| {
         format!(
-            "To look at one of them:\n  rcm quarantine show {}:{}:{}\n",
+            "To look at one of them, and to see which pass the rules of today:\n  rcm quarantine show {}:{}:{}\n  rcm \
+             quarantine replay --dry-run\n",
             entry.stream, entry.sequence, entry.position
         )
     });
     title + &sections(&[body, next.unwrap_or_default()])
 }
 
-/// Returns a row in quarantine, column by column, as shapes.
+/// Returns a row in quarantine, column by column.
 #[must_use]
 pub fn quarantined(shown: &Shown) -> String {
     let Entry { stream, sequence, position, rules, status, since, standing, fingerprint, .. } = &shown.entry;
@@ -62,6 +63,11 @@ pub fn quarantined(shown: &Shown) -> String {
         let model = if model.is_empty() { NONE.to_owned() } else { model.clone() };
         vec![source.clone(), shape.clone(), model]
     });
-    let body = table("Values are shown as shapes", &["source column", "shape", "model"], 3, rows.collect());
+    let (title_of_values, value) = if shown.has_values {
+        ("Values", "value")
+    } else {
+        ("Values are shown as shapes: --values --why TEXT", "shape")
+    };
+    let body = table(title_of_values, &["source column", value, "model"], 3, rows.collect());
     title + &sections(&[body])
 }

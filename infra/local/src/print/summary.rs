@@ -1,6 +1,6 @@
 //! Prints what a run did, as tables.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::TimeDelta;
 use rcm_model::event::{LoadCounts, Outcome, Severity, StageReport};
@@ -147,7 +147,10 @@ fn failures(reports: &[StageReport]) -> Vec<String> {
     let checks = reports.iter().flat_map(|report| &report.checks).filter(|check| !check.passed);
     let checks = checks
         .map(|check| format!("{}: {}: expected {}, found {}", check.table, check.check, check.expected, check.actual));
-    errors.chain(checks).collect()
+    let names: BTreeSet<&str> =
+        reports.iter().filter_map(|report| report.error.as_ref()).map(|error| error.name.as_str()).collect();
+    let hints = names.into_iter().map(|name| format!("hint: rcm explain {name}"));
+    errors.chain(checks).chain(hints).collect()
 }
 
 /// Returns the notes of the stages that did something. Stages without new data or configuration are left out.
@@ -160,7 +163,7 @@ fn notes(reports: &[StageReport]) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use chrono::{DateTime, Utc};
-    use rcm_model::event::{ControlCheck, ErrorContext, RuleCount, StageFailure, StageTimes, TableCommit};
+    use rcm_model::event::{ControlCheck, Dimension, ErrorContext, RuleCount, StageFailure, StageTimes, TableCommit};
 
     use super::*;
 
@@ -199,6 +202,7 @@ mod tests {
                 entity: "patients".to_owned(),
                 rule: "first_name_literal_null".to_owned(),
                 severity: Severity::Error,
+                dimension: Dimension::default(),
                 load_id: "l".to_owned(),
                 checked: 5_000,
                 failed: 15,
@@ -243,6 +247,7 @@ mod tests {
         Failed
           landing-to-bronze landing/claims/hospital9.csv: BrokenContract: no hospital has such files
           gold/fact_claims: amount: expected 1.00, found 1.01
+          hint: rcm explain BrokenContract
 
         Notes
           patients: column `Shoe` is new in hosa/patients

@@ -46,6 +46,28 @@ impl EndOfDay {
         self.zoned.iter().map(|(_, end)| *end).fold(self.utc, i64::min)
     }
 
+    /// The end of the day of a datasource, in microseconds.
+    #[must_use]
+    pub fn of(&self, datasource: &str) -> i64 {
+        self.zoned.iter().find(|(name, _)| name == datasource).map_or(self.utc, |(_, end)| *end)
+    }
+
+    /// Whether a version held then, as a condition on rows of silver.
+    pub fn held(&self) -> Expr {
+        self.lasts().and(self.has_begun())
+    }
+
+    /// Whether a version had not ended by then, nor will ever have held nothing.
+    fn lasts(&self) -> Expr {
+        let to = || col("effective_to");
+        let is_gone = col("is_current").and(col("is_deleted"));
+        to().is_null().or(to().gt(self.of_row())).and(is_lasting()).and(is_gone.not()).fill_null(lit(false))
+    }
+
+    fn has_begun(&self) -> Expr {
+        col("effective_from").lt_eq(self.of_row()).fill_null(lit(false))
+    }
+
     fn of_row(&self) -> Expr {
         self.zoned.iter().fold(moment(self.utc), |otherwise, (datasource, end)| {
             when(col("datasource").eq(lit(datasource.clone()))).then(moment(*end)).otherwise(otherwise)
@@ -88,10 +110,7 @@ pub fn needed<'a>(entity: &Entity, columns: &[&'a str]) -> PlIndexSet<&'a str> {
 /// # Errors
 /// The rows lack a column.
 pub fn candidates_of(rows: &DataFrame, columns: &[&str], end: &EndOfDay) -> PolarsResult<Candidates> {
-    let to = || col("effective_to");
-    let is_gone = col("is_current").and(col("is_deleted"));
-    let may_hold = to().is_null().or(to().gt(end.of_row())).and(is_lasting()).and(is_gone.not()).fill_null(lit(false));
-    let begun = col("effective_from").lt_eq(end.of_row()).fill_null(lit(false));
+    let (may_hold, begun) = (end.lasts(), end.has_begun());
     let found = rows
         .clone()
         .lazy()

@@ -10,8 +10,8 @@ use rcm_model::cdm::{Column, ColumnType, NPI};
 /// asked for. `npi_name_matches` says whether the registry has the identifier for a person of the
 /// same first and last name, whatever their case, blanks and hyphens; null where it shows no name.
 pub(super) const COLUMNS: [Column; 2] = [
-    Column { name: "npi_status", kind: ColumnType::Text, is_tracked: true },
-    Column { name: "npi_name_matches", kind: ColumnType::Boolean, is_tracked: true },
+    Column { name: "npi_status", kind: ColumnType::Text, is_tracked: true, identifying: None },
+    Column { name: "npi_name_matches", kind: ColumnType::Boolean, is_tracked: true, identifying: None },
 ];
 
 /// Adds [`COLUMNS`] to versions of the providers. `registry` has the current rows of silver npi.

@@ -36,7 +36,7 @@ const METRICS: [MetricOf; 3] = [
 /// Days whose amount gives the average day.
 pub const PERIOD_DAYS: i32 = 90;
 /// Age in days after which a balance counts as old.
-pub(super) const OLD_AFTER_DAYS: i32 = 90;
+pub(crate) const OLD_AFTER_DAYS: i32 = 90;
 /// Columns that add up over datasources.
 const SUMS: [&str; 7] = [
     "balance",

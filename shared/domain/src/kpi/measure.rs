@@ -17,7 +17,7 @@ pub(super) fn served_by(transactions: &LazyFrame, as_of: NaiveDate) -> LazyFrame
 }
 
 /// What of `paid_amount` was paid up to a date; a null amount or date is no payment.
-pub(super) fn paid_by(date: Expr) -> Expr {
+pub(crate) fn paid_by(date: Expr) -> Expr {
     paid_of("paid_amount", "paid_date", date)
 }
 
@@ -43,7 +43,7 @@ pub(super) fn credit_at(date: Expr) -> Expr {
 }
 
 /// The amount; nothing is owed where there is none.
-pub(super) fn billed() -> Expr {
+pub(crate) fn billed() -> Expr {
     col("amount").fill_null(money::zero())
 }
 
@@ -133,17 +133,17 @@ fn numbers_of<T: std::hash::Hash + Eq>(values: impl Iterator<Item = T>) -> (Vec<
 }
 
 /// A date column.
-pub(super) fn date(name: &'static str) -> Field {
+pub(crate) fn date(name: &'static str) -> Field {
     Field::new(name.into(), DataType::Date)
 }
 
 /// A text column.
-pub(super) fn text(name: &'static str) -> Field {
+pub(crate) fn text(name: &'static str) -> Field {
     Field::new(name.into(), DataType::String)
 }
 
 /// A count of rows.
-pub(super) fn count(name: &'static str) -> Field {
+pub(crate) fn count(name: &'static str) -> Field {
     Field::new(name.into(), DataType::Int64)
 }
 
@@ -153,7 +153,7 @@ pub(super) fn days(name: &'static str) -> Field {
 }
 
 /// A sum of amounts.
-pub(super) fn amount(name: &'static str) -> Field {
+pub(crate) fn amount(name: &'static str) -> Field {
     Field::new(name.into(), money::sum_dtype())
 }
 

@@ -13,7 +13,7 @@ pub mod collection_rate;
 mod control_sums;
 pub mod days_in_ar;
 pub mod days_to_payment;
-mod measure;
+pub(crate) mod measure;
 pub mod parts;
 pub mod payer_mix;
 pub mod print;

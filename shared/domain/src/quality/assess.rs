@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use polars::prelude::*;
 use rcm_model::cdm::Entity;
 use rcm_model::codes;
-use rcm_model::event::Severity;
+use rcm_model::event::{Dimension, Severity};
 
 use super::builtin::{self, MALFORMED, REASONS};
 use super::rule::{Rule, RuleKind, Rulebook};
@@ -58,6 +58,7 @@ pub struct LoadFacts<'a> {
 pub struct FailedRows {
     pub rule: String,
     pub severity: Severity,
+    pub dimension: Dimension,
     pub failed: u64,
 }
 
@@ -101,7 +102,12 @@ pub fn assess(
     let mut tallies = Vec::with_capacity(checks.len());
     for (number, check) in checks.iter().enumerate() {
         let failed = verdicts.column(&verdict(number))?.bool()?.sum().unwrap_or(0).into();
-        tallies.push(FailedRows { rule: check.id.clone(), severity: check.severity, failed });
+        tallies.push(FailedRows {
+            rule: check.id.clone(),
+            severity: check.severity,
+            dimension: check.dimension,
+            failed,
+        });
     }
     Ok(Assessment { reasons: reasons(rows, &verdicts, &checks)?, tallies, not_run })
 }
@@ -184,7 +190,12 @@ pub fn check_references(
             .collect()?;
         let failed = orphans.columns()[0].get(0)?.extract::<u64>();
         let failed = failed.ok_or_else(|| polars_err!(ComputeError: "rows cannot be counted"))?;
-        tallies.push(FailedRows { rule: rule.id.clone(), severity: rule.severity, failed });
+        tallies.push(FailedRows {
+            rule: rule.id.clone(),
+            severity: rule.severity,
+            dimension: rule.kind.dimension(),
+            failed,
+        });
     }
     Ok(tallies)
 }
@@ -193,6 +204,7 @@ pub fn check_references(
 pub(super) struct Check {
     pub(super) id: String,
     pub(super) severity: Severity,
+    pub(super) dimension: Dimension,
     /// True for a row that fails; never null.
     pub(super) fails: Expr,
     /// What the row's list of reasons says.
@@ -201,7 +213,12 @@ pub(super) struct Check {
 
 impl Check {
     pub(super) fn new(id: &str, severity: Severity, fails: Expr) -> Self {
-        Self { id: id.to_owned(), severity, fails: fails.fill_null(lit(false)), reason: lit(format!("{id}; ")) }
+        let (dimension, fails) = (Dimension::default(), fails.fill_null(lit(false)));
+        Self { id: id.to_owned(), severity, dimension, fails, reason: lit(format!("{id}; ")) }
+    }
+
+    pub(super) fn about(self, dimension: Dimension) -> Self {
+        Self { dimension, ..self }
     }
 }
 
@@ -215,7 +232,8 @@ fn check(
 ) -> PolarsResult<Check> {
     let unread = columns.iter().map(|column| shown.is_unreadable(column));
     let readable = unread.fold(shown.well_formed(), |readable, unread| readable.and(unread.not()));
-    Ok(Check::new(&rule.id, rule.severity, readable.and(fails(rule, entity, extracted_at)?)))
+    let fails = readable.and(fails(rule, entity, extracted_at)?);
+    Ok(Check::new(&rule.id, rule.severity, fails).about(rule.kind.dimension()))
 }
 
 /// All columns that a rule looks at.

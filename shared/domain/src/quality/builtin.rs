@@ -3,7 +3,7 @@
 use chrono::TimeDelta;
 use polars::prelude::*;
 use rcm_model::cdm::Entity;
-use rcm_model::event::Severity;
+use rcm_model::event::{Dimension, Severity};
 
 use super::assess::{Check, LoadFacts, LoadNature, Shown};
 use crate::cdm::{UNPARSEABLE, timestamp};
@@ -60,8 +60,10 @@ pub(super) fn checks(rows: &DataFrame, entity: &Entity, load: &LoadFacts, shown:
     let modified_at_missing = col("src_modified_at").is_null().and(shown.is_unreadable("src_modified_at").not());
     let mut checks = vec![
         Check::new(MALFORMED, Severity::Error, col(MALFORMED)),
-        Check::new(KEY_MISSING, Severity::Error, well_formed.clone().and(col(entity.key).is_null())),
-        Check::new(MODIFIED_AT_MISSING, Severity::Error, well_formed.clone().and(modified_at_missing)),
+        Check::new(KEY_MISSING, Severity::Error, well_formed.clone().and(col(entity.key).is_null()))
+            .about(Dimension::Completeness),
+        Check::new(MODIFIED_AT_MISSING, Severity::Error, well_formed.clone().and(modified_at_missing))
+            .about(Dimension::Completeness),
         Check {
             reason: concat_str([lit(format!("{UNPARSEABLE_VALUE}: ")), unparseable, lit("; ")], "", false),
             ..Check::new(UNPARSEABLE_VALUE, Severity::Error, col(UNPARSEABLE).neq(lit("")))
@@ -103,7 +105,8 @@ fn modified_in_future(load: &LoadFacts, well_formed: Expr) -> Check {
         LoadNature::Event => (Severity::Error, load.extracted_at + AHEAD_OF_FILE),
     };
     let latest = lit(latest.timestamp_micros()).cast(timestamp());
-    Check::new(MODIFIED_IN_FUTURE, severity, well_formed.and(col("src_modified_at").gt(latest)))
+    let fails = well_formed.and(col("src_modified_at").gt(latest));
+    Check::new(MODIFIED_IN_FUTURE, severity, fails).about(Dimension::Timeliness)
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 
 mod assess;
 mod builtin;
+mod drift;
 mod rule;
 mod sql;
 mod trial;
@@ -11,4 +12,5 @@ mod trial;
 pub(crate) use sql::{expression, looks_at_other_rows};
 
 pub use assess::{Assessment, FailedRows, LoadFacts, LoadNature, NotRun, assess, check_references};
+pub use drift::{DRIFT_LOADS, drift};
 pub use rule::{Rule, RuleError, RuleKind, Rulebook};

@@ -2,7 +2,8 @@
 
 use polars::prelude::{DataType, PolarsResult};
 use rcm_model::cdm::{self, Entity};
-use rcm_model::event::Severity;
+use rcm_model::event::{Dimension, Severity};
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::builtin::RESERVED;
@@ -15,7 +16,7 @@ const QUARANTINED_SHARE: f64 = 0.5;
 const QUARANTINED_SHARE_FROM: u64 = 20;
 
 /// The rules of one entity, in the order of its file.
-#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Rulebook {
     /// Share of a load's rows that may be quarantined before the run of this table fails; of loads of some rows
@@ -59,7 +60,7 @@ impl Rulebook {
 }
 
 /// One rule: what must hold of a row.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Rule {
     pub id: String,
@@ -95,7 +96,7 @@ pub struct Rule {
 }
 
 /// What a rule looks at. Nulls pass every kind but `not_null`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum RuleKind {
     NotNull,
@@ -119,6 +120,28 @@ pub enum RuleKind {
     /// At least seven digits, and no negative number.
     PlausiblePhone,
     Expression,
+}
+
+impl RuleKind {
+    /// What the share of rows that pass says of a table.
+    #[must_use]
+    pub fn dimension(self) -> Dimension {
+        match self {
+            Self::NotNull | Self::NotLiteralNull => Dimension::Completeness,
+            Self::Unique => Dimension::Uniqueness,
+            Self::References => Dimension::ReferentialIntegrity,
+            Self::AcceptedValues
+            | Self::Matches
+            | Self::Range
+            | Self::DateOrder
+            | Self::NotAfterLoad
+            | Self::NpiCheckDigit
+            | Self::Icd10Syntax
+            | Self::CptSyntax
+            | Self::PlausiblePhone
+            | Self::Expression => Dimension::Validity,
+        }
+    }
 }
 
 /// Why a rulebook cannot be used.

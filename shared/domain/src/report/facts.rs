@@ -1,14 +1,16 @@
 //! What gold says, as plain rows.
 
+use std::ops::AddAssign;
+
 use chrono::NaiveDate;
 use polars::prelude::*;
 
-/// Receivables of a datasource and payer at a month end. Amounts are cents.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TrendRow {
-    pub month_end: NaiveDate,
-    pub datasource: String,
-    pub payer: String,
+use crate::kpi::days_in_ar::PERIOD_DAYS;
+use crate::money::ratio;
+
+/// Receivables at a month end, and what changed them since the one before. Amounts are cents.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Receivables {
     pub opening: i128,
     pub billed: i128,
     pub paid: i128,
@@ -19,6 +21,48 @@ pub struct TrendRow {
     /// Amount of service dates up to 90 days before, and what of it was paid within 90 days.
     pub due: i128,
     pub paid_within_90: i128,
+}
+
+impl AddAssign for Receivables {
+    fn add_assign(&mut self, other: Self) {
+        self.opening += other.opening;
+        self.billed += other.billed;
+        self.paid += other.paid;
+        self.balance += other.balance;
+        self.amount_in_period += other.amount_in_period;
+        self.over_90 += other.over_90;
+        self.due += other.due;
+        self.paid_within_90 += other.paid_within_90;
+    }
+}
+
+impl Receivables {
+    /// Days of billing that the balance is.
+    #[must_use]
+    pub fn days(&self) -> Option<f64> {
+        ratio(self.balance, self.amount_in_period).map(|share| share * f64::from(PERIOD_DAYS))
+    }
+
+    /// Share of the balance that is older than 90 days.
+    #[must_use]
+    pub fn share_over_90(&self) -> Option<f64> {
+        ratio(self.over_90, self.balance)
+    }
+
+    /// Share of what is due that was paid within 90 days.
+    #[must_use]
+    pub fn collected(&self) -> Option<f64> {
+        ratio(self.paid_within_90, self.due)
+    }
+}
+
+/// Receivables of a datasource and payer at a month end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TrendRow {
+    pub month_end: NaiveDate,
+    pub datasource: String,
+    pub payer: String,
+    pub sums: Receivables,
 }
 
 /// The balance of a datasource and payer in an age bucket.
@@ -101,6 +145,20 @@ pub struct FeedRow {
     pub undated: u64,
 }
 
+/// A figure of a closed month, and a part of what has changed it since.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RestatementRow {
+    pub month_end: NaiveDate,
+    pub datasource: String,
+    pub measure: String,
+    /// The whole figure, as it was published and as it is known today: the same on the rows of all its parts.
+    pub published: i128,
+    pub now: i128,
+    /// What it is due to, such as `late_rows`.
+    pub part: String,
+    pub difference: i128,
+}
+
 /// What the KPI tables and facts say of a date.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Facts {
@@ -112,6 +170,7 @@ pub struct Facts {
     pub waits: Vec<WaitRow>,
     pub volumes: Vec<VolumeRow>,
     pub feeds: Vec<FeedRow>,
+    pub restatements: Vec<RestatementRow>,
 }
 
 /// Frames that [`Facts`] are read from, each with the rows of the date alone.
@@ -133,6 +192,8 @@ pub struct Frames {
     pub volumes: DataFrame,
     /// `datasource`, `entity`, `newest`, `rows`, `undated`.
     pub feeds: DataFrame,
+    /// `kpi_restatements`.
+    pub restatements: DataFrame,
 }
 
 impl Facts {
@@ -150,14 +211,16 @@ impl Facts {
                     month_end: rows.date("month_end", row)?,
                     datasource: rows.name("datasource", row)?,
                     payer: payer_of(rows, "line_of_business", row)?,
-                    opening: rows.cents("opening_balance", row)?,
-                    billed: rows.cents("billed", row)?,
-                    paid: rows.cents("paid_on_balance", row)?,
-                    balance: rows.cents("balance", row)?,
-                    amount_in_period: rows.cents("amount_in_period", row)?,
-                    over_90: rows.cents("balance_over_90_days", row)?,
-                    due: rows.cents("amount_due", row)?,
-                    paid_within_90: rows.cents("paid_within_90_days", row)?,
+                    sums: Receivables {
+                        opening: rows.cents("opening_balance", row)?,
+                        billed: rows.cents("billed", row)?,
+                        paid: rows.cents("paid_on_balance", row)?,
+                        balance: rows.cents("balance", row)?,
+                        amount_in_period: rows.cents("amount_in_period", row)?,
+                        over_90: rows.cents("balance_over_90_days", row)?,
+                        due: rows.cents("amount_due", row)?,
+                        paid_within_90: rows.cents("paid_within_90_days", row)?,
+                    },
                 })
             })?,
             ages: each(&frames.ages, |rows, row| {
@@ -231,6 +294,7 @@ impl Facts {
                     undated: rows.count("undated", row)?,
                 })
             })?,
+            restatements: each(&frames.restatements, restatement)?,
         })
     }
 }
@@ -278,6 +342,18 @@ impl Rows<'_> {
     fn rate(&self, column: &str, row: usize) -> PolarsResult<Option<f64>> {
         Ok(self.0.column(column)?.f64()?.get(row))
     }
+}
+
+fn restatement(rows: &Rows<'_>, row: usize) -> PolarsResult<RestatementRow> {
+    Ok(RestatementRow {
+        month_end: rows.date("month_end", row)?,
+        datasource: rows.name("datasource", row)?,
+        measure: rows.name("measure", row)?,
+        published: rows.cents("published", row)?,
+        now: rows.cents("now", row)?,
+        part: rows.name("part", row)?,
+        difference: rows.cents("difference", row)?,
+    })
 }
 
 fn each<T>(frame: &DataFrame, read: impl Fn(&Rows<'_>, usize) -> PolarsResult<T>) -> PolarsResult<Vec<T>> {

@@ -34,8 +34,9 @@ pub(super) fn culprit(selected: Selected<'_>) -> Option<Culprit> {
 pub(super) fn whole_change(selected: Selected<'_>) -> Option<i128> {
     let points = selected.points();
     let (_, base) = Selected::base(&points)?;
-    let change = points.last()?.balance - base.balance;
-    let share = if base.balance == 0 { f64::INFINITY } else { (change as f64 / base.balance as f64).abs() };
+    let (before, now) = (base.sums.balance, points.last()?.sums.balance);
+    let change = now - before;
+    let share = ratio(change, before).map_or(f64::INFINITY, f64::abs);
     (change != 0 && share >= selected.maker.about.config.materiality.steady).then_some(change)
 }
 
@@ -81,12 +82,12 @@ pub(super) fn notice(maker: &Maker<'_>, feeds: &[(&FeedRow, Feed)]) -> Notice {
 pub(super) fn hero(selected: Selected<'_>) -> Hero {
     let points = selected.points();
     let (style, now) = (&selected.maker.style, points.last().copied().unwrap_or_default());
-    if points.iter().all(|point| point.balance == 0) {
+    if points.iter().all(|point| point.sums.balance == 0) {
         let finding = format!("No receivables are open on {}.", figures::long_date(selected.maker.about.as_of));
         return Hero { finding, culprit: None, lede: Vec::new() };
     }
     let since = Selected::since(&points);
-    let balance = style.words(now.balance);
+    let balance = style.words(now.sums.balance);
     let (finding, culprit) = match whole_change(selected) {
         None => (format!("Receivables are steady at {balance} since the end of {since}."), None),
         Some(change) => {
@@ -108,8 +109,9 @@ fn due_to(selected: Selected<'_>, noun: &str) -> String {
             format!("{payer}{} is {} of the {noun}.", place(&hospital), percent(share, 0).whole())
         }
         Some(Culprit { hospital, payer, change, .. }) => {
-            let amount = selected.maker.style.words(change.abs());
-            format!("{payer}{} alone is {amount} of it; others went the other way.", place(&hospital))
+            let (amount, place) = (selected.maker.style.words(change.abs()), place(&hospital));
+            let (verb, others) = if change > 0 { ("rose", "fell") } else { ("fell", "rose") };
+            format!("{payer}{place} alone {verb} by {amount}; the others together {others}.")
         }
         None => {
             let most = percent(selected.maker.about.config.materiality.culprit, 0).whole();
@@ -166,8 +168,14 @@ pub(super) fn change(selected: Selected<'_>) -> String {
                 String::new()
             };
             let verb = if of_it > 0 { "added" } else { "took off" };
+            let moved = if change > 0 { "rose" } else { "fell" };
+            let is_part = of_it.abs() <= change.abs();
             let (of_it, change) = (style.short(of_it.abs()).whole(), style.short(change.abs()).whole());
-            format!("{payer}{place} {verb} {of_it} of the {change}")
+            if is_part {
+                format!("{payer}{place} {verb} {of_it} of the {change}")
+            } else {
+                format!("{payer}{place} {verb} {of_it}, and the balance {moved} by {change}")
+            }
         }
         (Some(change), None) => {
             let verb = if change > 0 { "rose" } else { "fell" };
@@ -254,9 +262,9 @@ pub(super) fn speed(ranges: &[Range], settled: NaiveDate) -> String {
     let slowest = known.max_by(|one, other| one.1.0.total_cmp(&other.1.0));
     match (fastest, slowest) {
         (Some((fast, (quick, _))), Some((slow, (late, _)))) if fast.name != slow.name => {
-            format!("{} pays half within {quick:.0} days, {} within {late:.0}", fast.name, slow.name)
+            format!("{} pays half within {quick:.0} days, {} within {late:.0}", fast.said, slow.said)
         }
-        (Some((only, (median, _))), _) => format!("{} pays half within {median:.0} days", only.name),
+        (Some((only, (median, _))), _) => format!("{} pays half within {median:.0} days", only.said),
         _ => format!("Too few payments for services of {} to speak of", month(settled)),
     }
 }
@@ -265,12 +273,16 @@ pub(super) fn speed(ranges: &[Range], settled: NaiveDate) -> String {
 pub(super) fn definitions(maker: &Maker<'_>) -> Vec<(&'static str, String)> {
     let future = maker.facts.beside.iter().fold((0, 0), |sum, row| (sum.0 + row.future, sum.1 + row.future_amount));
     let undated: u64 = maker.facts.feeds.iter().map(|feed| feed.undated).sum();
-    let left_out = format!(
-        "Left out: {} transactions of {} served after the date, and {} rows without a date.",
-        maker.style.count(future.0).text,
-        maker.style.short(future.1).whole(),
-        maker.style.count(undated).text
-    );
+    let left_out = if future.0 == 0 && undated == 0 {
+        "No row is left out.".to_owned()
+    } else {
+        format!(
+            "Left out: {} transactions of {} served after the date, and {} rows without a date.",
+            maker.style.count(future.0).text,
+            maker.style.short(future.1).whole(),
+            maker.style.count(undated).text
+        )
+    };
     vec![
         (
             "Receivables",
@@ -312,7 +324,8 @@ pub(super) fn definitions(maker: &Maker<'_>) -> Vec<(&'static str, String)> {
         ),
         (
             "Earlier months",
-            "As they are known today: a row that came late, or was corrected, counts in the month that it belongs to."
+            "As they are known today: a row that came late, or was corrected, counts in the month that it belongs to. What \
+             was published of a closed month stands beside it."
                 .to_owned(),
         ),
     ]

@@ -4,61 +4,29 @@ use std::collections::BTreeMap;
 
 use chrono::NaiveDate;
 
-use super::facts::{Facts, TrendRow};
-use crate::kpi::days_in_ar::PERIOD_DAYS;
-use crate::money::ratio;
+use super::facts::{Facts, Receivables, TrendRow};
 
-/// Receivables at a month end, in cents.
+/// A month end and the receivables at it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Point {
     pub end: NaiveDate,
-    pub opening: i128,
-    pub billed: i128,
-    pub paid: i128,
-    pub balance: i128,
-    pub amount_in_period: i128,
-    pub over_90: i128,
-    pub due: i128,
-    pub paid_within_90: i128,
+    pub sums: Receivables,
 }
 
 impl Point {
-    fn add(&mut self, row: &TrendRow) {
-        self.end = row.month_end;
-        self.opening += row.opening;
-        self.billed += row.billed;
-        self.paid += row.paid;
-        self.balance += row.balance;
-        self.amount_in_period += row.amount_in_period;
-        self.over_90 += row.over_90;
-        self.due += row.due;
-        self.paid_within_90 += row.paid_within_90;
-    }
-
     pub(super) fn days(&self) -> Option<f64> {
-        ratio(self.balance, self.amount_in_period).map(|share| share * f64::from(PERIOD_DAYS))
-    }
-
-    pub(super) fn share_over_90(&self) -> Option<f64> {
-        ratio(self.over_90, self.balance)
-    }
-
-    pub(super) fn collected(&self) -> Option<f64> {
-        ratio(self.paid_within_90, self.due)
+        self.sums.days()
     }
 }
 
 /// The month ends of some rows, the oldest first.
 pub(super) fn points(facts: &Facts, wanted: impl Fn(&TrendRow) -> bool) -> Vec<Point> {
-    let mut points: BTreeMap<NaiveDate, Point> =
-        facts.trend.iter().map(|row| (row.month_end, Point::default())).collect();
-    for (end, point) in &mut points {
-        point.end = *end;
-    }
+    let mut points: BTreeMap<NaiveDate, Receivables> =
+        facts.trend.iter().map(|row| (row.month_end, Receivables::default())).collect();
     for row in facts.trend.iter().filter(|row| wanted(row)) {
-        points.entry(row.month_end).or_default().add(row);
+        *points.entry(row.month_end).or_default() += row.sums;
     }
-    points.into_values().collect()
+    points.into_iter().map(|(end, sums)| Point { end, sums }).collect()
 }
 
 /// Whether two shares differ by more than chance would have them differ.

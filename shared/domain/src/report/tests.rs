@@ -3,8 +3,11 @@
 use chrono::{DateTime, NaiveDate, Utc};
 use rcm_model::report_config::ReportConfig;
 
-use super::facts::{AgeRow, BesideRow, ClaimRow, CollectionRow, Facts, FeedRow, TrendRow, VolumeRow, WaitRow};
-use super::{About, QuarantineLine, Report, RunFacts, Scope, Tone};
+use super::facts::{
+    AgeRow, BesideRow, ClaimRow, CollectionRow, Facts, FeedRow, Receivables, RestatementRow, TrendRow, VolumeRow,
+    WaitRow,
+};
+use super::{About, Line, MOST_HOSPITALS, QuarantineLine, Report, RunFacts, Scope, Table, Tone};
 use crate::kpi::ar_trend::month_ends;
 
 const CONFIG: &str = r#"
@@ -37,14 +40,16 @@ fn trend(hospital: &str, payer: &str, last: [i128; 4]) -> Vec<TrendRow> {
                 month_end: ends[at],
                 datasource: hospital.to_owned(),
                 payer: payer.to_owned(),
-                opening,
-                billed: 5_000_000,
-                paid: 5_000_000 - (closing - opening),
-                balance: closing,
-                amount_in_period: 15_000_000,
-                over_90: closing / 5,
-                due: 100_000_000,
-                paid_within_90: 95_000_000,
+                sums: Receivables {
+                    opening,
+                    billed: 5_000_000,
+                    paid: 5_000_000 - (closing - opening),
+                    balance: closing,
+                    amount_in_period: 15_000_000,
+                    over_90: closing / 5,
+                    due: 100_000_000,
+                    paid_within_90: 95_000_000,
+                },
             }
         })
         .collect()
@@ -159,6 +164,20 @@ fn a_rise_names_whom_most_of_it_is_due_to() {
 }
 
 #[test]
+fn one_part_that_rises_by_more_than_all_is_said_to_do_so() {
+    let facts = facts(&[
+        ("hos-a", "Medicare", [200_000, 200_000, 190_000, 180_000]),
+        ("hos-b", "Medicaid", [100_000, 120_000, 140_000, 170_000]),
+    ]);
+    let report = report(&facts);
+    assert_eq!(
+        all(&report).hero.culprit.as_deref(),
+        Some("Medicaid at Brook alone rose by $70\u{a0}thousand; the others together fell.")
+    );
+    assert_eq!(all(&report).change.finding, "Medicaid at Brook added $70\u{a0}K, and the balance rose by $50\u{a0}K");
+}
+
+#[test]
 fn a_fall_and_a_change_that_is_spread_are_said_as_such() {
     let fall =
         report(&facts(&[("hos-a", "Medicare", [200_000, 180_000, 150_000, 100_000]), ("hos-b", "Medicaid", STEADY)]));
@@ -173,6 +192,35 @@ fn a_fall_and_a_change_that_is_spread_are_said_as_such() {
     let scope = all(&spread);
     assert_eq!(scope.hero.culprit.as_deref(), Some("No payer is as much as 40% of the rise."));
     assert_eq!(scope.change.finding, "The balance rose by $40\u{a0}K, spread over many payers");
+}
+
+#[test]
+fn of_many_hospitals_the_largest_have_a_part_of_their_own_and_all_are_in_the_tables() {
+    let names: Vec<String> = (1..=MOST_HOSPITALS + 3).map(|number| format!("hos-{number:02}")).collect();
+    let balances = (1..).map(|number: i128| [number * 1_000; 4]);
+    let given: Vec<_> = names.iter().zip(balances).map(|(name, last)| (name.as_str(), "Medicare", last)).collect();
+    let mut given = facts(&given);
+    given.waits.extend(names.iter().map(|name| WaitRow {
+        month: month(3),
+        datasource: name.clone(),
+        payer: "Medicare".to_owned(),
+        payments: 500,
+        median: Some(18.0),
+        p90: Some(41.5),
+    }));
+    let report = report(&given);
+    let shown: Vec<&str> = report.scopes.iter().map(|scope| scope.name.as_str()).collect();
+    let mut largest: Vec<&str> = names.iter().rev().take(MOST_HOSPITALS).map(String::as_str).collect();
+    largest.insert(0, "All hospitals");
+    assert_eq!(shown, largest);
+    let scope = all(&report);
+    assert_eq!((scope.days.tables[0].lines.len(), scope.age.stacks.len()), (names.len() + 1, names.len() + 1));
+    let waits: Vec<&str> = scope.speed.ranges.iter().map(|range| range.name.as_str()).collect();
+    assert_eq!(
+        waits,
+        ["Medicare, hos-11", "Medicare, hos-12", "Medicare, hos-13", "Medicare, hos-14", "Medicare, hos-15"]
+    );
+    assert!(scope.speed.source.ends_with("The 5 largest hospitals are shown; the others are in the table of gold."));
 }
 
 #[test]
@@ -243,6 +291,9 @@ fn a_feed_that_is_late_is_said_first() {
         late.notice.rest,
         "Alder’s claims end on 23 August 2024: the months after that are too low. All 52 control checks agree."
     );
+    assert_eq!(all(&late).tiles[4].of, "No claims of October; the newest claims of Alder are late");
+    assert!(all(&late).denials.source.ends_with("The newest claims of Alder are late."));
+    assert_eq!(all(&late).tiles[0].of, "100 open accounts; credit balances of $2.5\u{a0}K stand apart");
     assert_eq!(late.behind.finding, "3 of 4 feeds are on time, and all 52 control checks agree");
     let whole = report(&facts(&[("hos-a", "Medicare", STEADY)]));
     assert_eq!((whole.notice.is_late, whole.notice.finding.as_str()), (false, "Nothing is late."));
@@ -278,4 +329,81 @@ fn waits_of_few_payments_are_not_shown() {
         (last.name.as_str(), last.cells[0].text.as_str(), last.cells[1].text.as_str()),
         ("Oct 24", "1,234", "$57")
     );
+}
+
+/// What has changed September since it was closed, per hospital: part and amount in whole units of money.
+fn restated(facts: &mut Facts, published: i128, changes: &[(&str, &str, i128)]) {
+    for hospital in ["hos-a", "hos-b"] {
+        let own = || changes.iter().filter(|(of, ..)| *of == hospital);
+        let difference: i128 = own().map(|(.., change)| change * 100).sum();
+        let row = |measure: &str, change: i128, part: &str, difference: i128| RestatementRow {
+            month_end: "2024-09-30".parse().unwrap(),
+            datasource: hospital.to_owned(),
+            measure: measure.to_owned(),
+            published: published * 100,
+            now: published * 100 + change,
+            part: part.to_owned(),
+            difference,
+        };
+        facts.restatements.push(row("amount_in_period", 0, "unchanged", 0));
+        facts.restatements.extend(own().map(|(_, part, change)| row("balance", difference, part, change * 100)));
+        if own().count() == 0 {
+            facts.restatements.push(row("balance", 0, "unchanged", 0));
+        }
+    }
+}
+
+fn lake() -> Facts {
+    facts(&[("hos-a", "Medicare", STEADY), ("hos-b", "Medicaid", STEADY)])
+}
+
+#[test]
+fn a_month_that_was_restated_is_told_with_what_most_of_it_is_due_to() {
+    let mut given = lake();
+    let changes =
+        [("hos-b", "late_rows", 300_000), ("hos-b", "late_payments", -50_000), ("hos-a", "deletions", 150_000)];
+    restated(&mut given, 1_000_000, &changes);
+    let found = report(&given);
+    let closed = all(&found).closed.as_ref().unwrap();
+    assert_eq!(
+        closed.finding,
+        "September was restated by +$400\u{a0}K since it was closed; of it +$300\u{a0}K late charges of Brook"
+    );
+    let values = |table: &Table| -> Vec<Vec<String>> {
+        let cells = |line: &Line| line.cells.iter().map(|cell| cell.value.clone().unwrap_or_default()).collect();
+        table.lines.iter().map(cells).collect()
+    };
+    assert_eq!(values(&closed.tables[0]), [["2000000.00", "2400000.00", "400000.00", "90.0000", "108.0000"]]);
+    let names: Vec<&str> = closed.tables[1].lines.iter().map(|line| line.name.as_str()).collect();
+    assert_eq!(names, ["Late charges, Brook", "Deleted charges, Alder", "Late payments, Brook", "Restated by"]);
+    assert_eq!(values(&closed.tables[1])[3], ["400000.00", "1.000000"]);
+    assert_eq!(closed.measures.lines.len(), 5);
+    let of_alder = found.scopes.iter().find(|scope| scope.name == "Alder").unwrap().closed.as_ref().unwrap();
+    assert_eq!(
+        of_alder.finding,
+        "September was restated by +$150\u{a0}K since it was closed; all of it deleted charges"
+    );
+}
+
+#[rstest::rstest]
+#[case::nothing(&[], "September stands as it was closed")]
+#[case::little(&[("hos-a", "corrections", -400)], "September is little changed since it was closed: −$400")]
+#[case::fall(
+    &[("hos-a", "corrections", -90_000)],
+    "September was restated by −$90\u{a0}K since it was closed; all of it corrections of Alder"
+)]
+#[case::spread(
+    &[
+        ("hos-a", "corrections", 30_000),
+        ("hos-b", "corrections", 30_000),
+        ("hos-a", "late_rows", 30_000),
+        ("hos-b", "changed_rules", 10_000),
+    ],
+    "September was restated by +$100\u{a0}K since it was closed"
+)]
+fn a_closed_month_says_how_much_of_it_still_stands(#[case] changes: &[(&str, &str, i128)], #[case] expected: &str) {
+    let mut given = lake();
+    restated(&mut given, 1_000_000, changes);
+    assert_eq!(all(&report(&given)).closed.as_ref().unwrap().finding, expected);
+    assert_eq!(all(&report(&lake())).closed, None);
 }

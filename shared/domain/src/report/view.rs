@@ -77,6 +77,8 @@ pub struct Scope {
     pub collection: Collection,
     pub denials: Denials,
     pub speed: Speed,
+    /// None as long as no month is closed.
+    pub closed: Option<Closed>,
 }
 
 /// The finding.
@@ -258,6 +260,8 @@ pub struct Denials {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Range {
     pub name: String,
+    /// Its name in a sentence.
+    pub said: String,
     pub payer: Option<usize>,
     /// Median and 90th percentile, in days; none if there are too few payments.
     pub days: Option<(f64, f64)>,
@@ -272,6 +276,17 @@ pub struct Speed {
     pub most: f64,
     pub ranges: Vec<Range>,
     pub table: Table,
+    pub source: String,
+}
+
+/// What has changed the figures of closed months.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Closed {
+    pub finding: String,
+    /// Month by month, and what the change of one of them is made of.
+    pub tables: Vec<Table>,
+    /// Every measure of every month, for the workbook.
+    pub measures: Table,
     pub source: String,
 }
 

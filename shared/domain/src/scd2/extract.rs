@@ -32,6 +32,15 @@ pub struct ExtractLoad {
     pub is_full: bool,
     /// Columns whose change alone is no new version: the current one takes the new value.
     pub untracked: Vec<&'static str>,
+    /// Loads whose rows stand in the place of rows of this one.
+    pub corrected_by: Vec<String>,
+}
+
+impl ExtractLoad {
+    /// Whether a row of a load is one of this load, or corrects one of it.
+    fn has_row_of(&self, load_id: Option<&str>) -> bool {
+        load_id.is_some_and(|id| id == self.load_id || self.corrected_by.iter().any(|correction| correction == id))
+    }
 }
 
 /// Loads of extracts, as far as they concern one bucket.
@@ -110,7 +119,7 @@ pub fn plan_extracts(
     let load_ids = batch.rows.column(LOAD_ID)?.str()?.rechunk().into_owned();
     for (index, load) in batch.loads.iter().enumerate() {
         let start = next;
-        while next < load_ids.len() && load_ids.get(next) == Some(load.load_id.as_str()) {
+        while next < load_ids.len() && load.has_row_of(load_ids.get(next)) {
             next += 1;
         }
         walk.apply_load(index, load, start..next);

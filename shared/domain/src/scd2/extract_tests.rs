@@ -78,6 +78,7 @@ impl Table {
                 extracted_at: moment(load.day),
                 is_full: load.is_full,
                 untracked: self.untracked.clone(),
+                corrected_by: Vec::new(),
             });
         }
         let rows = concat(frames, UnionArgs::default()).unwrap().collect().unwrap();

@@ -23,7 +23,7 @@ pub(super) fn row_hash(rows: &DataFrame, entity: &Entity, untracked: &[&str]) ->
 ///
 /// # Errors
 /// A column is missing.
-pub(super) fn hash_of<'a>(rows: &DataFrame, columns: impl Iterator<Item = &'a str>) -> PolarsResult<Int64Chunked> {
+pub(crate) fn hash_of<'a>(rows: &DataFrame, columns: impl Iterator<Item = &'a str>) -> PolarsResult<Int64Chunked> {
     let mut hashes = vec![0_u64; rows.height()];
     for name in columns {
         fold_column(&mut hashes, rows.column(name)?)?;

@@ -27,6 +27,7 @@ mod write;
 pub use events::{IS_DELETE, LOAD_ID, POSITION, SEQUENCE, events};
 pub use extract::{COMPARED, ExtractBatch, ExtractLoad, plan_extracts};
 pub use hash::bucket_of;
+pub(crate) use hash::hash_of;
 pub use patch::patched;
 pub use plan::{Holdings, Outcome, PROBED, Plan, plan_events};
 pub use repeated::repeated_keys;

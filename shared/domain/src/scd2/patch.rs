@@ -53,18 +53,25 @@ impl Plan {
         self.add.height() == 0 && self.patches.is_empty() && self.remove.height() == 0
     }
 
-    /// What it changes of stored rows, without the new versions.
+    /// A plan that removes stored versions and adds others. `add` has the columns of the silver schema, `remove` the
+    /// surrogate key.
     #[must_use]
-    pub fn without_new(&self) -> Self {
+    pub fn replacing(add: DataFrame, remove: DataFrame) -> Self {
         Self {
-            add: self.add.clear(),
-            patches: self.patches.clone(),
-            remove: self.remove.clone(),
+            add,
+            patches: Vec::new(),
+            remove,
             outcomes: Counts::new(),
             deleted: BTreeMap::new(),
             warnings: Counts::new(),
             holdings: Vec::new(),
         }
+    }
+
+    /// What it changes of stored rows, without the new versions.
+    #[must_use]
+    pub fn without_new(&self) -> Self {
+        Self { patches: self.patches.clone(), ..Self::replacing(self.add.clear(), self.remove.clone()) }
     }
 
     /// The stored rows after the plan: `rows` are stored ones with all columns of the silver schema, or as many of

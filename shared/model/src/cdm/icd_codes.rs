@@ -13,7 +13,7 @@ pub const ICD_CODES: Entity = Entity {
 /// The release is carried: a code that the next release has unchanged is no new version.
 const COLUMNS: [Column; 4] = [
     text("description"),
-    Column { name: "is_leaf", kind: ColumnType::Boolean, is_tracked: true },
+    Column { name: "is_leaf", kind: ColumnType::Boolean, is_tracked: true, identifying: None },
     text("parent_code"),
     carried_text("release"),
 ];

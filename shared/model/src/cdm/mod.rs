@@ -7,6 +7,7 @@ mod date_reader;
 mod departments;
 mod encounters;
 mod icd_codes;
+mod identifying;
 pub mod iso;
 mod mapping;
 mod npi;
@@ -21,6 +22,7 @@ pub use date_reader::DateReader;
 pub use departments::DEPARTMENTS;
 pub use encounters::ENCOUNTERS;
 pub use icd_codes::ICD_CODES;
+pub use identifying::{Identifying, identifying_by_name, shape};
 pub use mapping::{ColumnSource, EntityMapping, Filter, KEY_SEPARATOR, Mapping, MappingError, SourceColumn};
 pub use npi::NPI;
 pub use patients::PATIENTS;
@@ -72,6 +74,8 @@ pub struct Column {
     pub kind: ColumnType,
     /// Whether a change of it alone makes a new version; else the current version keeps its latest value.
     pub is_tracked: bool,
+    /// How it identifies a patient, if it does; durable keys do so by the entity that they are of.
+    pub identifying: Option<Identifying>,
 }
 
 /// What a column holds, and so how the source's value is read.
@@ -91,27 +95,27 @@ pub enum ColumnType {
 
 /// A text column.
 const fn text(name: &'static str) -> Column {
-    Column { name, kind: ColumnType::Text, is_tracked: true }
+    Column { name, kind: ColumnType::Text, is_tracked: true, identifying: None }
 }
 
 /// A text column that is carried: its change alone makes no new version.
 const fn carried_text(name: &'static str) -> Column {
-    Column { name, kind: ColumnType::Text, is_tracked: false }
+    Column { name, kind: ColumnType::Text, is_tracked: false, identifying: None }
 }
 
 /// An amount column.
 const fn amount(name: &'static str) -> Column {
-    Column { name, kind: ColumnType::Money, is_tracked: true }
+    Column { name, kind: ColumnType::Money, is_tracked: true, identifying: None }
 }
 
 /// A date column.
 const fn date(name: &'static str) -> Column {
-    Column { name, kind: ColumnType::Date, is_tracked: true }
+    Column { name, kind: ColumnType::Date, is_tracked: true, identifying: None }
 }
 
 /// A column with the durable key of another entity.
 const fn key_of(name: &'static str, entity: &'static str) -> Column {
-    Column { name, kind: ColumnType::KeyOf(entity), is_tracked: true }
+    Column { name, kind: ColumnType::KeyOf(entity), is_tracked: true, identifying: None }
 }
 
 impl Entity {

@@ -1,4 +1,4 @@
-use super::{Column, Entity, Origin, date, text};
+use super::{Column, Entity, Identifying, Origin, date, text};
 
 /// One version of a patient of one hospital.
 pub const PATIENTS: Entity = Entity {
@@ -11,12 +11,12 @@ pub const PATIENTS: Entity = Entity {
 };
 
 const COLUMNS: [Column; 8] = [
-    text("first_name"),
-    text("last_name"),
-    text("middle_name"),
-    text("ssn"),
-    text("phone_number"),
+    text("first_name").identifying(Identifying::Name),
+    text("last_name").identifying(Identifying::Name),
+    text("middle_name").identifying(Identifying::Name),
+    text("ssn").identifying(Identifying::SocialSecurityNumber),
+    text("phone_number").identifying(Identifying::PhoneNumber),
     text("gender"),
-    date("dob"),
-    text("address"),
+    date("dob").identifying(Identifying::BirthDate),
+    text("address").identifying(Identifying::Address),
 ];

@@ -1,4 +1,4 @@
-use super::{Column, Entity, Origin, amount, date, key_of, text};
+use super::{Column, Entity, Identifying, Origin, amount, date, key_of, text};
 
 /// One version of a billed transaction.
 pub const TRANSACTIONS: Entity = Entity {
@@ -22,11 +22,11 @@ const COLUMNS: [Column; 18] = [
     amount("amount"),
     text("amount_type"),
     amount("paid_amount"),
-    text("claim_id"),
+    text("claim_id").identifying(Identifying::RecordNumber),
     text("payor_id"),
     text("procedure_code"),
     text("icd_code"),
     text("line_of_business"),
-    text("medicaid_id"),
-    text("medicare_id"),
+    text("medicaid_id").identifying(Identifying::HealthPlanNumber),
+    text("medicare_id").identifying(Identifying::HealthPlanNumber),
 ];

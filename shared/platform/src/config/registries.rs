@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::error::{Result, StageError};
@@ -10,7 +11,7 @@ use crate::error::{Result, StageError};
 const LONGEST: Duration = Duration::from_hours(24);
 
 /// The NPI registry (NPPES, version 2.1 of its API).
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Npi {
     pub base_url: String,
@@ -28,7 +29,7 @@ pub struct Npi {
 }
 
 /// What providers are searched by; the names are the registry's own.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NpiSearch {
     pub state: Option<String>,
@@ -44,7 +45,7 @@ pub struct NpiSearch {
 }
 
 /// The ICD API of the WHO, or a server that speaks as it does.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Icd {
     pub base_url: String,
@@ -70,7 +71,7 @@ pub struct Icd {
 }
 
 /// How politely and how patiently a registry is asked.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Http {
     /// Requests that wait for an answer at the same time.

@@ -2,6 +2,7 @@
 
 use chrono::{Datelike, NaiveDate};
 use regex_lite::Regex;
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 const MONTHS: [&str; 12] = [
@@ -23,7 +24,7 @@ const FISCAL_MONTH: u32 = 10;
 
 /// A pattern that finds the date of a list in its file's name: a regular expression with the groups
 /// `year`, `month` and `day`, of which the later ones may be missing.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub struct Release(String);
 

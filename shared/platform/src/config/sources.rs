@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use chrono::NaiveDate;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::registries::{Icd, Npi};
@@ -10,7 +11,7 @@ use super::{Postgres, Release, SqlServer, release};
 use crate::csv_stream::Dialect;
 
 /// The whole of `configs/sources.toml`.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Sources {
     pub emr: Emr,
@@ -30,7 +31,7 @@ pub struct Sources {
 }
 
 /// How the hospitals' tables are read.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Emr {
     pub kind: EmrKind,
@@ -62,7 +63,7 @@ pub struct Emr {
 }
 
 /// How a datasource writes its extract files.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct FileOptions {
     /// One character; a comma where nothing is said.
@@ -72,7 +73,7 @@ pub struct FileOptions {
 }
 
 /// Values for one stream in place of the common ones.
-#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct StreamOptions {
     pub overlap_days: Option<u32>,
@@ -84,7 +85,7 @@ pub struct StreamOptions {
 }
 
 /// What the hospitals' tables are read from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum EmrKind {
     /// A folder per datasource, a CSV file per table.
@@ -96,7 +97,7 @@ pub enum EmrKind {
 }
 
 /// What lands in one folder.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Feed {
     /// Folder below `landing/`.
@@ -117,7 +118,7 @@ pub struct Feed {
 }
 
 /// How a landed file is written.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Format {
     /// A header and comma-separated records.
@@ -128,7 +129,7 @@ pub enum Format {
 }
 
 /// What a load says about rows that it does not hold.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum LoadKind {
     /// Nothing: it brings new and changed rows.
@@ -138,7 +139,7 @@ pub enum LoadKind {
 }
 
 /// How silver tables are laid out and made.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Silver {
     /// Rows of the loads that are taken in with one commit. A load is never cut.
@@ -169,7 +170,7 @@ impl Default for Silver {
 }
 
 /// How a run goes about its work.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Run {
     /// Extracts and landed files that are loaded at the same time.
@@ -183,7 +184,7 @@ impl Default for Run {
 }
 
 /// When what nothing refers to is removed.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Maintenance {
     /// Days after which data files of bronze that no load names, and stage reports that no run has

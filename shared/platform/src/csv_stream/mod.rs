@@ -18,6 +18,7 @@ mod batch;
 mod dialect;
 #[cfg(test)]
 mod dialect_tests;
+mod each;
 mod header;
 mod kind;
 mod metered_reader;
@@ -44,6 +45,7 @@ use tokio::task::spawn_blocking;
 use tokio_util::io::{StreamReader, SyncIoBridge};
 
 pub use self::dialect::Dialect;
+pub use self::each::{Records, each};
 pub use self::watermark::{Moments, Newer};
 use crate::bronze_file;
 use crate::error::{Result, StageError};
@@ -171,6 +173,16 @@ pub async fn content_hash(csv: &Csv) -> Result<String> {
         io::copy(&mut bytes, &mut hash).map(|_| format!("{:x}", hash.finalize()))
     });
     hashed.await.map_err(|_| stopped())?.map_err(|error| csv.unreadable(&error))
+}
+
+/// Returns the names in the header of a file.
+///
+/// # Errors
+/// `BrokenContract` if the file is empty, is no CSV file or has a header that cannot be used; the file cannot be read.
+pub async fn columns(csv: &Csv) -> Result<Vec<String>> {
+    let bytes = csv.open().await?;
+    let file = csv.clone();
+    spawn_blocking(move || records::columns(&file, bytes)).await.map_err(|_| stopped())?
 }
 
 /// Writes the wanted records of a file as Parquet under `key`. Nothing is left there when it fails.

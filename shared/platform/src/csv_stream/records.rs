@@ -16,11 +16,7 @@ use crate::error::{Result, StageError};
 /// Sends the wanted records of a file, an empty batch with its columns first.
 pub(super) fn read(file: &Csv, bytes: impl Read, wanted: Wanted, batches: &Sender<RecordBatch>) -> Result<CsvSummary> {
     let mut records = Records::start(file, bytes)?;
-    let Some(first) = records.next()? else { return Err(file.broken("is empty")) };
-    if !first.is_closed {
-        return Err(file.broken("has a quote in its header that is not closed"));
-    }
-    let columns = header::names(&first.fields, &wanted, file.dialect).map_err(|reason| file.broken(&reason))?;
+    let columns = records.header(&wanted)?;
     let mut watermarks = wanted.newer.and_then(|newer| Watermarks::of(newer, &columns));
     let mut builder = BatchBuilder::new(&columns);
     send(&mut builder, batches)?;
@@ -62,6 +58,11 @@ pub(super) fn read(file: &Csv, bytes: impl Read, wanted: Wanted, batches: &Sende
     Ok(CsvSummary { content_hash, columns, rows, malformed, high, ahead, late, per_day })
 }
 
+/// The names in the header of a file.
+pub(super) fn columns(file: &Csv, bytes: impl Read) -> Result<Vec<String>> {
+    Records::start(file, bytes)?.header(&Wanted::default())
+}
+
 fn send(builder: &mut BatchBuilder, batches: &Sender<RecordBatch>) -> Result<()> {
     let batch = builder.finish().map_err(|error| StageError::corrupt_lake(format!("building a batch: {error}")))?;
     // The writer's own error goes before this one.
@@ -101,6 +102,16 @@ impl Record {
 }
 
 impl<'a, R: Read> Records<'a, R> {
+    /// Reads the first record as the header.
+    fn header(&mut self, wanted: &Wanted) -> Result<Vec<String>> {
+        let file = self.file;
+        let Some(first) = self.next()? else { return Err(file.broken("is empty")) };
+        if !first.is_closed {
+            return Err(file.broken("has a quote in its header that is not closed"));
+        }
+        header::names(&first.fields, wanted, file.dialect).map_err(|reason| file.broken(&reason))
+    }
+
     fn start(file: &'a Csv, bytes: R) -> Result<Self> {
         let tally = MeteredReader::start(bytes, file.dialect.decoder()).map_err(|error| file.unreadable(&error))?;
         if let Some(reason) = kind::of_other(tally.head()) {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use chrono::{DateTime, TimeDelta, Utc};
 use object_store::path::Path as Key;
 use rcm_model::cdm;
-use rcm_model::load_config::LoadType;
+use rcm_model::load_config::{LoadRow, LoadType};
 
 use super::{CLOCK_SKEW, Extract, Table};
 use crate::bronze::{self, Manifest, Settled, SourceObject, Watermark};
@@ -19,14 +19,10 @@ use crate::load::{self, Rows};
 use crate::voids;
 
 pub(super) async fn extract(context: &Context, table: &Table<'_>) -> Result<Extract> {
-    let name = format!("{}/{}.csv", table.row.datasource, table.row.entity());
+    let name = name_of(table.row);
     let place = place(context, &name)?;
     let before = source(context, &place, &name).await?;
-    let csv = match &place {
-        Place::Disk(path) => Csv::on_disk(path.clone(), name.clone()),
-        Place::Lake(key) => Csv::in_lake(&context.lake, key.clone(), name.clone()),
-    };
-    let csv = csv.with_dialect(context.settings.sources.emr.dialect_of(&table.row.datasource));
+    let csv = csv(context, table.row, &place);
     // A load of the other kind has other rows of the same file.
     let is_like = |last: &&Manifest| last.kind == table.subject.kind && last.source.size == before.size;
     if let Some(last) = table.last.filter(is_like)
@@ -62,7 +58,7 @@ pub(super) async fn extract(context: &Context, table: &Table<'_>) -> Result<Extr
         rows: found.rows,
         malformed: found.malformed,
         watermark: watermark(context, table, &found),
-        unmapped_columns: load::unmapped(&found.columns, table.mapping.source_columns_of(table.subject.entity, &name)),
+        unmapped_columns: load::unmapped(&found.columns, table.mapping.source_columns_of(table.entity(), &name)),
     };
     if found.late > 0 {
         let late = found.late;
@@ -73,6 +69,32 @@ pub(super) async fn extract(context: &Context, table: &Table<'_>) -> Result<Extr
         notes.push(format!("{ahead} rows have a `{column}` in the future: the next load takes them again"));
     }
     Ok(Extract::Rows(Box::new(rows), notes))
+}
+
+/// The names in the header of a table's file.
+pub(super) async fn columns(context: &Context, row: &LoadRow) -> Result<Vec<String>> {
+    let place = place(context, &name_of(row))?;
+    // It says that the file is missing as an extract does.
+    source(context, &place, &name_of(row)).await?;
+    csv_stream::columns(&csv(context, row, &place)).await
+}
+
+/// The file of a table.
+pub(super) async fn source_of(context: &Context, row: &LoadRow) -> Result<SourceObject> {
+    let name = name_of(row);
+    source(context, &place(context, &name)?, &name).await
+}
+
+fn name_of(row: &LoadRow) -> String {
+    format!("{}/{}.csv", row.datasource, row.entity())
+}
+
+fn csv(context: &Context, row: &LoadRow, place: &Place) -> Csv {
+    let csv = match place {
+        Place::Disk(path) => Csv::on_disk(path.clone(), name_of(row)),
+        Place::Lake(key) => Csv::in_lake(&context.lake, key.clone(), name_of(row)),
+    };
+    csv.with_dialect(context.settings.sources.emr.dialect_of(&row.datasource))
 }
 
 /// Whether a load is of a later writing of a file: what that showed must not be taken back by an older state.
@@ -130,7 +152,7 @@ async fn source(context: &Context, place: &Place, name: &str) -> Result<SourceOb
 }
 
 async fn wanted(context: &Context, table: &Table<'_>, name: &str) -> Result<Wanted> {
-    let mapping = table.mapping.columns(table.subject.entity, name).cloned();
+    let mapping = table.mapping.columns(table.entity(), name).cloned();
     if table.row.loadtype == LoadType::Full {
         return Ok(Wanted { mapping, ..Wanted::default() });
     }
@@ -149,7 +171,7 @@ async fn wanted(context: &Context, table: &Table<'_>, name: &str) -> Result<Want
 
 /// What the loads of the stream have of the table's keys.
 async fn loaded_keys(context: &Context, table: &Table<'_>, newer: &Newer, name: &str) -> Result<Option<LoadedKeys>> {
-    let Some(entity) = cdm::entity(table.subject.entity) else { return Ok(None) };
+    let Some(entity) = cdm::entity(table.entity()) else { return Ok(None) };
     let reading = KeyReading {
         mapping: table.mapping,
         entity,

@@ -11,7 +11,7 @@ use rcm_model::load_config::LoadRow;
 
 use self::postgres::PostgresConnection;
 use self::sql_server::SqlServerConnection;
-use crate::bronze::Manifest;
+use crate::bronze::{Manifest, SourceObject};
 use crate::config::EmrKind;
 use crate::context::Context;
 use crate::error::Result;
@@ -31,6 +31,13 @@ pub struct Table<'a> {
     pub last: Option<&'a Manifest>,
 }
 
+impl<'a> Table<'a> {
+    /// The entity that its rows are of.
+    fn entity(&self) -> &'a str {
+        self.mapping.entity_of(self.subject.entity)
+    }
+}
+
 /// What an extract brought.
 #[derive(Debug, Clone)]
 pub enum Extract {
@@ -40,15 +47,45 @@ pub enum Extract {
     Rows(Box<Rows>, Vec<String>),
 }
 
+/// Returns the names of a table's columns as the source has them today. Logs in where it is a database.
+///
+/// # Errors
+/// The source does not answer, refuses the login, or has no such table.
+pub async fn columns(context: &Context, row: &LoadRow) -> Result<Vec<String>> {
+    match kind_of(context, row) {
+        EmrKind::Files => files::columns(context, row).await,
+        EmrKind::SqlServer => database::columns::<SqlServerConnection>(context, row).await,
+        EmrKind::Postgres => database::columns::<PostgresConnection>(context, row).await,
+    }
+}
+
+/// Returns the extract file of a table, with its size and time. None where the table is read from a database.
+///
+/// # Errors
+/// `BrokenContract` if there is no such file; the store fails.
+pub async fn file_of(context: &Context, row: &LoadRow) -> Result<Option<SourceObject>> {
+    match kind_of(context, row) {
+        EmrKind::Files => files::source_of(context, row).await.map(Some),
+        EmrKind::SqlServer | EmrKind::Postgres => Ok(None),
+    }
+}
+
+/// What a table is read from. A folder that the environment names goes before what the configuration says.
+#[must_use]
+pub fn kind_of(context: &Context, row: &LoadRow) -> EmrKind {
+    if context.environment.emr_dir.is_some() {
+        EmrKind::Files
+    } else {
+        context.settings.sources.emr.kind_of(&row.datasource)
+    }
+}
+
 /// Extracts a table: all of it, or what is newer than the last load's watermark, as its row says.
 ///
 /// # Errors
 /// The source does not answer, or is not what the configuration says it is.
 pub async fn extract(context: &Context, table: &Table<'_>) -> Result<Extract> {
-    // A folder that the environment names goes before what the configuration says.
-    let is_folder_given = context.environment.emr_dir.is_some();
-    match context.settings.sources.emr.kind_of(&table.row.datasource) {
-        _ if is_folder_given => files::extract(context, table).await,
+    match kind_of(context, table.row) {
         EmrKind::Files => files::extract(context, table).await,
         EmrKind::SqlServer => database::extract::<SqlServerConnection>(context, table).await,
         EmrKind::Postgres => database::extract::<PostgresConnection>(context, table).await,

@@ -106,7 +106,6 @@ impl Lake {
     }
 
     /// An empty lake in memory, which is read as one in S3 is.
-    #[cfg(any(test, feature = "testing"))]
     #[must_use]
     pub fn in_memory() -> Self {
         let root = Url::parse("memory:///").unwrap_or_else(|_| unreachable!());

@@ -18,15 +18,30 @@ const SILENCED: [&str; 2] = ["tiberius", "tokio_postgres"];
 /// What these libraries call `info` is their every step. `RUST_LOG` may name them to hear it.
 const QUIET: &str = "buoyant_kernel=warn,delta_kernel=warn,deltalake_core=warn";
 
+/// How lines of a log are written.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// A JSON object per line.
+    Json,
+}
+
 /// Starts logging to standard error, of panics too. A second call changes nothing.
 pub fn start(environment: &Environment) {
-    let builder = tracing_subscriber::fmt().with_env_filter(asked_for(&environment.log_filter));
+    start_as(&environment.log_filter, if environment.in_lambda { LogFormat::Json } else { LogFormat::Text });
+}
+
+fn start_as(log_filter: &str, format: LogFormat) {
+    let builder = tracing_subscriber::fmt().with_env_filter(asked_for(log_filter));
     let builder = builder.with_writer(std::io::stderr);
-    let started = if environment.in_lambda {
-        let lines = builder.json().with_current_span(true).flatten_event(true);
-        lines.finish().with(filter_fn(may_be_heard)).try_init()
-    } else {
-        builder.with_target(false).finish().with(filter_fn(may_be_heard)).try_init()
+    let started = match format {
+        LogFormat::Json => {
+            let lines = builder.json().with_current_span(true).flatten_event(true);
+            lines.finish().with(filter_fn(may_be_heard)).try_init()
+        }
+        LogFormat::Text => builder.with_target(false).finish().with(filter_fn(may_be_heard)).try_init(),
     };
     if started.is_err() {
         tracing::debug!("logging was started before");
@@ -53,9 +68,8 @@ fn log_panic(panic: &PanicHookInfo<'_>) {
 
 /// Starts logging for the command line: problems only, unless `RUST_LOG` asks for more. What a run
 /// does is shown by its progress and its summary.
-pub fn start_for_terminal() {
-    let log_filter = Environment::read_log_filter().unwrap_or_else(|| "error".to_owned());
-    start(&Environment { log_filter, ..Environment::default() });
+pub fn start_for_terminal(format: LogFormat) {
+    start_as(&Environment::read_log_filter().unwrap_or_else(|| "error".to_owned()), format);
 }
 
 #[cfg(test)]

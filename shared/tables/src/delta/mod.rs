@@ -11,6 +11,7 @@ mod retry;
 mod schema;
 mod table;
 mod upkeep;
+mod versions;
 mod write;
 
 pub use append::{Append, append_missing};
@@ -20,5 +21,6 @@ pub use retry::{Conflicts, retry_on_conflict};
 pub(crate) use schema::to_arrow;
 pub use table::{DataFile, Table, scan_parquet};
 pub use upkeep::{checkpoint, clean_log, vacuum};
+pub use versions::CommitInfo;
 pub(crate) use write::{Encoded, End, has_statistics, json_value, put, shortened};
 pub use write::{NewFile, write, write_marked};

@@ -126,13 +126,19 @@ impl Table {
             return Ok(None);
         }
         inner.load().await.map_err(failed)?;
+        Self::of(lake, path, inner).await.map(Some)
+    }
+
+    /// The table that delta-rs has loaded.
+    pub(super) async fn of(lake: &Lake, path: &str, inner: DeltaTable) -> Result<Self> {
+        let failed = |error: DeltaTableError| StageError::from(error).in_table(path);
         let state = inner.snapshot().map_err(failed)?;
         let schema = schema::from_delta(state.schema().fields())?;
         let views: Vec<LogicalFileView> =
             inner.get_active_add_actions_by_partitions(&[]).try_collect().await.map_err(failed)?;
         let files =
             views.into_iter().map(|view| DataFile { partition_values: view.partition_values_map(), view }).collect();
-        Ok(Some(Self { lake: lake.clone(), path: path.to_owned(), schema, lacking: Schema::default(), files, inner }))
+        Ok(Self { lake: lake.clone(), path: path.to_owned(), schema, lacking: Schema::default(), files, inner })
     }
 
     /// Opens a table as [`Table::open`] does. Its scans have all columns of `schema`: those that the table lacks, since

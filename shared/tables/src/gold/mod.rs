@@ -17,7 +17,7 @@ use rcm_model::event::Outcome;
 pub use self::buckets::{Bucket, two_at_once};
 pub use self::references::{parents_of, reference_counts};
 pub use self::tables::Tables;
-pub use self::target::{GOLD_REVISION, Target};
+pub use self::target::{Due, GOLD_REVISION, Target};
 pub use self::zones::{record_of_zones, zones};
 use rcm_platform::error::{ErrorKind, Result, StageError};
 use rcm_platform::stage::{Failure, Work};

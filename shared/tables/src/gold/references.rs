@@ -64,6 +64,7 @@ pub async fn reference_counts(
             entity: entity.name.to_owned(),
             rule: tally.rule,
             severity: tally.severity,
+            dimension: tally.dimension,
             load_id: ALL_LOADS.to_owned(),
             checked,
             failed: tally.failed,

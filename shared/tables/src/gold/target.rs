@@ -17,6 +17,22 @@ pub const GOLD_REVISION: i64 = 5;
 /// Column that silver tables and facts are partitioned by.
 const BUCKET: &str = "bucket";
 
+/// What a gold table is made from, held against what the lake has now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Due {
+    /// Path of the table below the lake's root.
+    pub table: String,
+    pub is_there: bool,
+    /// Paths of tables that are not there and without which it is not made.
+    pub lacks: Vec<String>,
+    /// What its commit records: paths of tables, and names of what else it depends on.
+    pub inputs: Vec<String>,
+    /// Those of the inputs that have changed since it was made.
+    pub changed: Vec<String>,
+    /// Whether an older version of the product made it, which made other rows of the same inputs.
+    pub is_made_otherwise: bool,
+}
+
 /// One gold table, as it was when it was opened, and what it is to be made from.
 ///
 /// It must have been opened before what it is made from: then a commit of another run in between
@@ -96,6 +112,32 @@ impl<'a> Target<'a> {
             }
         }
         Ok(false)
+    }
+
+    /// What the table is made from, and what of that has changed since it was made.
+    ///
+    /// # Errors
+    /// The log cannot be read.
+    pub async fn due(&self) -> Result<Due> {
+        let mut changed = Vec::new();
+        for (application, version) in &self.made_from {
+            if let Some(table) = self.table
+                && table.transaction(application).await? != Some(*version)
+            {
+                changed.push(application.clone());
+            }
+        }
+        let inputs = self.made_from.iter().map(|(application, _)| application.clone()).filter(|name| name != MAKING);
+        let is_made_otherwise = changed.iter().any(|name| name == MAKING);
+        changed.retain(|name| name != MAKING);
+        Ok(Due {
+            table: self.path.clone(),
+            is_there: self.table.is_some(),
+            lacks: Vec::new(),
+            inputs: inputs.collect(),
+            changed,
+            is_made_otherwise,
+        })
     }
 
     /// Writes rows that the commit is to add; `partition` has the values of the partition columns.

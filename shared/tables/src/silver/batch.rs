@@ -9,10 +9,14 @@ use super::order;
 
 /// Takes the first loads of one nature: no more than have `rows_at_once` rows, and one at least. After a full
 /// extract none of its datasource is taken, so that what the datasource holds then can be checked. The loads of
-/// a datasource are taken in their order.
+/// a datasource are taken in their order. A correction is taken alone.
 pub(super) fn first_batch(mut loads: Vec<Manifest>, rows_at_once: u64) -> Vec<Manifest> {
     order::sort(&mut loads);
     let Some(nature) = loads.first().map(Nature::of) else { return loads };
+    if loads[0].is_correction() {
+        loads.truncate(1);
+        return loads;
+    }
     // Datasources of which a load waits for the next batch.
     let mut left: BTreeSet<String> = BTreeSet::new();
     let (mut batch, mut rows) = (Vec::new(), 0);
@@ -20,7 +24,7 @@ pub(super) fn first_batch(mut loads: Vec<Manifest>, rows_at_once: u64) -> Vec<Ma
         if left.contains(&load.datasource) {
             continue;
         }
-        if Nature::of(&load) != nature {
+        if Nature::of(&load) != nature || load.is_correction() {
             left.insert(load.datasource);
             continue;
         }

@@ -1,30 +1,35 @@
 //! Reads loads of bronze: their rows in the model's columns, checked by the rules.
 
-use std::collections::BTreeSet;
+mod left_out;
+mod picked;
+mod source;
+
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use futures::{StreamExt, stream};
 use polars::prelude::*;
-use rcm_domain::cdm::{UNPARSEABLE, UNREADABLE, looks_at_other_rows, to_model, wanted_rows};
+use rcm_domain::cdm::{UNPARSEABLE, UNREADABLE, to_model, wanted_rows};
 use rcm_domain::quality::{FailedRows, LoadFacts, LoadNature, NotRun, Rulebook, assess};
 use rcm_domain::scd2;
-use rcm_model::cdm::{ColumnSource, Entity, EntityMapping, Mapping};
-use rcm_model::event::{RuleCount, Severity};
+use rcm_model::cdm::{Entity, EntityMapping};
+use rcm_model::event::{LoadProfile, RuleCount, Severity};
 use rcm_platform::bronze::{MALFORMED, Manifest, POSITION};
 use rcm_platform::context::Context;
 use rcm_platform::error::{Result, StageError};
 use serde::{Deserialize, Serialize};
 
+use self::left_out::withheld_rows;
+pub(super) use self::picked::{Pick, Picked, judge_rows, pick};
+pub(super) use self::source::LoadSource;
+use self::source::OpenLoad;
 use super::incoming::{ByBucket, Incoming};
 use super::named;
 use super::nature::{Nature, is_full};
-use super::order;
-use super::portions::{LoadFiles, Portion, Portioning};
-use super::resolved;
-use crate::conditions::check_mapping;
+use super::portions::Portion;
 use crate::frames::blocking;
-use crate::quarantine;
+use crate::quarantine::{self, Withheld};
 
 /// Rows of a portion of a load: as many as a row group of bronze has at most.
 const PORTION_ROWS: usize = 128 * 1024;
@@ -46,6 +51,7 @@ pub(super) struct BatchRows {
     /// Rows per load, in the order of the loads.
     pub tallies: Vec<RowCounts>,
     pub rules: Vec<RuleCount>,
+    pub profiles: Vec<LoadProfile>,
     /// Notes on the loads for people.
     pub notes: Vec<String>,
     /// Largest share of a load's rows that failed an error rule, also of a load that was refused.
@@ -63,6 +69,7 @@ impl BatchRows {
             named: DataFrame::default(),
             tallies: Vec::new(),
             rules: Vec::new(),
+            profiles: Vec::new(),
             notes: Vec::new(),
             worst_share: None,
         }
@@ -101,7 +108,7 @@ impl RowCounts {
 /// Place of a load among the others, and of its rows in the table.
 #[derive(Debug, Clone, Copy)]
 struct Place {
-    /// See [`order::ordinal`].
+    /// See [`super::order::ordinal`].
     ordinal: i64,
     /// Buckets of the table.
     buckets: u32,
@@ -114,6 +121,7 @@ struct ReadLoad {
     quarantined: DataFrame,
     tally: RowCounts,
     rules: Vec<RuleCount>,
+    profile: LoadProfile,
     not_run: Vec<NotRun>,
     /// Columns that it has under several of their names.
     notes: Vec<String>,
@@ -125,6 +133,7 @@ struct Judged {
     named: DataFrame,
     tally: RowCounts,
     rules: Vec<FailedRows>,
+    profile: LoadProfile,
     not_run: Vec<NotRun>,
     /// Of each row that failed: `key`, `reasons` and its position. None if no row failed.
     failed: Option<DataFrame>,
@@ -163,11 +172,12 @@ pub(super) struct For<'a> {
 pub(super) async fn read(context: &Context, of: For<'_>, loads: Vec<Manifest>) -> Result<BatchRows> {
     let (mut named, mut quarantined) = (Vec::new(), Vec::new());
     let mut batch = BatchRows::new(context, of.path);
+    let withheld = Arc::new(Withheld::read(context, of.entity).await?);
     for load in loads {
         if batch.refusals.iter().any(|refusal| refusal.stream == load.stream) {
             continue;
         }
-        let outcome = match read_load(context, of, &load, &mut batch.incoming).await {
+        let outcome = match read_load(context, of, &load, &withheld, &mut batch.incoming).await {
             Ok(read) => {
                 batch.rules.extend(read.rules.iter().cloned());
                 let shares = batch.worst_share.into_iter().chain(read.tally.quarantine().share());
@@ -182,6 +192,9 @@ pub(super) async fn read(context: &Context, of: For<'_>, loads: Vec<Manifest>) -
                 quarantined.push(read.quarantined.lazy());
                 batch.notes.extend(notes(&load, &read.tally, &read.not_run));
                 batch.notes.extend(read.notes);
+                if !load.is_correction() {
+                    batch.profiles.push(read.profile);
+                }
                 batch.tallies.push(read.tally);
                 batch.loads.push(load);
             }
@@ -223,47 +236,38 @@ fn notes(load: &Manifest, tally: &RowCounts, not_run: &[NotRun]) -> Vec<String> 
 }
 
 /// Reads a load portion by portion: its good rows go to `incoming`.
-async fn read_load(context: &Context, of: For<'_>, load: &Manifest, incoming: &mut Incoming) -> Result<ReadLoad> {
-    let mapping = context.settings.mapping(&load.datasource)?.clone();
-    let Some(columns) = mapping.columns(of.entity.name, &load.source.name) else {
-        let Manifest { stream, sequence, datasource, .. } = load;
-        let reason =
-            format!("load {sequence} of `{stream}`: configs/cdm maps no `{}` of `{datasource}`", of.entity.name);
-        return Err(StageError::bad_config(reason));
-    };
-    check_mapping(&mapping)?;
-    let files = LoadFiles::open(context, load).await?;
-    let (columns, notes) = resolved::of_load(columns, &*files.schema()?, load)?;
-    let looks_at_others = of.rulebook.looks_at_other_rows()? || looks_at_other_rows(&columns)?;
-    let portioning = if looks_at_others { Portioning::Whole } else { Portioning::ByRows };
-    let source = LoadSource {
-        entity: of.entity,
-        mapping: Arc::new(mapping),
-        columns: Arc::new(columns),
-        load: Arc::new(load.clone()),
-    };
-    let rulebook = Arc::new(of.rulebook.clone());
+async fn read_load(
+    context: &Context,
+    of: For<'_>,
+    load: &Manifest,
+    withheld: &Arc<Withheld>,
+    incoming: &mut Incoming,
+) -> Result<ReadLoad> {
+    let OpenLoad { files, portioning, source, rulebook, place, notes } = OpenLoad::of(context, of, load).await?;
     let mut read = ReadLoad {
         named: named::none()?,
         quarantined: DataFrame::empty_with_schema(&quarantine::schema()),
         tally: RowCounts::default(),
         rules: Vec::new(),
+        profile: source.empty_profile(),
         not_run: Vec::new(),
         notes,
     };
     let mut failed_by_rule: Vec<FailedRows> = Vec::new();
-    let place = Place { ordinal: order::ordinal(load), buckets: of.buckets };
     let portions = files.portions(portioning, PORTION_ROWS).into_iter();
-    let judged = portions.map(|portion| judge(portion, source.clone(), Arc::clone(&rulebook), place, context.now()));
+    let judged = portions.map(|portion| {
+        judge(portion, source.clone(), Arc::clone(&rulebook), place, Arc::clone(withheld), context.now())
+    });
     let mut judged = stream::iter(judged).buffered(AT_ONCE);
     while let Some(of_portion) = judged.next().await {
-        let (Judged { good, named, tally, rules, not_run, .. }, quarantined) = of_portion?;
+        let (Judged { good, named, tally, rules, profile, not_run, .. }, quarantined) = of_portion?;
         incoming.push(context, good).await?;
         read.named.vstack_mut(&named)?;
         if let Some(quarantined) = quarantined {
             read.quarantined.vstack_mut(&quarantined)?;
         }
         read.tally.add(tally);
+        read.profile.add(&profile);
         read.not_run = not_run;
         for of_rule in rules {
             match failed_by_rule.iter_mut().find(|known| known.rule == of_rule.rule) {
@@ -273,10 +277,16 @@ async fn read_load(context: &Context, of: For<'_>, load: &Manifest, incoming: &m
         }
     }
     let checked = read.tally.read;
-    let count = |of_rule: &FailedRows| {
-        source.count(&of_rule.rule, of_rule.severity, Failed { failed: of_rule.failed, checked })
+    let count = |of_rule: FailedRows| RuleCount {
+        entity: of.entity.name.to_owned(),
+        rule: of_rule.rule,
+        severity: of_rule.severity,
+        dimension: of_rule.dimension,
+        load_id: load.load_id.clone(),
+        checked,
+        failed: of_rule.failed,
     };
-    read.rules = failed_by_rule.iter().map(count).collect();
+    read.rules = failed_by_rule.into_iter().map(count).collect();
     Ok(read)
 }
 
@@ -287,58 +297,17 @@ async fn judge(
     source: LoadSource,
     rulebook: Arc<Rulebook>,
     place: Place,
+    withheld: Arc<Withheld>,
     now: DateTime<Utc>,
 ) -> Result<(Judged, Option<DataFrame>)> {
     let raw = portion.read(&source.raw_columns()).await?;
+    let out = withheld_rows(&portion, &raw, &source, &withheld).await?;
     let load = Arc::clone(&source.load);
-    let mut judged = blocking(move || apply_rules(raw, &source, &rulebook, place)).await?;
+    let mut judged = blocking(move || apply_rules(raw, &source, &rulebook, place, &out)).await?;
     let Some(failed) = judged.failed.take() else { return Ok((judged, None)) };
     let raw = portion.read_all().await?;
     let quarantined = blocking(move || entries(raw, &failed, &load, now)).await?;
     Ok((judged, Some(quarantined)))
-}
-
-/// A load, and how its rows are read.
-#[derive(Clone)]
-pub(super) struct LoadSource {
-    pub entity: &'static Entity,
-    pub mapping: Arc<Mapping>,
-    pub columns: Arc<EntityMapping>,
-    pub load: Arc<Manifest>,
-}
-
-impl LoadSource {
-    /// Returns the columns that the mapping names, and those that bronze adds.
-    fn raw_columns(&self) -> Vec<String> {
-        let mut wanted: Vec<&str> = self.columns.source_columns().collect();
-        wanted.sort_unstable();
-        wanted.dedup();
-        wanted.extend([POSITION, MALFORMED]);
-        wanted.into_iter().map(str::to_owned).collect()
-    }
-
-    /// Columns of the model that the load has.
-    fn model_columns(&self) -> BTreeSet<String> {
-        let moments = ["src_inserted_at", "src_modified_at"];
-        let columns = self.entity.tracked.iter().map(|column| column.name).chain(moments);
-        columns.filter(|column| self.columns.has(column)).map(str::to_owned).collect()
-    }
-
-    /// Names of the source's columns that make the id.
-    fn key_headers(&self) -> Vec<&str> {
-        self.columns.source(self.entity.id()).into_iter().flat_map(ColumnSource::columns).collect()
-    }
-
-    fn count(&self, rule: &str, severity: Severity, rows: Failed) -> RuleCount {
-        RuleCount {
-            entity: self.entity.name.to_owned(),
-            rule: rule.to_owned(),
-            severity,
-            load_id: self.load.load_id.clone(),
-            checked: rows.checked,
-            failed: rows.failed,
-        }
-    }
 }
 
 /// Returns the rows that the mapping's `where` takes. A record that does not fit its header stays, for the quarantine.
@@ -355,12 +324,22 @@ fn time_of(load: &Manifest) -> DateTime<Utc> {
     load.extracted_at.max(landed.unwrap_or(load.extracted_at))
 }
 
-/// Checks the rows of a load by the rules.
-fn apply_rules(raw: DataFrame, source: &LoadSource, rulebook: &Rulebook, place: Place) -> Result<Judged> {
+/// Reason of a row that passes the rules and that a person has decided to leave out.
+const LEFT_OUT: &str = "left_out";
+
+/// Checks the rows of a load by the rules. Rows at the positions in `out` fail in any case.
+fn apply_rules(
+    raw: DataFrame,
+    source: &LoadSource,
+    rulebook: &Rulebook,
+    place: Place,
+    out: &HashSet<i64>,
+) -> Result<Judged> {
     let LoadSource { entity, mapping, columns, load } = source;
     let in_load = raw.height();
     let raw = without_unwanted(raw, columns)?;
     let model = to_model(&raw, entity, mapping, columns, load.extracted_at)?;
+    let profile = source.profile(&model)?;
     let records = raw.column(MALFORMED)?.str()?.clone();
     let malformed = records.is_not_null();
     let positions = raw.column(POSITION)?.i64()?.clone();
@@ -373,7 +352,12 @@ fn apply_rules(raw: DataFrame, source: &LoadSource, rulebook: &Rulebook, place: 
         columns: &source.model_columns(),
         key_headers: &source.key_headers(),
     };
-    let assessment = assess(&model, &malformed, entity, rulebook, &facts)?;
+    let mut assessment = assess(&model, &malformed, entity, rulebook, &facts)?;
+    if !out.is_empty() {
+        let is_out = |at: Option<i64>| at.is_some_and(|at| out.contains(&at));
+        let reasons = assessment.reasons.iter().zip(positions.iter());
+        assessment.reasons = reasons.map(|(reason, at)| reason.or(is_out(at).then_some(LEFT_OUT))).collect();
+    }
     let good = assessment.reasons.is_null();
     let keys = model.column(entity.key)?.clone();
 
@@ -402,6 +386,7 @@ fn apply_rules(raw: DataFrame, source: &LoadSource, rulebook: &Rulebook, place: 
         named,
         tally: RowCounts { left_out: in_load as u64 - read, read, quarantined },
         rules: assessment.tallies,
+        profile,
         not_run: assessment.not_run,
         failed,
     })

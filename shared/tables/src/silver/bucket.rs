@@ -156,7 +156,7 @@ impl BucketBatch<'_> {
 }
 
 /// Names of all columns of an entity's table.
-fn all_columns(entity: &Entity) -> Vec<String> {
+pub(super) fn all_columns(entity: &Entity) -> Vec<String> {
     silver_schema(entity).iter_names().map(ToString::to_string).collect()
 }
 
@@ -165,7 +165,7 @@ fn with_keys(entity: &Entity, columns: &[&str]) -> Vec<String> {
     [entity.surrogate, entity.key].iter().chain(columns).map(|name| (*name).to_owned()).collect()
 }
 
-fn names(columns: &[String]) -> Vec<&str> {
+pub(super) fn names(columns: &[String]) -> Vec<&str> {
     columns.iter().map(String::as_str).collect()
 }
 
@@ -253,18 +253,20 @@ impl Extracts {
     }
 }
 
-fn extract_load(context: &Context, entity: &Entity, load: &Manifest) -> ExtractLoad {
+/// A load of an extract as history is planned with it.
+pub(super) fn extract_load(context: &Context, entity: &Entity, load: &Manifest) -> ExtractLoad {
     ExtractLoad {
         load_id: load.load_id.clone(),
         datasource: load.datasource.clone(),
         extracted_at: load.extracted_at,
         is_full: is_full(load),
         untracked: untracked(context, entity, load),
+        corrected_by: Vec::new(),
     }
 }
 
 /// Columns whose change alone is no new version.
-fn untracked(context: &Context, entity: &Entity, load: &Manifest) -> Vec<&'static str> {
+pub(super) fn untracked(context: &Context, entity: &Entity, load: &Manifest) -> Vec<&'static str> {
     let mapping = context.settings.mapping(&load.datasource).ok();
     let columns = mapping.and_then(|mapping| mapping.columns(entity.name, &load.source.name));
     columns.map_or_else(Vec::new, |columns| columns.untracked(entity))

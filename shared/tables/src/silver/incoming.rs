@@ -60,6 +60,11 @@ impl ByBucket {
         Ok(Self { rows: rows.take(&IdxCa::from_vec("row".into(), order))?, places })
     }
 
+    /// All rows.
+    pub(super) fn into_rows(self) -> DataFrame {
+        self.rows
+    }
+
     fn of_bucket(&self, bucket: i32) -> Option<DataFrame> {
         self.places.get(&bucket).map(|(first, rows)| self.rows.slice(*first as i64, *rows))
     }

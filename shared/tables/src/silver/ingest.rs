@@ -118,7 +118,8 @@ impl<'a> Ingest<'a> {
         let rulebook = self.rulebook().await?;
         let mut batch =
             batch_rows::read(context, For { entity, path: &target.silver, rulebook, buckets }, loads).await?;
-        let mut work = Work { rules: std::mem::take(&mut batch.rules), ..Work::default() };
+        let (rules, profiles) = (std::mem::take(&mut batch.rules), std::mem::take(&mut batch.profiles));
+        let mut work = Work { rules, profiles, ..Work::default() };
         work.notes.append(&mut batch.notes);
         work.metrics.extend(batch.worst_share.map(|share| quarantine_rate(entity, share)));
         refusals.append(&mut batch.refusals);
@@ -127,7 +128,8 @@ impl<'a> Ingest<'a> {
             return Ok(LoadBatch { work, refusals, ..LoadBatch::default() });
         };
         let destination = Destination { target, table: table.as_ref(), buckets, states: &states, rulebook, run_id };
-        if self.shares_out {
+        let is_correction = batch.loads.first().is_some_and(Manifest::is_correction);
+        if self.shares_out && !is_correction {
             let prepared = Prepared::share_out(context, target, table.as_ref(), buckets, &mut batch, &mut work).await;
             match prepared {
                 Ok(None) => {}

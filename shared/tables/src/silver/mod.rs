@@ -7,9 +7,11 @@ mod bucket;
 mod columns;
 #[cfg(test)]
 mod columns_tests;
+mod corrections;
 mod holdings;
 mod incoming;
 mod ingest;
+mod key_history;
 mod layout;
 mod lost;
 mod named;
@@ -19,6 +21,7 @@ mod portions;
 mod rebuild;
 mod record;
 mod refused;
+mod replay;
 mod resolved;
 mod rewrite;
 #[cfg(test)]
@@ -26,16 +29,21 @@ mod rewrite_tests;
 mod shards;
 #[cfg(test)]
 mod shards_tests;
+mod splice;
 mod standing;
 mod stored;
 mod target;
 #[cfg(test)]
 mod tests;
+mod waiting;
 
+pub use corrections::{Mended, MendedOutcome, assess_mended, corrected_load};
 pub use incoming::FOLDER as INCOMING;
 pub use record::taken_of as taken;
+pub use replay::{finish_replay, replay_preview};
 pub use standing::standstills;
 pub use stored::is_open;
+pub use waiting::{WaitingLoads, waiting};
 
 use futures::future::BoxFuture;
 use rcm_domain::cdm::silver_schema;
@@ -43,8 +51,8 @@ use rcm_domain::quality::Rulebook;
 use rcm_domain::scd2::{KEY_REPEATED, MODIFIED_GOES_BACK, Outcome as RowOutcome};
 use rcm_model::cdm::Entity;
 use rcm_model::event::{
-    ControlCheck, LoadCounts, Metric, Outcome, Part, RuleCount, Severity, Shard, SharedOut, StageInput, StageReport,
-    TableCommit,
+    ControlCheck, Dimension, LoadCounts, Metric, Outcome, Part, RuleCount, Severity, Shard, SharedOut, StageInput,
+    StageReport, TableCommit,
 };
 use rcm_platform::bronze::Manifest;
 use rcm_platform::context::Context;
@@ -73,19 +81,22 @@ const BUCKETS_PROPERTY_BEFORE: &str = "rcm.buckets";
 
 /// Brings an entity's silver table up to its bronze streams: a commit for every batch of the loads that
 /// wait, or none if there is nothing new. If asked to, or where a load was voided whose rows the table has, it
-/// makes the table anew first.
+/// makes the table anew first. Where it is asked to assess rows in quarantine anew, it does only that.
 ///
 /// # Errors
 /// A load cannot be ingested: the other streams are ingested nevertheless, and the error says what stays behind.
 /// The store fails: nothing of the batch is ingested.
 pub async fn run(context: Context, entity: &'static Entity, input: StageInput) -> Result<StageReport> {
     let stage = format!("silver-{}", entity.name.replace('_', "-"));
-    let (subject, work): (String, BoxFuture<'_, _>) = match &input.part {
-        Part::All | Part::Prepare => (entity.name.to_owned(), Box::pin(bring_up(&context, entity, &input))),
-        Part::Shard(shard) => {
+    let (subject, work): (String, BoxFuture<'_, _>) = match (&input.replay, &input.part) {
+        (Some(wanted), _) => {
+            (format!("{}/replay", entity.name), Box::pin(replay::replay(&context, entity, &input.run_id, wanted)))
+        }
+        (None, Part::All | Part::Prepare) => (entity.name.to_owned(), Box::pin(bring_up(&context, entity, &input))),
+        (None, Part::Shard(shard)) => {
             (format!("{}/shard {}", entity.name, shard.number), Box::pin(write_shard(&context, entity, shard)))
         }
-        Part::Commit(batch) => {
+        (None, Part::Commit(batch)) => {
             (entity.name.to_owned(), Box::pin(commit_prepared(&context, entity, batch, &input.run_id)))
         }
     };
@@ -147,6 +158,7 @@ async fn commit_prepared(
     let rows = prepared.for_commit(context, target).await?;
     let mut work = Work {
         rules: prepared.rules.clone(),
+        profiles: prepared.profiles.clone(),
         notes: prepared.notes.clone(),
         metrics: prepared.metrics.clone(),
         ..Work::default()
@@ -240,6 +252,9 @@ async fn ingest_batch(
     work: &mut Work,
 ) -> Result<()> {
     let Destination { target, table, .. } = *destination;
+    if batch.loads.first().is_some_and(Manifest::is_correction) {
+        return corrections::ingest(context, destination, batch, work).await;
+    }
     let ingested = match bucket::plan_all(context, target, table, &batch).await {
         Ok(changes) => finish(context, destination, &batch, changes, work).await,
         Err(error) => Err(error),
@@ -289,11 +304,17 @@ fn buckets_of_new(context: &Context, entity: &Entity, rows: u64) -> u32 {
 /// Buckets of the table, fixed when it was made; of one that is not there yet, by the rows of the loads that wait.
 fn buckets(context: &Context, entity: &Entity, table: Option<&Table>, waiting: u64) -> Result<u32> {
     let Some(table) = table else { return Ok(buckets_of_new(context, entity, waiting)) };
-    let (property, before) = (table.property(BUCKETS_PROPERTY)?, table.property(BUCKETS_PROPERTY_BEFORE)?);
-    property
-        .or(before)
-        .and_then(|buckets| buckets.parse().ok())
+    bucket_count(table)?
         .ok_or_else(|| StageError::corrupt_lake(format!("table `{}` has no {BUCKETS_PROPERTY}", entity.name)))
+}
+
+/// Returns the number of buckets of a silver table, fixed when it was made; none if the table does not say it.
+///
+/// # Errors
+/// The log cannot be read.
+pub fn bucket_count(table: &Table) -> Result<Option<u32>> {
+    let (property, before) = (table.property(BUCKETS_PROPERTY)?, table.property(BUCKETS_PROPERTY_BEFORE)?);
+    Ok(property.or(before).and_then(|buckets| buckets.parse().ok()))
 }
 
 /// What became of the rows of every load.
@@ -332,12 +353,13 @@ fn counts(batch: &BatchRows, changes: &[BucketChange]) -> Vec<LoadCounts> {
 
 /// Rows that fail the rules which only their history shows: one count per load and rule.
 fn warnings(entity: &Entity, batch: &BatchRows, changes: &[BucketChange]) -> Vec<RuleCount> {
-    let count = |rule: &'static str, load: &Manifest, tally: &RowCounts| {
+    let count = |rule: &'static str, dimension: Dimension, load: &Manifest, tally: &RowCounts| {
         let id = (load.load_id.clone(), rule);
         RuleCount {
             entity: entity.name.to_owned(),
             rule: rule.to_owned(),
             severity: Severity::Warn,
+            dimension,
             load_id: load.load_id.clone(),
             checked: tally.read,
             failed: changes.iter().filter_map(|change| change.warnings.get(&id)).sum(),
@@ -345,9 +367,9 @@ fn warnings(entity: &Entity, batch: &BatchRows, changes: &[BucketChange]) -> Vec
     };
     let mut counts = Vec::new();
     for (load, tally) in batch.loads.iter().zip(&batch.tallies) {
-        counts.push(count(KEY_REPEATED, load, tally));
+        counts.push(count(KEY_REPEATED, Dimension::Uniqueness, load, tally));
         if Nature::of(load) == Nature::Extract {
-            counts.push(count(MODIFIED_GOES_BACK, load, tally));
+            counts.push(count(MODIFIED_GOES_BACK, Dimension::Timeliness, load, tally));
         }
     }
     counts

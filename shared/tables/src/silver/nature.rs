@@ -16,7 +16,8 @@ pub(super) enum Nature {
 impl Nature {
     /// Returns the nature of a load.
     pub(super) fn of(load: &Manifest) -> Self {
-        if load.has_landed() && load.kind == LoadKind::Upsert { Self::Event } else { Self::Extract }
+        let kind = load.correction.as_ref().map_or(load.kind, |correction| correction.kind);
+        if load.has_landed() && kind == LoadKind::Upsert { Self::Event } else { Self::Extract }
     }
 }
 

@@ -40,7 +40,9 @@ pub(super) fn ordinal(load: &Manifest) -> i64 {
         Nature::Extract => load.finished_at.timestamp_micros(),
         Nature::Event => {
             let name = xxh3_64(load.source.name.as_bytes()) as i64 & (FILES_OF_ONE_TIME - 1);
-            load.extracted_at.timestamp_micros().saturating_mul(FILES_OF_ONE_TIME) + name
+            // A correction has the file and the time of what it corrects, and is later.
+            let at = if load.correction.is_some() { load.finished_at } else { load.extracted_at };
+            at.timestamp_micros().saturating_mul(FILES_OF_ONE_TIME) + name
         }
     }
 }

@@ -13,6 +13,7 @@ use rcm_domain::cdm::silver_schema;
 use rcm_domain::quality::Rulebook;
 use rcm_model::cdm::Entity;
 use rcm_model::event::TableCommit;
+use rcm_platform::bronze::{LoadLog, Manifest};
 use rcm_platform::context::Context;
 use rcm_platform::error::{Result, StageError};
 use rcm_platform::stage::{Failure, Work};
@@ -20,12 +21,14 @@ use tracing::warn;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::batch_rows::Refusal;
+use super::corrections;
 use super::ingest::{Ingest, Taken};
 use super::lost::{self, Lost};
 use super::record::{self, REBUILDS, StreamState, Voids};
 use super::target::Target;
 use super::{BUCKETS_PROPERTY, PARTITION_COLUMNS, buckets};
 use crate::delta::{self, Change, Conflicts, NewFile, Table};
+use crate::desk::Decisions;
 use crate::quarantine;
 use crate::rulebooks::Rulebooks;
 
@@ -150,6 +153,7 @@ impl Rebuild<'_> {
     /// The folder of the next rebuild with the mappings, rules and voided loads of today.
     async fn folder(&self) -> Result<String> {
         let Self { context, own, rulebook, .. } = self;
+        let decisions = Decisions::of(context, own.entity.name).last_number().await?;
         let datasources = context.settings.mappings().map(|mapping| mapping.datasource.as_str());
         let mut made_with = format!(
             "{MAKING} {} {:?} {:?}",
@@ -157,6 +161,10 @@ impl Rebuild<'_> {
             own.entity.tracked.iter().map(|column| column.name).collect::<Vec<_>>(),
             record::fingerprints(context, own.entity, rulebook, datasources)
         );
+        if decisions > 0 {
+            // What was decided about rows in quarantine meanwhile may leave others out.
+            _ = write!(made_with, "\ndecisions {decisions}");
+        }
         for (stream, voided) in self.voids.streams() {
             _ = write!(made_with, "\n{stream} {voided:?}");
         }
@@ -205,6 +213,16 @@ impl Rebuild<'_> {
         Ok(last.is_none_or(|last| self.context.now() - last > TimeDelta::days(1)))
     }
 
+    /// Loads that correct rows, and are not voided.
+    async fn corrections(&self) -> Result<Vec<Manifest>> {
+        let mut corrections = Vec::new();
+        for (stream, voided) in self.voids.streams() {
+            let loads = LoadLog::new(&self.context.lake, stream).after(0).await?.into_iter();
+            corrections.extend(loads.filter(|load| load.is_correction() && !voided.contains(&load.sequence)));
+        }
+        Ok(corrections)
+    }
+
     /// Replaces the rows of the entity's tables by those of the ones that were made anew.
     async fn replace(&self, staging: &Target, folder: &str, refusals: &[Refusal], lost: &Lost) -> Result<Replaced> {
         let Self { context, own, table, rulebook, voids, run_id } = *self;
@@ -239,8 +257,13 @@ impl Rebuild<'_> {
         let datasources = context.settings.mappings().map(|mapping| mapping.datasource.as_str());
         transactions.extend(record::fingerprints(context, own.entity, rulebook, datasources));
         transactions.extend(record::hashed_alike(context, table).await?);
-        let entries = Table::open(&context.lake, &staging.quarantine).await?;
-        let replaced = quarantine::replace(context, &own.quarantine, entries.as_ref(), run_id).await?;
+        let entries = Table::open_with(&context.lake, &staging.quarantine, &quarantine::schema()).await?;
+        let corrections = self.corrections().await?;
+        let corrected = corrections.iter().filter_map(|load| load.correction.as_ref());
+        let corrected: Vec<String> = corrected.flat_map(|correction| correction.fingerprints.clone()).collect();
+        let replaced = quarantine::replace(context, &own.quarantine, entries.as_ref(), &corrected, run_id).await?;
+        let settled =
+            corrections::settle_all(context, &own.quarantine, &corrections, entries.as_ref(), rulebook, run_id).await?;
         let files = staged.as_ref().map_or(&[][..], Table::files);
         let add: Vec<NewFile> = files.iter().map(|file| NewFile::below(folder, file)).collect();
         let rows = add.iter().map(|file| file.rows).sum();
@@ -264,7 +287,7 @@ impl Rebuild<'_> {
             warn!(error = error.name(), message = %error, "what a rebuild needs no more is not removed");
         }
         let own_commit = TableCommit { table: own.silver.clone(), version: committed.version, rows };
-        let commits = replaced.commit.into_iter().chain([own_commit]).collect();
+        let commits = replaced.commit.into_iter().chain(settled).chain([own_commit]).collect();
         Ok(Replaced { commits, open_gone: replaced.open_gone })
     }
 }

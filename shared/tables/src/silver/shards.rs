@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use polars::prelude::*;
 use rcm_domain::scd2::{Holdings, KEY_REPEATED, MODIFIED_GOES_BACK, Outcome};
-use rcm_model::event::{Metric, Part, RuleCount, Shard, SharedOut};
+use rcm_model::event::{LoadProfile, Metric, Part, RuleCount, Shard, SharedOut};
 use rcm_platform::bronze::Manifest;
 use rcm_platform::context::Context;
 use rcm_platform::error::{Result, StageError};
@@ -44,6 +44,8 @@ pub(super) struct Prepared {
     pub loads: Vec<Manifest>,
     tallies: Vec<RowCounts>,
     pub rules: Vec<RuleCount>,
+    #[serde(default)]
+    pub profiles: Vec<LoadProfile>,
     pub notes: Vec<String>,
     pub metrics: Vec<Metric>,
     folder: String,
@@ -120,6 +122,7 @@ impl Prepared {
             loads: batch.loads.clone(),
             tallies: batch.tallies.clone(),
             rules: std::mem::take(&mut work.rules),
+            profiles: std::mem::take(&mut work.profiles),
             notes: std::mem::take(&mut work.notes),
             metrics: std::mem::take(&mut work.metrics),
             put_down: batch.incoming.put_down().to_vec(),

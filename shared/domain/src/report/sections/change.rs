@@ -14,11 +14,12 @@ impl Selected<'_> {
         let points = self.points();
         let style = &self.maker.style;
         let Some((at, base)) = Self::base(&points) else { return Change::nothing() };
-        let (from, now) = (base.end, points[points.len() - 1]);
+        let (from, end) = (base.end, points[points.len() - 1]);
+        let (before, now) = (base.sums.balance, end.sums.balance);
         let later = || points[at + 1..].iter();
-        let (billed, paid) = (later().map(|point| point.billed).sum(), later().map(|point| point.paid).sum());
+        let (billed, paid) = (later().map(|point| point.sums.billed).sum(), later().map(|point| point.sums.paid).sum());
         let changes = self.changes();
-        let total = now.balance - base.balance;
+        let total = now - before;
         let (least, most) =
             changes.iter().fold((0, 0), |(least, most), (.., change, _)| (least.min(*change), most.max(*change)));
         let width = ((most - least) as f64).max(1.0);
@@ -55,27 +56,29 @@ impl Selected<'_> {
             let name = format!("{} {}", others.len(), if others.len() == 1 { "other" } else { "others" });
             lines.push(Line::of(name, vec![style.change(change), share(change), style.short(balance)]));
         }
-        let all = vec![style.change(total), share(total), style.short(now.balance)];
+        let all = vec![style.change(total), share(total), style.short(now)];
         lines.push(Line { is_total: true, ..Line::of("Change".to_owned(), all) });
         let parts = if self.is_of_all() { "Payer, hospital" } else { "Payer" };
         Change {
             kicker: format!("What changed since {}", month(from)),
             finding: findings::change(*self),
             equation: vec![
-                ("", style.short(base.balance), format!("balance on {}", short_date(from))),
+                ("", style.short(before), format!("balance on {}", short_date(from))),
                 ("+", style.short(billed), "billed since".to_owned()),
                 ("−", style.short(paid), "paid on it".to_owned()),
-                ("=", style.short(now.balance), format!("balance on {}", short_date(now.end))),
+                ("=", style.short(now), format!("balance on {}", short_date(end.end))),
             ],
             table: Table {
-                caption: format!("Change of the balance, {} to {}", short_date(from), short_date(now.end)),
+                caption: format!("Change of the balance, {} to {}", short_date(from), short_date(end.end)),
                 of: "the largest rises and falls".to_owned(),
                 headings: [parts, "change", "of the change", "balance now"].map(str::to_owned).to_vec(),
                 lines,
             },
-            source: "From kpi_ar_trend. All dates are computed from what is known today, so a payment that was posted \
-                     late counts at its own date. Overpayments lower no other balance."
-                .to_owned(),
+            source: format!(
+                "From kpi_ar_trend. All dates are computed from what is known today, so a payment that was posted late \
+                 counts at its own date. Overpayments lower no other balance.{}",
+                self.late("transactions").map_or_else(String::new, |late| format!(" The newest {late}."))
+            ),
         }
     }
 }

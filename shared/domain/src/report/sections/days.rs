@@ -41,7 +41,7 @@ impl Selected<'_> {
             Line { is_hot, ..Line::of(name, vec![shown(first), shown(base), shown(now), change]) }
         };
         let made_of = |name: String, points: &[Point]| {
-            let now = points.last().copied().unwrap_or_default();
+            let now = points.last().copied().unwrap_or_default().sums;
             Line::of(name, vec![style.short(now.balance), style.short(now.amount_in_period)])
         };
         let (mut lines, mut parts) =

@@ -87,8 +87,9 @@ impl Selected<'_> {
             },
             source: format!(
                 "From kpi_claims, by the month of the claim: claims whose status is denied ÷ all claims. A rate of fewer \
-                 than {} claims is not shown.",
-                self.maker.about.config.materiality.least_for_rate
+                 than {} claims is not shown.{}",
+                self.maker.about.config.materiality.least_for_rate,
+                self.late("claims").map_or_else(String::new, |late| format!(" The newest {late}."))
             ),
         }
     }

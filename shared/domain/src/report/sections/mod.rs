@@ -2,6 +2,7 @@
 
 mod age;
 mod change;
+mod closed;
 mod collection;
 mod days;
 mod denials;
@@ -49,7 +50,7 @@ impl<'a> Maker<'a> {
     pub(in crate::report) fn new(facts: &'a Facts, about: About<'a>, style: Style) -> Self {
         let last = facts.trend.iter().map(|row| row.month_end).max();
         let now = || facts.trend.iter().filter(|row| Some(row.month_end) == last);
-        let of_trend = |name: fn(&TrendRow) -> &String| now().map(move |row| (name(row).clone(), row.balance));
+        let of_trend = |name: fn(&TrendRow) -> &String| now().map(move |row| (name(row).clone(), row.sums.balance));
         let of_claims = |name: fn(&ClaimRow) -> &String| facts.claims.iter().map(move |row| (name(row).clone(), 0));
         Self {
             hospitals: largest_first(of_trend(|row| &row.datasource).chain(of_claims(|row| &row.datasource))),
@@ -89,6 +90,7 @@ impl<'a> Maker<'a> {
             collection: selected.collection(),
             denials: selected.denials(),
             speed: selected.speed(),
+            closed: selected.closed(),
         }
     }
 
@@ -97,14 +99,24 @@ impl<'a> Maker<'a> {
         self.facts.feeds.iter().map(|row| (row, self.feed(row))).collect()
     }
 
-    fn feed(&self, row: &FeedRow) -> Feed {
-        let age = row.newest.map(|newest| (self.about.as_of - newest).num_days());
+    /// Days between the newest row of a feed and D.
+    fn age(&self, row: &FeedRow) -> Option<i64> {
+        row.newest.map(|newest| (self.about.as_of - newest).num_days())
+    }
+
+    fn is_late(&self, row: &FeedRow) -> bool {
         let allowed = self.about.config.days_of_feed(&format!("{}/{}", row.datasource, row.entity));
+        self.age(row).is_none_or(|age| age > i64::from(allowed))
+    }
+
+    fn feed(&self, row: &FeedRow) -> Feed {
         Feed {
             name: format!("{}, {}", self.hospital_name(&row.datasource), row.entity),
             newest: row.newest.map_or_else(|| "none".to_owned(), figures::long_date),
-            age: age.map_or_else(String::new, |days| format!("{days} days")),
-            is_late: age.is_none_or(|age| age > i64::from(allowed)),
+            age: self
+                .age(row)
+                .map_or_else(String::new, |days| format!("{days} {}", if days == 1 { "day" } else { "days" })),
+            is_late: self.is_late(row),
             rows: self.style.count(row.rows),
             undated: self.style.count(row.undated),
         }
@@ -211,9 +223,9 @@ impl<'a> Selected<'a> {
         for row in self.maker.facts.trend.iter().filter(|row| self.is_wanted(&row.datasource)) {
             let of_both = found.entry((&row.datasource, &row.payer)).or_default();
             if row.month_end == base.end {
-                of_both.0 += row.balance;
+                of_both.0 += row.sums.balance;
             } else if row.month_end == last {
-                of_both.1 += row.balance;
+                of_both.1 += row.sums.balance;
             }
         }
         let mut changes: Vec<(String, String, i128, i128)> = (found.into_iter())
@@ -221,6 +233,22 @@ impl<'a> Selected<'a> {
             .collect();
         changes.sort_by_key(|(hospital, payer, change, _)| (-change, hospital.clone(), payer.clone()));
         changes
+    }
+
+    /// `claims of Brookside are late`: whose feed of an entity the figures lack the newest rows of.
+    fn late(&self, entity: &str) -> Option<String> {
+        let feeds = self.maker.facts.feeds.iter().filter(|row| row.entity == entity && self.is_wanted(&row.datasource));
+        let late: Vec<&FeedRow> = feeds.filter(|row| self.maker.is_late(row)).collect();
+        match late[..] {
+            [] => None,
+            [one] => Some(format!("{entity} of {} are late", self.maker.hospital_name(&one.datasource))),
+            [..] => Some(format!("{entity} of {} hospitals are late", late.len())),
+        }
+    }
+
+    /// `Medicaid at Brookside`, in a sentence.
+    fn part_said(&self, hospital: &str, payer: &str) -> String {
+        if self.is_of_all() { format!("{payer} at {}", self.maker.hospital_name(hospital)) } else { payer.to_owned() }
     }
 
     /// `Medicaid, Brookside`, or `Medicaid` where there is one hospital.

@@ -9,6 +9,8 @@ use crate::report::view::{Line, Range, Speed, Table};
 
 /// Days that a wait of a tenth of the payments may have before a service month counts as paid.
 const SETTLED_DAYS: u64 = 90;
+/// Hospitals whose waits are shown beside each other, the largest.
+const MOST_WAITS: usize = 5;
 
 impl Selected<'_> {
     /// The last month of service whose payments have mostly come.
@@ -23,9 +25,16 @@ impl Selected<'_> {
         let least = self.maker.about.config.materiality.least_for_rate;
         let rows =
             || self.maker.facts.waits.iter().filter(|row| row.month == settled && self.is_wanted(&row.datasource));
+        let hospitals = self.hospitals();
+        let shown = &hospitals[..hospitals.len().min(MOST_WAITS)];
+        let others = if shown.len() < hospitals.len() {
+            format!(" The {MOST_WAITS} largest hospitals are shown; the others are in the table of gold.")
+        } else {
+            String::new()
+        };
         let mut ranges = Vec::new();
         for (at, payer) in self.maker.payers.iter().enumerate() {
-            for row in rows().filter(|row| row.payer == *payer) {
+            for row in rows().filter(|row| row.payer == *payer && shown.contains(&row.datasource.as_str())) {
                 let known = row.median.zip(row.p90).filter(|_| row.payments >= least);
                 let figure = known.map_or_else(none, |(median, p90)| Figure {
                     text: format!("{median:.0} · {p90:.0}"),
@@ -34,6 +43,7 @@ impl Selected<'_> {
                 });
                 ranges.push(Range {
                     name: self.part_name(&row.datasource, payer),
+                    said: self.part_said(&row.datasource, payer),
                     payer: Some(at),
                     days: known,
                     figure,
@@ -76,7 +86,7 @@ impl Selected<'_> {
             },
             source: format!(
                 "From kpi_days_to_payment, kpi_payer_mix and kpi_claims. Days from service to payment of a month that \
-                 ended 90 days ago or more, so that most of its payments have come; none is shown for fewer than {least}."
+                 ended 90 days ago or more, so that most of its payments have come; none is shown for fewer than {least}.{others}"
             ),
         }
     }

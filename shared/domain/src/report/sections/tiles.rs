@@ -1,97 +1,118 @@
 //! The five figures.
 
 use std::collections::BTreeMap;
+use std::fmt::Write;
 
 use chrono::{Days as DaysOf, NaiveDate};
 
 use super::{Denied, MONTHS, Selected, back};
 use crate::money::ratio;
-use crate::report::facts::ClaimRow;
-use crate::report::figures::{days, month, none, percent, short_date, short_month};
+use crate::report::facts::{ClaimRow, Receivables};
+use crate::report::figures::{Figure, days, month, none, percent, short_date, short_month};
 use crate::report::series::{Point, differ};
 use crate::report::view::{Tile, Tone};
 
+/// A number of days or a share of the receivables, and how its tile tells it.
+struct Measure {
+    name: &'static str,
+    of: fn(&Receivables) -> Option<f64>,
+    shown: fn(f64) -> Figure,
+    /// A change without its sign.
+    moved: fn(f64) -> String,
+    /// Changes below it are little.
+    little: f64,
+    more_is_worse: bool,
+}
+
+const DAYS: Measure = Measure {
+    name: "Days in receivables",
+    of: Receivables::days,
+    shown: |value| days(value, 1),
+    moved: |change| format!("{:.1} days", change.abs()),
+    little: 0.5,
+    more_is_worse: true,
+};
+const OVER_90: Measure = Measure {
+    name: "Older than 90 days",
+    of: Receivables::share_over_90,
+    shown: |share| percent(share, 1),
+    moved: points,
+    little: 0.005,
+    more_is_worse: true,
+};
+const COLLECTED: Measure = Measure {
+    name: "Collected in 90 days",
+    of: Receivables::collected,
+    shown: |share| percent(share, 1),
+    moved: points,
+    little: 0.005,
+    more_is_worse: false,
+};
+
+/// A change of a share, without its sign.
+fn points(change: f64) -> String {
+    format!("{:.1} points", change.abs() * 100.0)
+}
+
 impl Selected<'_> {
     pub(super) fn tiles(&self) -> Vec<Tile> {
-        let points = self.points();
-        let now = points.last().copied().unwrap_or_default();
-        let before = points.len().checked_sub(2).map(|at| points[at]).unwrap_or_default();
+        let ends = self.points();
+        let now = ends.last().copied().unwrap_or_default().sums;
         let (style, targets) = (&self.maker.style, &self.maker.about.config.targets);
-        let versus = format!("vs {}", short_month(before.end));
+        let amount = |cents: i128| style.short(cents).whole();
+        let share = |share: f64| percent(share, 0).whole();
+        let up_to = self.maker.about.as_of.checked_sub_days(DaysOf::new(90)).unwrap_or_default();
+        let of_days = format!(
+            "{}{} ÷ {} billed in 90 days",
+            target(targets.days_in_ar, |days| format!("{days:.0}")),
+            amount(now.balance),
+            amount(now.amount_in_period)
+        );
+        let of_old =
+            format!("{}{} of {}", target(targets.over_90_days, share), amount(now.over_90), amount(now.balance));
+        let of_collected = format!(
+            "{}{} of {} billed up to {}",
+            target(targets.collected_in_90_days, share),
+            amount(now.paid_within_90),
+            amount(now.due),
+            short_date(up_to)
+        );
+        vec![
+            self.balance_tile(&ends),
+            tile(&DAYS, &ends, of_days),
+            tile(&OVER_90, &ends, of_old),
+            tile(&COLLECTED, &ends, of_collected),
+            self.denial_tile(&target(targets.claims_denied, share)),
+        ]
+    }
+
+    fn balance_tile(&self, ends: &[Point]) -> Tile {
+        let style = &self.maker.style;
         let beside = self.maker.facts.beside.iter().filter(|row| self.is_wanted(&row.datasource));
         let (credit, credits) = beside.fold((0, 0), |sum, row| (sum.0 + row.credit, sum.1 + row.credits));
         let ages = self.maker.facts.ages.iter().filter(|row| self.is_wanted(&row.datasource));
         let open: u64 = ages.map(|row| row.open).sum();
-        let trend = |of: fn(&Point) -> Option<f64>| points.iter().map(of).collect();
-        let target = |target: Option<f64>, text: fn(f64) -> String| {
-            target.map_or_else(String::new, |target| format!("Target {}. ", text(target)))
-        };
-        let apart = if credits == 0 {
-            String::new()
-        } else {
-            format!("; credit balances of {} stand apart", style.short(credit).whole())
-        };
-        let share = |share: f64| percent(share, 0).whole();
-        let up_to = self.maker.about.as_of.checked_sub_days(DaysOf::new(90)).unwrap_or_default();
-        let balance = delta_of_amount(self, now.balance, before.balance, &versus);
-        let days_delta =
-            delta(now.days(), before.days(), 0.5, true, |change| format!("{:.1} days", change.abs()), &versus);
-        let points_delta = |now, before, worse| {
-            delta(now, before, 0.005, worse, |change| format!("{:.1} points", change.abs() * 100.0), &versus)
-        };
-        let over = points_delta(now.share_over_90(), before.share_over_90(), true);
-        let collected = points_delta(now.collected(), before.collected(), false);
-        vec![
-            Tile {
-                name: "Receivables",
-                figure: style.short(now.balance),
-                delta: balance.0,
-                tone: balance.1,
-                of: format!("{} open accounts{apart}", style.count(open).text),
-                trend: trend(|point| Some(point.balance as f64 / 100.0)),
-            },
-            Tile {
-                name: "Days in receivables",
-                figure: now.days().map_or_else(none, |value| days(value, 1)),
-                delta: days_delta.0,
-                tone: days_delta.1,
-                of: format!(
-                    "{}{} ÷ {} billed in 90 days",
-                    target(targets.days_in_ar, |days| format!("{days:.0}")),
-                    style.short(now.balance).whole(),
-                    style.short(now.amount_in_period).whole()
-                ),
-                trend: trend(Point::days),
-            },
-            Tile {
-                name: "Older than 90 days",
-                figure: now.share_over_90().map_or_else(none, |share| percent(share, 1)),
-                delta: over.0,
-                tone: over.1,
-                of: format!(
-                    "{}{} of {}",
-                    target(targets.over_90_days, share),
-                    style.short(now.over_90).whole(),
-                    style.short(now.balance).whole()
-                ),
-                trend: trend(Point::share_over_90),
-            },
-            Tile {
-                name: "Collected in 90 days",
-                figure: now.collected().map_or_else(none, |share| percent(share, 1)),
-                delta: collected.0,
-                tone: collected.1,
-                of: format!(
-                    "{}{} of {} billed up to {}",
-                    target(targets.collected_in_90_days, share),
-                    style.short(now.paid_within_90).whole(),
-                    style.short(now.due).whole(),
-                    short_date(up_to)
-                ),
-                trend: trend(Point::collected),
-            },
-            self.denial_tile(&target(targets.claims_denied, share)),
-        ]
+        let mut of = format!("{} open accounts", style.count(open).text);
+        if credits > 0 {
+            let _ = write!(of, "; credit balances of {} stand apart", style.short(credit).whole());
+        }
+        if let Some(late) = self.late("transactions") {
+            let _ = write!(of, "; the newest {late}");
+        }
+        let (now, before) = now_and_before(ends);
+        let (delta, tone) = delta_of_amount(self, now.sums.balance, before.sums.balance, &versus(before));
+        Tile {
+            name: "Receivables",
+            figure: style.short(now.sums.balance),
+            delta,
+            tone,
+            of,
+            // A month without any row, such as one before the first delivery, is not drawn as zero.
+            trend: ends
+                .iter()
+                .map(|point| (point.sums != Receivables::default()).then(|| point.sums.balance as f64 / 100.0))
+                .collect(),
+        }
     }
 
     fn denial_tile(&self, target: &str) -> Tile {
@@ -105,20 +126,22 @@ impl Selected<'_> {
         let versus = format!("vs {}", short_month(back(last, 1)));
         let is_real = differ((denied, claims), (before.1, before.0));
         let (delta, tone) = if is_real {
-            let points = |change: f64| format!("{:.1} points", change.abs() * 100.0);
-            delta(rate, self.rate(before), 0.0, true, points, &versus)
+            delta(rate.zip(self.rate(before)), 0.0, true, points, &versus)
         } else if rate.is_some() && self.rate(before).is_some() {
             (format!("little changed {versus}"), Tone::Steady)
         } else {
             (String::new(), Tone::Steady)
         };
-        let of = if claims == 0 {
+        let mut of = if claims == 0 {
             format!("{target}No claims of {}", month(last))
         } else if style.is_small(denied) {
             format!("{target}{} claims of {}", style.count(claims).text, month(last))
         } else {
             format!("{target}{} of {} claims of {}", style.count(denied).text, style.count(claims).text, month(last))
         };
+        if let Some(late) = self.late("claims") {
+            let _ = write!(of, "; the newest {late}");
+        }
         Tile {
             name: "Claims denied",
             figure: rate.map_or_else(none, |rate| percent(rate, 1)),
@@ -146,6 +169,36 @@ impl Selected<'_> {
     }
 }
 
+/// The last month end and the one before it.
+fn now_and_before(ends: &[Point]) -> (Point, Point) {
+    let at = |back: usize| ends.len().checked_sub(back).map(|at| ends[at]).unwrap_or_default();
+    (at(1), at(2))
+}
+
+fn versus(before: Point) -> String {
+    format!("vs {}", short_month(before.end))
+}
+
+fn target(target: Option<f64>, text: fn(f64) -> String) -> String {
+    target.map_or_else(String::new, |target| format!("Target {}. ", text(target)))
+}
+
+/// `made_of` has the numerator and the denominator of the last month end.
+fn tile(measure: &Measure, ends: &[Point], made_of: String) -> Tile {
+    let of = |point: &Point| (measure.of)(&point.sums);
+    let (now, before) = now_and_before(ends);
+    let pair = of(&now).zip(of(&before));
+    let (delta, tone) = delta(pair, measure.little, measure.more_is_worse, measure.moved, &versus(before));
+    Tile {
+        name: measure.name,
+        figure: of(&now).map_or_else(none, measure.shown),
+        delta,
+        tone,
+        of: made_of,
+        trend: ends.iter().map(of).collect(),
+    }
+}
+
 fn delta_of_amount(selected: &Selected<'_>, now: i128, before: i128, versus: &str) -> (String, Tone) {
     let change = now - before;
     let steady = selected.maker.about.config.materiality.steady / 2.0;
@@ -157,16 +210,15 @@ fn delta_of_amount(selected: &Selected<'_>, now: i128, before: i128, versus: &st
     (format!("{arrow} {text} {versus}"), tone)
 }
 
-/// How a rate or a number of days moved; `more_is_worse` says which way is bad.
+/// How a rate or a number of days moved, from now and before; `more_is_worse` says which way is bad.
 fn delta(
-    now: Option<f64>,
-    before: Option<f64>,
+    pair: Option<(f64, f64)>,
     little: f64,
     more_is_worse: bool,
-    text: impl Fn(f64) -> String,
+    text: fn(f64) -> String,
     versus: &str,
 ) -> (String, Tone) {
-    let Some((now, before)) = now.zip(before) else { return (String::new(), Tone::Steady) };
+    let Some((now, before)) = pair else { return (String::new(), Tone::Steady) };
     let change = now - before;
     if change.abs() < little {
         return (format!("little changed {versus}"), Tone::Steady);

@@ -1,7 +1,9 @@
 //! Where the columns of an entity come from.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::Deserialize;
 
 use super::super::{Column, ColumnType, Entity};
@@ -27,7 +29,7 @@ pub struct EntityMapping {
 }
 
 /// Where a column of the model comes from.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(untagged)]
 pub enum ColumnSource {
     /// A column of the source.
@@ -41,14 +43,14 @@ pub enum ColumnSource {
 }
 
 /// The same text in every row.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Constant {
     pub constant: String,
 }
 
 /// A column of the source with what is special about it.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Special {
     pub column: SourceColumn,
@@ -119,6 +121,17 @@ impl TryFrom<BTreeMap<String, toml::Value>> for EntityMapping {
             Ok((name, source))
         });
         Ok(Self { filter, deleted_where, columns: columns.collect::<Result<_, String>>()? })
+    }
+}
+
+/// A condition is a text as the name of a column is.
+impl JsonSchema for EntityMapping {
+    fn schema_name() -> Cow<'static, str> {
+        "EntityMapping".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        generator.subschema_for::<BTreeMap<String, ColumnSource>>()
     }
 }
 

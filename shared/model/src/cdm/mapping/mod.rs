@@ -9,6 +9,7 @@ mod values;
 use std::collections::BTreeMap;
 
 use chrono_tz::Tz;
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 pub use columns::{ColumnSource, EntityMapping, KEY_SEPARATOR};
@@ -24,7 +25,7 @@ use super::{ColumnType, Entity, date_format, entity};
 pub(super) const ISO_FORMATS: [&str; 3] = ["%Y-%m-%d", "%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%dT%H:%M:%S%.f"];
 
 /// How one source's tables become the common data model.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Mapping {
     /// Name of the source, the suffix of its durable keys: `hos-a`.
@@ -65,7 +66,7 @@ pub struct Mapping {
 }
 
 /// A layout of some of an entity's files.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Layout {
     entity: String,
@@ -161,6 +162,18 @@ impl Mapping {
     #[must_use]
     pub fn reads(&self, table: &str) -> bool {
         super::ENTITIES.iter().any(|entity| self.table_of(entity.name) == table && self.maps(entity.name))
+    }
+
+    /// The entity that a table or feed of the source has rows of: that of its name, else the one that is read from it.
+    /// The name itself where there is none, or several are: then no key tells a row from another.
+    #[must_use]
+    pub fn entity_of<'a>(&self, table: &'a str) -> &'a str {
+        let reads = |entity: &&&'static Entity| self.table_of(entity.name) == table && self.maps(entity.name);
+        let mut readers = super::ENTITIES.iter().filter(reads);
+        match (entity(table), readers.next(), readers.next()) {
+            (None, Some(only), None) => only.name,
+            _ => table,
+        }
     }
 
     /// Whether the source has this entity at all.
@@ -339,6 +352,13 @@ mod tests {
         let mapping = Mapping::parse("x.toml", text).unwrap();
         assert_eq!((mapping.table_of("departments"), mapping.table_of("patients")), ("visits", "patients"));
         assert_eq!(["visits", "departments", "patients"].map(|table| mapping.reads(table)), [true, false, false]);
+        let entities =
+            |mapping: &Mapping| ["visits", "patients", "wards"].map(|table| mapping.entity_of(table).to_owned());
+        assert_eq!(entities(&mapping), ["departments", "patients", "wards"]);
+        let more = text.replace("departments = ", "encounters = \"visits\"\ndepartments = ")
+            + "\n[entities.encounters]\nsrc_encounter_id = \"E\"";
+        let entity_of_two = entities(&Mapping::parse("x.toml", &more).unwrap());
+        assert_eq!(entity_of_two, ["visits", "patients", "wards"], "of two no key is that of a row");
         let error = Mapping::parse("x.toml", &text.replace("departments = ", "wards = ")).unwrap_err().to_string();
         assert_eq!(error, "cdm/x.toml: [read_from] there is no entity `wards`");
     }

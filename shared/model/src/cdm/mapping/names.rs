@@ -1,23 +1,24 @@
 //! The names that a column of the source may have.
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 /// A column of the source: its name, or the names that it has had, of which a load has one.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(from = "Written")]
 pub struct SourceColumn {
     names: Vec<String>,
 }
 
 /// A column of the source as a mapping's file has it.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(untagged)]
 enum Written {
     Name(String),
     AnyOf(AnyOf),
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct AnyOf {
     any_of: Vec<String>,

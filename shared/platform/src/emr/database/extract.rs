@@ -7,7 +7,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use chrono_tz::Tz;
 use futures::FutureExt;
 use rcm_model::cdm::{self, Entity};
-use rcm_model::load_config::LoadType;
+use rcm_model::load_config::{LoadRow, LoadType};
 use tokio::sync::mpsc;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -49,6 +49,26 @@ pub(in crate::emr) async fn extract<C: Connection>(context: &Context, table: &Ta
     retry::retried(&limits, || plan.attempt().boxed()).await
 }
 
+/// Returns the names of a table's columns. Connects once: whoever asks sees at once what is wrong.
+///
+/// # Errors
+/// The database does not answer, refuses the login, or has no such table.
+pub(in crate::emr) async fn columns<C: Connection>(context: &Context, row: &LoadRow) -> Result<Vec<String>> {
+    let place = place_of(row);
+    let name = TableName::parse(C::Type::DIALECT.quotes, &row.tablename)?;
+    let read = async {
+        let mut connection = C::connect(context, Address { database: &row.database, place: &place }).await?;
+        connection.columns(&name).await
+    };
+    let columns = read.boxed().await?;
+    Ok(columns.into_iter().map(|column| column.name.name().to_owned()).collect())
+}
+
+/// The database and the table, for messages.
+fn place_of(row: &LoadRow) -> String {
+    format!("database `{}`, table `{}`", printable(&row.database), printable(&row.tablename))
+}
+
 impl<'a, C: Connection> Plan<'a, C> {
     fn of(context: &'a Context, table: &'a Table<'a>) -> Result<Self> {
         let row = table.row;
@@ -62,7 +82,7 @@ impl<'a, C: Connection> Plan<'a, C> {
             })?,
             None => Tz::UTC,
         };
-        let place = format!("database `{}`, table `{}`", printable(&row.database), printable(&row.tablename));
+        let place = place_of(row);
         let name = TableName::parse(C::Type::DIALECT.quotes, &row.tablename)?;
         Ok(Self { kind: PhantomData, context, table, name, watermark, zone, place })
     }
@@ -97,7 +117,7 @@ impl<'a, C: Connection> Plan<'a, C> {
     /// `BrokenContract` if one is missing, or has a name that the lake needs.
     fn check(&self, columns: &[Column<C::Type>]) -> Result<()> {
         let has = |name: &str| columns.iter().any(|column| column.name.name() == name);
-        let mapped = self.table.mapping.entity_columns(self.table.subject.entity);
+        let mapped = self.table.mapping.entity_columns(self.table.entity());
         let missing = mapped.and_then(|mapped| mapped.resolve(has).err()).unwrap_or_default();
         let watermark = self.watermark.as_ref().map(Identifier::name).filter(|name| !has(name));
         let broken = |reason: String| StageError::broken_contract(format!("{}: {reason}", self.place));
@@ -166,12 +186,12 @@ impl<'a, C: Connection> Plan<'a, C> {
         if emr.shards(subject.stream) <= 1 {
             return Ok(None);
         }
-        let id = cdm::entity(subject.entity).map_or("", Entity::id);
+        let id = cdm::entity(self.table.entity()).map_or("", Entity::id);
         let name = if let Some(name) = emr.shard_column(subject.stream) {
             Self::identifier(name)?
         } else {
             let has = |name: &str| columns.iter().any(|column| column.name.name() == name);
-            let id = self.table.mapping.source_column(subject.entity, id);
+            let id = self.table.mapping.source_column(self.table.entity(), id);
             Identifier::known(id.and_then(|id| id.found(has)).unwrap_or_default())
         };
         let found = columns.iter().find(|column| column.name == name);
@@ -239,7 +259,7 @@ impl<'a, C: Connection> Plan<'a, C> {
                 settled: None,
                 overlap_hash: (!window.overlap.is_zero()).then(|| reading.hash(found.read_again)),
             }),
-            unmapped_columns: load::unmapped(&names, self.table.mapping.source_columns(self.table.subject.entity)),
+            unmapped_columns: load::unmapped(&names, self.table.mapping.source_columns(self.table.entity())),
         }
     }
 

@@ -27,7 +27,7 @@ use futures::stream::BoxStream;
 pub(super) use self::batch::{Cell, hexadecimal};
 pub(super) use self::clock::Clock;
 pub(super) use self::column::{BronzeType, Column};
-pub(super) use self::extract::extract;
+pub(super) use self::extract::{columns, extract};
 pub(super) use self::identifier::{Identifier, Quotes, TableName};
 pub(super) use self::query::Statement;
 pub(super) use self::secret::{Login, LoginOutcome, SecretFields, log_in};

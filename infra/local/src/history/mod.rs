@@ -1,38 +1,74 @@
 //! Reads the versions of one key from silver.
 
+mod known;
+mod moment;
+
+use std::collections::BTreeMap;
+
 use chrono::{DateTime, Utc};
 use polars::prelude::*;
 use rcm_model::cdm::{self, Entity};
-use rcm_platform::{Lake, StageError, lake};
+use rcm_platform::bronze::{LoadLog, Manifest};
+use rcm_platform::{Context, Lake, StageError, lake};
 use rcm_tables::delta::{DataFile, Table};
 use rcm_tables::frames::blocking;
 
-use crate::print::{History, QuarantinedRow, Version};
+pub use self::known::{held_at, known_at};
+pub use self::moment::When;
+use crate::hint;
+use crate::print::{History, Observation, QuarantinedRow, Version};
 
 /// Returns every version of a key and its rows in quarantine, or `None` if the lake has neither.
 ///
 /// # Errors
 /// The entity is unknown, or a table cannot be read.
 pub async fn read(lake: &Lake, entity: &str, key: &str) -> Result<Option<History>, StageError> {
-    let names = || cdm::ENTITIES.map(|entity| entity.name).join(", ");
-    let entity: &'static Entity = cdm::entity(entity).ok_or_else(|| {
-        StageError::bad_config(format!("there is no entity `{entity}`; hint: entities are {}", names()))
-    })?;
+    let names = || cdm::ENTITIES.map(|entity| entity.name);
+    let entity: &'static Entity = cdm::entity(entity)
+        .ok_or_else(|| hint::unknown("entity", entity, names(), &format!("entities are {}", names().join(", "))))?;
     let order = ["effective_from", "effective_to"];
-    let versions = match rows_of(lake, &lake::silver(entity.name), (entity.key, key), order).await? {
-        Some(rows) => versions(entity, &rows)?,
-        None => Vec::new(),
-    };
+    let rows = rows_of(lake, &lake::silver(entity.name), (entity.key, key), order).await?;
+    let versions = rows.as_ref().map_or_else(|| Ok(Vec::new()), |rows| versions(entity, rows))?;
+    let datasource = rows.as_ref().and_then(|rows| first_text(rows, "datasource"));
     let order = ["quarantined_at", "position"];
-    let quarantined = match rows_of(lake, &lake::quarantine(entity.name), ("key", key), order).await? {
-        Some(rows) => quarantined(&rows)?,
-        None => Vec::new(),
-    };
+    let rows = rows_of(lake, &lake::quarantine(entity.name), ("key", key), order).await?;
+    let quarantined = rows.as_ref().map_or_else(|| Ok(Vec::new()), quarantined)?;
+    let datasource = datasource.or_else(|| first_text(rows.as_ref()?, "datasource")).unwrap_or_default();
     if versions.is_empty() && quarantined.is_empty() {
         return Ok(None);
     }
     let columns = entity.tracked.iter().map(|column| column.name.to_owned()).collect();
-    Ok(Some(History { entity: entity.name.to_owned(), key: key.to_owned(), columns, versions, quarantined }))
+    let (entity, key) = (entity.name.to_owned(), key.to_owned());
+    Ok(Some(History { entity, key, datasource, columns, versions, quarantined }))
+}
+
+fn first_text(rows: &DataFrame, column: &str) -> Option<String> {
+    rows.column(column).ok()?.str().ok()?.get(0).map(str::to_owned)
+}
+
+/// Completes the observations of all versions: since when the lake knows each, and by which load.
+///
+/// # Errors
+/// A load log cannot be read.
+pub async fn complete(context: &Context, history: &mut History) -> Result<(), StageError> {
+    let Some(entity) = cdm::entity(&history.entity) else { return Ok(()) };
+    let mut loads: BTreeMap<(String, u64), Manifest> = BTreeMap::new();
+    for stream in context.settings.streams_of(entity).filter(|stream| stream.datasource == history.datasource) {
+        for load in LoadLog::new(&context.lake, &stream.name).after(0).await? {
+            loads.insert((load.stream.clone(), load.sequence), load);
+        }
+    }
+    for version in &mut history.versions {
+        let stream = loads.values().find(|load| load.load_id == version.load_id).map(|load| load.stream.clone());
+        for observed in &mut version.observations {
+            let of_stream = |stream: &String| loads.get(&(stream.clone(), observed.sequence));
+            if let Some(load) = stream.as_ref().and_then(of_stream) {
+                observed.known_at = load.finished_at;
+                observed.load = format!("{} load {}", load.stream, load.sequence);
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Returns an example key, preferably one with a closed version, by reading one small file. Returns `None` if the lake
@@ -92,6 +128,8 @@ fn versions(entity: &Entity, rows: &DataFrame) -> Result<Vec<Version>, StageErro
     let (from, to) = (moments(rows, "effective_from")?, moments(rows, "effective_to")?);
     let (current, deleted) = (rows.column("is_current")?.bool()?, rows.column("is_deleted")?.bool()?);
     let load = rows.column("load_id")?.str()?;
+    let inserted = moments(rows, "inserted_at")?;
+    let observations = observations(rows, &inserted)?;
     let version = |row: usize| Version {
         from: from[row].unwrap_or_default(),
         to: to[row],
@@ -99,8 +137,38 @@ fn versions(entity: &Entity, rows: &DataFrame) -> Result<Vec<Version>, StageErro
         is_deleted: deleted.get(row).unwrap_or(false),
         load_id: load.get(row).unwrap_or_default().to_owned(),
         values: tracked.iter().map(|column| column.get(row).map(str::to_owned)).collect(),
+        observations: observations[row].clone(),
     };
     Ok((0..rows.height()).map(version).collect())
+}
+
+/// When the source said what each version says. Known since the row was written, until [`complete`] knows better.
+fn observations(rows: &DataFrame, inserted: &[Option<DateTime<Utc>>]) -> Result<Vec<Vec<Observation>>, StageError> {
+    let lists = rows.column("observations").ok().map(Column::list).transpose()?;
+    let from = moments(rows, "effective_from")?;
+    let mut all = Vec::with_capacity(rows.height());
+    for row in 0..rows.height() {
+        let known_at = inserted[row].unwrap_or_default();
+        let mut of_row = Vec::new();
+        if let Some(list) = lists.and_then(|lists| lists.get_as_series(row)) {
+            let fields = list.struct_()?;
+            let (modified, sequences) = (fields.field_by_name("modified_at")?, fields.field_by_name("sequence")?);
+            // A list gives moments as the numbers that they are stored as.
+            let modified = modified.to_physical_repr();
+            for (modified_at, sequence) in modified.i64()?.iter().zip(sequences.i64()?.iter()) {
+                let modified_at =
+                    modified_at.and_then(DateTime::from_timestamp_micros).or(from[row]).unwrap_or_default();
+                let sequence = sequence.unwrap_or_default().unsigned_abs();
+                of_row.push(Observation { modified_at, known_at, sequence, load: String::new() });
+            }
+        }
+        if of_row.is_empty() {
+            let modified_at = from[row].unwrap_or_default();
+            of_row.push(Observation { modified_at, known_at, sequence: 0, load: String::new() });
+        }
+        all.push(of_row);
+    }
+    Ok(all)
 }
 
 fn moments(rows: &DataFrame, column: &str) -> Result<Vec<Option<DateTime<Utc>>>, StageError> {
