@@ -155,7 +155,8 @@ async fn a_row_whose_key_was_missing_is_taken_in_with_the_newest_of_another() {
     let (told, exit) = ledger.command(&["quarantine", "replay"]).await;
     assert!(exit == 0 && told.contains("newest version of their key") && told.contains("was missing"), "{told}");
     assert_eq!(ledger.amounts().await, ["A|300.00", "B|50.00"]);
-    ledger.take(Load::Full, &["A,,2024-09-01,300,,,2024-09-09"]).await.whole();
+    let next = ledger.take(Load::Full, &["A,,2024-09-01,300,,,2024-09-09"]).await;
+    assert_eq!(next.waiting(), ["table_outdated silver/transactions"], "a replay looks at no other row");
     assert_eq!(ledger.amounts().await, ["A|300.00"], "the next extract decides about the present as ever");
 }
 
@@ -186,7 +187,7 @@ async fn a_discarded_row_stays_out_whatever_the_rules_say() {
         (&["12345678"], "no open row in quarantine has fingerprint"),
         (&["hosx"], "is no fingerprint"),
         (&["--rule", "no_such_rule"], "no open row in quarantine is meant"),
-        (&["--entity", "patient"], "no entity `patient`"),
+        (&["--entity", "patient"], "a similar value exists: 'patients'"),
     ] {
         let (told, exit) = discard(wrong).await;
         assert!(exit == 2 && told.contains(reason), "{told}");

@@ -135,7 +135,7 @@ async fn values_go_to_a_file_of_their_owner_and_every_look_at_them_is_recorded()
     let (told, exit) = one.ledger.command(&["quarantine", "show", place]).await;
     assert!(exit == 0 && !told.contains("150"), "{told}");
     let (told, exit) = one.ledger.command(&["quarantine", "show", place, "--values"]).await;
-    assert!(exit == 2 && told.contains("--values needs a reason"), "{told}");
+    assert!(exit == 2 && told.contains("--why <WHY>"), "{told}");
     let (told, exit) =
         one.ledger.command(&["quarantine", "show", place, "--values", "--why", "a call", "--by", "ada"]).await;
     assert!(exit == 0 && told.contains("150"), "{told}");
