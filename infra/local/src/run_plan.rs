@@ -95,10 +95,17 @@ pub async fn read(context: &Context, as_of: Option<NaiveDate>) -> Result<RunPlan
         extracts.push(planned_table(context, row).await?);
     }
     let mut silver = Vec::new();
+    // What a run takes in waits for no person.
+    let mut taken = BTreeSet::new();
     for entity in ENTITIES {
+        let table = lake::silver(entity.name);
         let waiting = silver::waiting(context, entity).await?;
-        silver.extend(waiting.into_iter().map(|waiting| planned_silver(&lake::silver(entity.name), waiting)));
+        let not_refused = waiting.iter().filter(|waiting| waiting.refused.is_none());
+        taken.extend(not_refused.map(|waiting| format!("{table}: {}", waiting.stream)));
+        silver.extend(waiting.into_iter().map(|waiting| planned_silver(&table, waiting)));
     }
+    let mut standstills = standstill::find(context).await?;
+    standstills.retain(|standstill| !taken.contains(&standstill.subject));
     let gold = gold(context, work.as_of, &silver).await?;
     Ok(RunPlan {
         lake: context.lake.root().to_string(),
@@ -110,7 +117,7 @@ pub async fn read(context: &Context, as_of: Option<NaiveDate>) -> Result<RunPlan
         pulls: pulls(context),
         silver,
         gold,
-        standstills: standstill::find(context).await?,
+        standstills,
     })
 }
 
