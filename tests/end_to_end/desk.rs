@@ -187,7 +187,7 @@ async fn a_discarded_row_stays_out_whatever_the_rules_say() {
         (&["12345678"], "no open row in quarantine has fingerprint"),
         (&["hosx"], "is no fingerprint"),
         (&["--rule", "no_such_rule"], "no open row in quarantine is meant"),
-        (&["--entity", "patient"], "a similar value exists: 'patients'"),
+        (&["--entity", "patient"], "no entity `patient`"),
     ] {
         let (told, exit) = discard(wrong).await;
         assert!(exit == 2 && told.contains(reason), "{told}");

@@ -14,6 +14,8 @@ use rcm_tables::frames::blocking;
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::hint;
+
 /// Which rows are asked for.
 #[derive(Debug, Clone, Default)]
 pub struct Wanted {
@@ -108,9 +110,12 @@ pub async fn entries(context: &Context, wanted: &Wanted) -> Result<Vec<Entry>, S
 pub(crate) fn entities(wanted: &Wanted) -> Result<Vec<&'static Entity>, StageError> {
     let Some(name) = &wanted.entity else { return Ok(ENTITIES.to_vec()) };
     let known = ENTITIES.into_iter().find(|entity| entity.name == name);
-    let names = || ENTITIES.map(|entity| entity.name).join(", ");
-    let unknown =
-        || StageError::bad_config(format!("there is no entity `{}`; hint: entities are {}", printable(name), names()));
+    let names = || ENTITIES.map(|entity| entity.name);
+    let unknown = || {
+        let guess = hint::did_you_mean(name, names()).map_or_else(String::new, |guess| guess + " ");
+        let (name, names) = (printable(name), names().join(", "));
+        StageError::bad_config(format!("there is no entity `{name}`; hint: {guess}entities are {names}"))
+    };
     Ok(vec![known.ok_or_else(unknown)?])
 }
 

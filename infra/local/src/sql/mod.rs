@@ -92,11 +92,21 @@ impl Planned {
             Some(limit) => self.plan.limit(limit.saturating_add(1).min(IdxSize::MAX as usize) as IdxSize),
             None => self.plan,
         };
-        // The streaming engine cannot sort amounts when only the first rows are wanted.
-        let rows = blocking(move || plan.collect().map_err(failed_on_rows)).await.map_err(broken)?;
+        let rows = blocking(move || collected(plan).map_err(failed_on_rows)).await.map_err(broken)?;
         let is_cut = limit.is_some_and(|limit| rows.height() > limit);
         Ok(Answered { rows: if is_cut { rows.head(limit) } else { rows }, is_cut })
     }
+}
+
+/// Runs a plan in memory: the streaming engine cannot sort amounts when only the first rows are wanted.
+///
+/// Rows of several files that are only counted are added up by the optimizer in a type that Polars is built without here.
+/// So a plan that has it goes without the pushdown of columns, file by file.
+fn collected(plan: LazyFrame) -> PolarsResult<DataFrame> {
+    if plan.clone().describe_optimized_plan()?.contains("cast(UInt128)") {
+        return Ok(plan.with_projection_pushdown(false).collect_with_engine(Engine::Streaming)?.unwrap_single());
+    }
+    plan.collect()
 }
 
 /// The engine panics on some queries, which is no fault of the lake.

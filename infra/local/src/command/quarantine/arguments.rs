@@ -7,7 +7,6 @@ use clap::{Args, Subcommand};
 use rcm_platform::StageError;
 use rcm_platform::load::printable;
 
-use crate::command::arguments::entities;
 use crate::command::reason::{ReasonArguments, ValuesArguments};
 use crate::quarantine::Wanted;
 
@@ -119,7 +118,7 @@ pub(in crate::command) enum QuarantineCommand {
 #[derive(Debug, Args)]
 pub(in crate::command) struct RowArguments {
     /// Only of this entity, such as `patients`.
-    #[arg(long, value_parser = entities())]
+    #[arg(long)]
     entity: Option<String>,
     /// Only rows that failed this rule.
     #[arg(long)]
