@@ -96,7 +96,7 @@ mod tests {
         let observation = |&(modified, known): &(u32, u32)| Observation {
             modified_at: on(modified),
             known_at: on(known),
-            sequence: u64::from(known),
+            ordinal: Some(i64::from(known)),
             load: format!("claims/hos-a load {known}"),
         };
         Version {

@@ -12,6 +12,7 @@ use rcm_platform::bronze::{LoadLog, Manifest};
 use rcm_platform::{Context, Lake, StageError, lake};
 use rcm_tables::delta::{DataFile, Table};
 use rcm_tables::frames::blocking;
+use rcm_tables::silver;
 
 pub use self::known::{held_at, known_at};
 pub use self::moment::When;
@@ -52,17 +53,18 @@ fn first_text(rows: &DataFrame, column: &str) -> Option<String> {
 /// A load log cannot be read.
 pub async fn complete(context: &Context, history: &mut History) -> Result<(), StageError> {
     let Some(entity) = cdm::entity(&history.entity) else { return Ok(()) };
-    let mut loads: BTreeMap<(String, u64), Manifest> = BTreeMap::new();
+    let mut loads: BTreeMap<i64, Manifest> = BTreeMap::new();
     for stream in context.settings.streams_of(entity).filter(|stream| stream.datasource == history.datasource) {
         for load in LoadLog::new(&context.lake, &stream.name).after(0).await? {
-            loads.insert((load.stream.clone(), load.sequence), load);
+            loads.insert(silver::ordinal(&load), load);
         }
     }
     for version in &mut history.versions {
-        let stream = loads.values().find(|load| load.load_id == version.load_id).map(|load| load.stream.clone());
+        let by_load_id = loads.values().find(|load| load.load_id == version.load_id);
         for observed in &mut version.observations {
-            let of_stream = |stream: &String| loads.get(&(stream.clone(), observed.sequence));
-            if let Some(load) = stream.as_ref().and_then(of_stream) {
+            // A version that was seen once may have no observation of its own.
+            let load = observed.ordinal.map_or(by_load_id, |ordinal| loads.get(&ordinal));
+            if let Some(load) = load {
                 observed.known_at = load.finished_at;
                 observed.load = format!("{} load {}", load.stream, load.sequence);
             }
@@ -152,19 +154,18 @@ fn observations(rows: &DataFrame, inserted: &[Option<DateTime<Utc>>]) -> Result<
         let mut of_row = Vec::new();
         if let Some(list) = lists.and_then(|lists| lists.get_as_series(row)) {
             let fields = list.struct_()?;
-            let (modified, sequences) = (fields.field_by_name("modified_at")?, fields.field_by_name("sequence")?);
+            let (modified, ordinals) = (fields.field_by_name("modified_at")?, fields.field_by_name("sequence")?);
             // A list gives moments as the numbers that they are stored as.
             let modified = modified.to_physical_repr();
-            for (modified_at, sequence) in modified.i64()?.iter().zip(sequences.i64()?.iter()) {
+            for (modified_at, ordinal) in modified.i64()?.iter().zip(ordinals.i64()?.iter()) {
                 let modified_at =
                     modified_at.and_then(DateTime::from_timestamp_micros).or(from[row]).unwrap_or_default();
-                let sequence = sequence.unwrap_or_default().unsigned_abs();
-                of_row.push(Observation { modified_at, known_at, sequence, load: String::new() });
+                of_row.push(Observation { modified_at, known_at, ordinal, load: String::new() });
             }
         }
         if of_row.is_empty() {
             let modified_at = from[row].unwrap_or_default();
-            of_row.push(Observation { modified_at, known_at, sequence: 0, load: String::new() });
+            of_row.push(Observation { modified_at, known_at, ordinal: None, load: String::new() });
         }
         all.push(of_row);
     }

@@ -61,8 +61,8 @@ pub struct Observation {
     pub modified_at: DateTime<Utc>,
     /// Since when the lake has the row.
     pub known_at: DateTime<Utc>,
-    /// Number of the load in its stream.
-    pub sequence: u64,
+    /// See [`rcm_tables::silver::ordinal`]; none of a version that has no observation.
+    pub ordinal: Option<i64>,
     /// Stream and load, such as `claims/hos-a load 3`; empty where it is not known.
     pub load: String,
 }

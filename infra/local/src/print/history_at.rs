@@ -74,7 +74,7 @@ mod tests {
             is_deleted: false,
             load_id: String::new(),
             values: vec![Some("PAY1".to_owned()), Some(status.to_owned())],
-            observations: vec![Observation { modified_at: on(from), known_at: on(known), sequence: 1, load }],
+            observations: vec![Observation { modified_at: on(from), known_at: on(known), ordinal: Some(1), load }],
         }
     }
 

@@ -39,6 +39,7 @@ mod waiting;
 
 pub use corrections::{Mended, MendedOutcome, assess_mended, corrected_load};
 pub use incoming::FOLDER as INCOMING;
+pub use order::ordinal;
 pub use record::taken_of as taken;
 pub use replay::{finish_replay, replay_preview};
 pub use standing::standstills;

@@ -35,7 +35,8 @@ pub(super) fn sort(loads: &mut Vec<Manifest>) {
 /// Of an extract it is when the load was committed. Of a landed file it is the file's time, then its name, so that
 /// files which land together give the same history in whichever order they are loaded; it is above that of every
 /// extract.
-pub(super) fn ordinal(load: &Manifest) -> i64 {
+#[must_use]
+pub fn ordinal(load: &Manifest) -> i64 {
     match Nature::of(load) {
         Nature::Extract => load.finished_at.timestamp_micros(),
         Nature::Event => {
