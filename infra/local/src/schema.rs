@@ -11,9 +11,9 @@ use serde_json::{Map, Value, json};
 /// A file of the configuration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum ConfigFile {
-    /// configs/quality/<entity>.toml
+    /// `configs/quality/<entity>.toml`
     Quality,
-    /// configs/cdm/<datasource>.toml
+    /// `configs/cdm/<datasource>.toml`
     Cdm,
     /// configs/sources.toml
     Sources,

@@ -65,7 +65,7 @@ pub(super) async fn replay(
 /// Tells what a replay would do. Nothing is written.
 ///
 /// # Errors
-/// Those of [`replay`].
+/// Those of a replay.
 pub async fn replay_preview(context: &Context, entity: &'static Entity, wanted: &Replay) -> Result<Vec<ReplayCount>> {
     let (target, table) = open_for(context, &Target::of(entity)).await?;
     let Some(table) = table else { return Ok(Vec::new()) };
