@@ -80,7 +80,51 @@ pub(crate) async fn everything_said(scratch: &Scratch, files: &DemoFiles) -> Str
     all += &said(scratch, &["quarantine", "list"]).await;
     all += &said(scratch, &["status"]).await;
     figures(scratch).await;
-    all
+    all + &said_by_the_others(scratch, files).await
+}
+
+/// What the commands say that change a lake, or look at what it is made from.
+async fn said_by_the_others(scratch: &Scratch, files: &DemoFiles) -> String {
+    let emr = files.deliveries[0].emr.join("hos-a");
+    let emr = emr.to_str().unwrap();
+    let export = scratch.beside("export.csv");
+    let export = export.to_str().unwrap();
+    let places = "select stream, sequence, position from quarantine.patients order by 1, 2, 3";
+    let places = said(scratch, &["sql", places, "--format", "csv"]).await;
+    let place = places.lines().nth(1).unwrap().replace(',', ":");
+    let commands: [(&[&str], &str); 17] = [
+        (&["quarantine", "show", &place], "shape"),
+        (&["quarantine", "replay", "--dry-run"], "Nothing was written"),
+        (&["quarantine", "replay"], "assessed with the mappings and rules of today"),
+        (
+            &["quarantine", "export", export, "--entity", "patients", "--hospital", "hos-a", "--why", "a test"],
+            "export.csv",
+        ),
+        (&["quarantine", "correct", export, "--why", "a test", "--dry-run"], "passed over"),
+        (&["quarantine", "correct", export, "--why", "a test"], "passed over"),
+        (&["quarantine", "discard", "--entity", "patients", "--why", "a test"], "discarded"),
+        (&["plan"], "nothing is written"),
+        (&["doctor", "--offline"], "lake write"),
+        (&["load", "list"], "hosa/patients"),
+        (&["load", "void", "hosa/departments", "1", "--why", "a test"], "voided"),
+        (&["load", "unvoid", "hosa/departments", "1", "--why", "a test"], "counts again"),
+        (&["landing", "dismiss", "claims/hospital9_claims_2024-09.csv", "--why", "a test"], "dismissed"),
+        (&["rebuild", "departments"], "departments"),
+        (&["close", "2024-09"], "2024-09 is closed"),
+        (&["reopen", "2024-09", "--why", "a test"], "2024-09"),
+        (&["hospital", "add", "hos-x", "--from", emr, "--dry-run"], "hos-x"),
+    ];
+    let mut all = String::new();
+    for (command, expected) in commands {
+        for json in [&[][..], &["--json"]] {
+            let told = said(scratch, &[command, json].concat()).await;
+            // What was done once may be refused the second time.
+            assert!(!json.is_empty() || told.contains(expected), "{command:?}: {told}");
+            all += &told;
+        }
+    }
+    all += &said(scratch, &["report"]).await;
+    all + &said(scratch, &["maintain"]).await
 }
 
 /// What the commands say is what the tables hold.
