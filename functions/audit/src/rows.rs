@@ -1,5 +1,7 @@
 //! Rows of the audit tables.
 
+use std::collections::HashMap;
+
 use chrono::{DateTime, Utc};
 use polars::prelude::*;
 use rcm_domain::cdm::timestamp;
@@ -97,7 +99,12 @@ struct QualityMetric<'a> {
 
 impl<'a> QualityMetric<'a> {
     fn of_report(report: &'a StageReport) -> impl Iterator<Item = Self> {
-        let rules = report.rules.iter().map(|count| Self::of_rule(report, count));
+        let streams: HashMap<&str, &str> =
+            report.loads.iter().map(|load| (load.load_id.as_str(), load.stream.as_str())).collect();
+        let rules = report.rules.iter().map(move |count| {
+            let stream = streams.get(count.load_id.as_str()).copied();
+            Self { stream, ..Self::of_rule(report, count) }
+        });
         rules.chain(report.profiles.iter().flat_map(|profile| Self::of_profile(report, profile)))
     }
 
@@ -111,7 +118,7 @@ impl<'a> QualityMetric<'a> {
             load_id,
             checked: *checked,
             failed: Some(*failed),
-            stream: report.loads.iter().find(|load| load.load_id == *load_id).map(|load| load.stream.as_str()),
+            stream: None,
             dimension: *dimension,
             column: None,
             value: (*checked > 0).then(|| *failed as f64 / *checked as f64),

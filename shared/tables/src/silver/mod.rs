@@ -46,6 +46,8 @@ pub use standing::standstills;
 pub use stored::is_open;
 pub use waiting::{WaitingLoads, waiting};
 
+use std::collections::HashMap;
+
 use futures::future::BoxFuture;
 use rcm_domain::cdm::silver_schema;
 use rcm_domain::quality::Rulebook;
@@ -333,9 +335,11 @@ fn counts(batch: &BatchRows, changes: &[BucketChange]) -> Vec<LoadCounts> {
             ..LoadCounts::default()
         })
         .collect();
+    let places: HashMap<&str, usize> =
+        loads.iter().enumerate().map(|(place, load)| (load.load_id.as_str(), place)).collect();
     for change in changes {
         for ((load_id, outcome), rows) in &change.outcomes {
-            let Some(load) = counts.iter_mut().find(|load| load.load_id == *load_id) else { continue };
+            let Some(load) = places.get(load_id.as_str()).map(|place| &mut counts[*place]) else { continue };
             let count = match outcome {
                 RowOutcome::New => &mut load.new,
                 RowOutcome::Changed => &mut load.changed,
@@ -345,7 +349,7 @@ fn counts(batch: &BatchRows, changes: &[BucketChange]) -> Vec<LoadCounts> {
             *count += rows;
         }
         for (load_id, deleted) in &change.deleted {
-            let Some(load) = counts.iter_mut().find(|load| load.load_id == *load_id) else { continue };
+            let Some(load) = places.get(load_id.as_str()).map(|place| &mut counts[*place]) else { continue };
             load.deleted += deleted;
         }
     }
