@@ -46,9 +46,9 @@ pub(super) async fn diff(context: &Context, arguments: DiffArguments) -> Result<
         record_reading(context, &Reading { who, why, command: "diff", what: &table }).await?;
     }
     let found = diff::read(context, &Request { table: &table, from, to, with_values: reason.is_some() }).await?;
-    let text = if json { format!("{:#}\n", document(&found)) } else { print::diff(&found) };
     let is_one = exit_code && !found.is_empty();
-    Ok(CommandOutput { text, exit: if is_one { ExitCode::from(SOME_FAILED) } else { ExitCode::SUCCESS } })
+    let exit = if is_one { ExitCode::from(SOME_FAILED) } else { ExitCode::SUCCESS };
+    Ok(CommandOutput::of(json, &document(&found), || print::diff(&found), exit))
 }
 
 /// The difference as JSON, with amounts as texts, so that no cent is lost.

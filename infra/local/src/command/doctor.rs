@@ -40,10 +40,7 @@ pub(super) async fn doctor(arguments: DoctorArguments) -> Result<CommandOutput, 
     let environment = environment(&name, emr.as_deref())?;
     let checks = doctor::examine(&lake, environment, &Wanted { offline, source }).await?;
     let is_well = checks.iter().all(|check| check.ok);
-    let text = if json {
-        print::json(&serde_json::json!({ "ok": is_well, "checks": checks }))
-    } else {
-        print::checks(&checks)
-    };
-    Ok(CommandOutput { text, exit: if is_well { ExitCode::SUCCESS } else { ExitCode::from(SOME_FAILED) } })
+    let exit = if is_well { ExitCode::SUCCESS } else { ExitCode::from(SOME_FAILED) };
+    let document = serde_json::json!({ "ok": is_well, "checks": checks });
+    Ok(CommandOutput::of(json, &document, || print::checks(&checks), exit))
 }

@@ -15,8 +15,8 @@ use crate::{explain, hint, print};
 pub(super) fn explain(what: Option<&str>, json: bool) -> Result<CommandOutput, StageError> {
     let names = explain::names();
     let Some(what) = what else {
-        let text = if json { print::json(&json!({ "names": names })) } else { format!("{}\n", names.join("\n")) };
-        return Ok(CommandOutput { text, exit: ExitCode::SUCCESS });
+        let text = || format!("{}\n", names.join("\n"));
+        return Ok(CommandOutput::of(json, &json!({ "names": names }), text, ExitCode::SUCCESS));
     };
     let found = explain::explain(what);
     if found.is_empty() {
@@ -28,6 +28,6 @@ pub(super) fn explain(what: Option<&str>, json: bool) -> Result<CommandOutput, S
             "`rcm explain` lists the names; docs/troubleshooting.md has all of it",
         ));
     }
-    let text = if json { print::json(&json!({ "explanations": found })) } else { print::explanations(&found) };
-    Ok(CommandOutput { text, exit: ExitCode::SUCCESS })
+    let document = json!({ "explanations": found });
+    Ok(CommandOutput::of(json, &document, || print::explanations(&found), ExitCode::SUCCESS))
 }

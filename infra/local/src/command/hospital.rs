@@ -113,8 +113,8 @@ pub(super) async fn add(arguments: HospitalArguments) -> Result<CommandOutput, S
         write_files(&lake_name, &added, load_config).await?;
     }
     let is_whole = added.draft.left_out.iter().all(|left| left.of.is_some());
-    let text = if json { print::json(&added) } else { print::hospital(&added, &lake_name) };
-    Ok(CommandOutput { text, exit: if is_whole { ExitCode::SUCCESS } else { ExitCode::from(SOME_FAILED) } })
+    let exit = if is_whole { ExitCode::SUCCESS } else { ExitCode::from(SOME_FAILED) };
+    Ok(CommandOutput::of(json, &added, || print::hospital(&added, &lake_name), exit))
 }
 
 /// Writes what was drafted. A lake without configuration gets the default one first.

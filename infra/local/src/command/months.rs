@@ -9,7 +9,7 @@ use rcm_platform::{Context, StageError, stage};
 use serde_json::json;
 
 use super::reason::{Reason, ReasonArguments, Who};
-use super::{CommandOutput, GOLD_KPIS, SOME_FAILED, existing};
+use super::{CommandOutput, GOLD_KPIS, existing, failed};
 use crate::functions;
 
 #[derive(Debug, clap::Args)]
@@ -65,13 +65,10 @@ async fn decide(context: Context, input: StageInput, as_json: bool) -> Result<Co
     let input = StageInput { run_id: stage::new_id(context.now()), ..input };
     match functions::call(GOLD_KPIS, context, json!(input)).await {
         Ok(report) => {
-            let lines = report.notes.iter().map(|note| format!("{note}\n"));
-            let text = if as_json { format!("{:#}\n", json!(report)) } else { lines.collect() };
-            Ok(CommandOutput { text, exit: ExitCode::SUCCESS })
+            let text = || report.notes.join("\n") + "\n";
+            Ok(CommandOutput::of(as_json, &report, text, ExitCode::SUCCESS))
         }
         Err(error) if error.kind() == ErrorKind::BadConfig => Err(error),
-        Err(error) => {
-            Ok(CommandOutput { text: format!("{}: {error}\n", error.name()), exit: ExitCode::from(SOME_FAILED) })
-        }
+        Err(error) => Ok(failed(&error, "", as_json)),
     }
 }

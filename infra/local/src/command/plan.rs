@@ -14,7 +14,6 @@ use crate::{print, run_plan};
 /// The configuration cannot be used, or a log cannot be read.
 pub(super) async fn plan(context: &Context, as_of: Option<NaiveDate>, json: bool) -> Result<CommandOutput, StageError> {
     let plan = run_plan::read(context, as_of).await?;
-    let text = if json { print::json(&plan) } else { print::run_plan(&plan) };
     let exit = if plan.standstills.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(SOME_FAILED) };
-    Ok(CommandOutput { text, exit })
+    Ok(CommandOutput::of(json, &plan, || print::run_plan(&plan), exit))
 }

@@ -6,7 +6,6 @@ use std::process::ExitCode;
 use rcm_platform::config::Environment;
 use rcm_platform::context::Clock;
 use rcm_platform::{Context, Lake, StageError};
-use serde_json::json;
 
 use super::{CommandOutput, existing};
 use crate::profile::{self, FileRequest};
@@ -62,8 +61,7 @@ pub(super) async fn profile(arguments: ProfileArguments) -> Result<CommandOutput
     } else {
         profile::of_table(&context, &subject, top, rules).await?
     };
-    let text = if json { format!("{:#}\n", json!(found)) } else { print::profile(&found, rules) };
-    Ok(CommandOutput { text, exit: ExitCode::SUCCESS })
+    Ok(CommandOutput::of(json, &found, || print::profile(&found, rules), ExitCode::SUCCESS))
 }
 
 /// A lake that has nothing but the default configuration.
