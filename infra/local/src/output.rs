@@ -1,12 +1,14 @@
 //! Rows as files and documents.
 
-use std::fs::File;
+use std::fs::OpenOptions;
 use std::io::Write;
 use std::path::Path;
 
 use polars::prelude::*;
 use rcm_platform::StageError;
 use serde_json::{Map, Value, json};
+
+use crate::print;
 
 /// Rows as CSV: a header, an empty field for a null.
 ///
@@ -37,7 +39,7 @@ pub fn json(rows: &DataFrame, is_cut: bool) -> Result<String, StageError> {
         objects.push(Value::Object(object));
     }
     let columns: Vec<&str> = rows.get_column_names().iter().map(|name| name.as_str()).collect();
-    Ok(format!("{:#}\n", json!({ "columns": columns, "rows": objects, "is_cut": is_cut })))
+    Ok(print::json(&json!({ "columns": columns, "rows": objects, "is_cut": is_cut })))
 }
 
 /// Rows as a Parquet file.
@@ -73,12 +75,23 @@ fn json_of(value: &AnyValue<'_>) -> Value {
     }
 }
 
+/// How a file is opened to be written that only its owner may read, from the moment on that it is there.
+#[must_use]
+pub fn private_options() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options.write(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options
+}
+
 /// Writes a file that only its owner may read: it may have what no terminal shows.
 ///
 /// # Errors
 /// `BadConfig` if the file cannot be written.
 pub fn write_private(path: &Path, bytes: &[u8]) -> Result<(), StageError> {
-    let written = File::create(path).and_then(|mut file| {
+    let written = private_options().create(true).truncate(true).open(path).and_then(|mut file| {
+        // One that was there has the rights that it had.
         #[cfg(unix)]
         file.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
         file.write_all(bytes)

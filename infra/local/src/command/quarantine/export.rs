@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt::Write;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -15,6 +15,7 @@ use serde_json::Value;
 use super::record;
 use crate::command::CommandOutput;
 use crate::command::reason::Reason;
+use crate::output::private_options;
 use crate::quarantine::{Entry, Wanted, entities, of_entity, shape_of};
 
 /// Columns of the file beside those of the source.
@@ -135,11 +136,7 @@ pub(super) fn text_of(value: &Value) -> String {
 
 /// Makes a file that is not there yet, for its owner alone.
 fn create(path: &Path) -> Result<File, StageError> {
-    let mut options = OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(path).map_err(|error| {
+    private_options().create_new(true).open(path).map_err(|error| {
         let hint = if error.kind() == std::io::ErrorKind::AlreadyExists { "; hint: name a new file" } else { "" };
         StageError::bad_config(format!("{}: {error}{hint}", path.display()))
     })
