@@ -10,6 +10,7 @@ use rcm_platform::bronze::LoadLog;
 use rcm_platform::load::printable;
 use rcm_platform::{Context, StageError, lake};
 use rcm_tables::delta::Table;
+use rcm_tables::desk::rules_of;
 use rcm_tables::frames::blocking;
 use serde::Serialize;
 use serde_json::Value;
@@ -251,7 +252,7 @@ pub(crate) async fn of_entity(
     let of = |column: &StringChunked, row: usize| column.get(row).unwrap_or_default().to_owned();
     let mut found = Vec::new();
     for row in 0..rows.height() {
-        let rules: Vec<String> = of(&reasons, row).split("; ").map(rule_of).collect();
+        let rules: Vec<String> = rules_of(&of(&reasons, row)).map(str::to_owned).collect();
         if wanted.rule.as_ref().is_some_and(|rule| !rules.contains(rule)) {
             continue;
         }
@@ -283,11 +284,6 @@ pub(crate) async fn of_entity(
         found.push((entry, raw));
     }
     Ok(found)
-}
-
-/// `unparseable_value` of `unparseable_value: amount`.
-fn rule_of(reason: &str) -> String {
-    reason.split_once(": ").map_or(reason, |(rule, _)| rule).to_owned()
 }
 
 /// When the current version of each key was written, of keys that rows in quarantine have.
@@ -359,6 +355,6 @@ mod tests {
 
     #[test]
     fn a_reason_with_the_columns_that_it_is_about_is_one_rule() {
-        assert_eq!(rule_of("unparseable_value: amount paid_date"), "unparseable_value");
+        assert_eq!(rules_of("unparseable_value: amount paid_date").collect::<Vec<_>>(), ["unparseable_value"]);
     }
 }

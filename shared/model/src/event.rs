@@ -198,6 +198,18 @@ pub struct ReplayCount {
     pub rows: u64,
 }
 
+impl ReplayCount {
+    /// Counts rows, of each of which an outcome is given and the first rule that it fails.
+    #[must_use]
+    pub fn of(rows: impl Iterator<Item = (ReplayOutcome, Option<String>)>) -> Vec<Self> {
+        let mut counts: BTreeMap<(ReplayOutcome, Option<String>), u64> = BTreeMap::new();
+        for row in rows {
+            *counts.entry(row).or_default() += 1;
+        }
+        counts.into_iter().map(|((outcome, rule), rows)| Self { outcome, rule, rows }).collect()
+    }
+}
+
 /// Which part of its work a silver function is to do.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -4,5 +4,4 @@ mod decisions;
 mod rows;
 
 pub use decisions::{Action, Decision, Decisions, NewDecision, rulebook_hash};
-pub(crate) use rows::rule_of;
-pub use rows::{OpenRow, open_rows};
+pub use rows::{OpenRow, open_rows, rules_of};

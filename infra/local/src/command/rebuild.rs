@@ -24,9 +24,8 @@ pub(super) async fn rebuild(
         let names = ENTITIES.map(|entity| entity.name);
         return Err(hint::unknown("entity", entity, names, &format!("there are {}", names.join(", "))));
     };
-    let function = format!("silver-{}", known.name.replace('_', "-"));
     let input = StageInput { run_id: stage::new_id(context.now()), rebuild: true, force, ..StageInput::default() };
-    match functions::call(&function, context, json!(input)).await {
+    match functions::call(&known.silver_function(), context, json!(input)).await {
         Ok(report) => {
             let text = || format!("{}`rcm run` brings gold up to it\n", print::maintenance(&report));
             Ok(CommandOutput::of(json, &report, text, ExitCode::SUCCESS))

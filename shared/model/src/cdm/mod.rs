@@ -124,4 +124,10 @@ impl Entity {
     pub fn id(&self) -> &'static str {
         self.source_id.unwrap_or(self.key)
     }
+
+    /// Name of the function that makes its silver table, such as `silver-cpt-codes`.
+    #[must_use]
+    pub fn silver_function(&self) -> String {
+        format!("silver-{}", self.name.replace('_', "-"))
+    }
 }

@@ -67,9 +67,9 @@ pub async fn open_rows(context: &Context, entity: &Entity, wanted: &Replay) -> R
 }
 
 impl OpenRow {
-    /// The rules that it failed, in their order: `unparseable_value` of `unparseable_value: amount`.
+    /// The rules that it failed, in their order.
     pub fn rules(&self) -> impl Iterator<Item = &str> {
-        self.reasons.split("; ").map(rule_of)
+        rules_of(&self.reasons)
     }
 
     fn is_meant_by(&self, wanted: &Replay) -> bool {
@@ -80,7 +80,7 @@ impl OpenRow {
     }
 }
 
-/// The rule of a reason.
-pub(crate) fn rule_of(reason: &str) -> &str {
-    reason.split_once(": ").map_or(reason, |(rule, _)| rule)
+/// The rules that the reasons of a row name, in their order: `unparseable_value` of `unparseable_value: amount`.
+pub fn rules_of(reasons: &str) -> impl Iterator<Item = &str> {
+    reasons.split("; ").map(|reason| reason.split_once(": ").map_or(reason, |(rule, _)| rule))
 }

@@ -97,7 +97,7 @@ pub async fn assess_mended(
             row.map(|(fingerprint, _)| fingerprint.clone()).unwrap_or_default()
         };
         for failed in &judged.failed {
-            let rule = failed.reasons.split("; ").next().map(crate::desk::rule_of);
+            let rule = crate::desk::rules_of(&failed.reasons).next();
             told(&fingerprint(failed.position), ReplayOutcome::FailsAgain, rule);
         }
         let Some(rows) = judged.good else { continue };

@@ -90,7 +90,7 @@ const BUCKETS_PROPERTY_BEFORE: &str = "rcm.buckets";
 /// A load cannot be ingested: the other streams are ingested nevertheless, and the error says what stays behind.
 /// The store fails: nothing of the batch is ingested.
 pub async fn run(context: Context, entity: &'static Entity, input: StageInput) -> Result<StageReport> {
-    let stage = format!("silver-{}", entity.name.replace('_', "-"));
+    let stage = entity.silver_function();
     let (subject, work): (String, BoxFuture<'_, _>) = match (&input.replay, &input.part) {
         (Some(wanted), _) => {
             (format!("{}/replay", entity.name), Box::pin(replay::replay(&context, entity, &input.run_id, wanted)))

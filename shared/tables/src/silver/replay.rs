@@ -209,7 +209,7 @@ impl<'a> Assessed<'a> {
                 (None, None) => ReplayOutcome::LoadLeftOut,
             };
             let failed = reasons.get(&row.fingerprint);
-            let rule = failed.and_then(|reasons| reasons.split("; ").next()).map(crate::desk::rule_of);
+            let rule = failed.and_then(|reasons| crate::desk::rules_of(reasons).next());
             assessed.outcomes.push((outcome, rule.map(str::to_owned)));
             if outcome.passes() {
                 assessed.passing.push(row.fingerprint);
@@ -227,11 +227,7 @@ impl<'a> Assessed<'a> {
 
     /// The rows that are meant, by what becomes of them.
     fn counts(&self) -> Vec<ReplayCount> {
-        let mut counts: BTreeMap<(ReplayOutcome, Option<String>), u64> = BTreeMap::new();
-        for outcome in &self.outcomes {
-            *counts.entry(outcome.clone()).or_default() += 1;
-        }
-        counts.into_iter().map(|((outcome, rule), rows)| ReplayCount { outcome, rule, rows }).collect()
+        ReplayCount::of(self.outcomes.iter().cloned())
     }
 }
 

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use rcm_model::cdm::Entity;
-use rcm_model::event::{ReplayCount, ReplayOutcome, StageInput};
+use rcm_model::event::{ReplayCount, StageInput};
 use rcm_platform::bronze::Correction;
 use rcm_platform::bronze_rows::Row;
 use rcm_platform::corrections::{self, MendedLoad};
@@ -48,7 +48,7 @@ pub(super) async fn correct(context: &Context, request: Request) -> Result<Comma
     let outcomes = assess_mended(context, entity, &mended).await?;
     let mut table = ReplayedTable {
         table: lake::silver(entity.name),
-        outcomes: counts(outcomes.iter().map(|told| (told.outcome, told.rule.clone()))),
+        outcomes: ReplayCount::of(outcomes.iter().map(|told| (told.outcome, told.rule.clone()))),
         version: None,
         error: None,
     };
@@ -57,9 +57,8 @@ pub(super) async fn correct(context: &Context, request: Request) -> Result<Comma
     if !dry_run {
         load(context, entity, &mended, &passing, &reason, &run_id).await?;
         // Also where nothing is left to load: a call that was cut off may have left a load that waits.
-        let function = format!("silver-{}", entity.name.replace('_', "-"));
         let input = StageInput { run_id, ..StageInput::default() };
-        match functions::call(&function, context.clone(), json!(input)).await {
+        match functions::call(&entity.silver_function(), context.clone(), json!(input)).await {
             Ok(report) => {
                 let commits = report.commits.iter().rfind(|made| made.table == table.table);
                 table.version = commits.map(|made| made.version);
@@ -81,14 +80,6 @@ pub(super) async fn correct(context: &Context, request: Request) -> Result<Comma
         text
     };
     Ok(CommandOutput::of(as_json, &document, text, exit))
-}
-
-fn counts(outcomes: impl Iterator<Item = (ReplayOutcome, Option<String>)>) -> Vec<ReplayCount> {
-    let mut counts: BTreeMap<(ReplayOutcome, Option<String>), u64> = BTreeMap::new();
-    for outcome in outcomes {
-        *counts.entry(outcome).or_default() += 1;
-    }
-    counts.into_iter().map(|((outcome, rule), rows)| ReplayCount { outcome, rule, rows }).collect()
 }
 
 /// Writes the rows that pass to bronze: a load for each load that has some of them.

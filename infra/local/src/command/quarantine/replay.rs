@@ -69,9 +69,8 @@ pub(super) async fn replay(
         let told = if dry_run {
             replay_preview(&context, entity, &wanted).await.map(|outcomes| replayed.outcomes = outcomes)
         } else {
-            let function = format!("silver-{}", entity.name.replace('_', "-"));
             let input = StageInput { run_id: run_id.clone(), replay: Some(wanted.clone()), ..StageInput::default() };
-            functions::call(&function, context.clone(), json!(input)).await.map(|report| {
+            functions::call(&entity.silver_function(), context.clone(), json!(input)).await.map(|report| {
                 replayed.version =
                     report.commits.iter().rfind(|commit| commit.table == replayed.table).map(|commit| commit.version);
                 replayed.outcomes = report.replayed;
